@@ -1,0 +1,21 @@
+"""The exceptions a user can meet; the command line prints them as one line and exits with 2."""
+
+
+class RSNetError(Exception):
+    """A problem the user can mend. The message names what came and what was wanted."""
+
+
+class ConfigError(RSNetError):
+    """A configuration or command line that cannot be meant."""
+
+
+class DataError(RSNetError):
+    """A data file that is missing, damaged, hostile or inconsistent with another."""
+
+
+class CheckpointError(RSNetError):
+    """Weights that are missing, damaged, hostile or of another model."""
+
+
+class OutputError(RSNetError):
+    """A place that cannot be written to, or that holds something already."""
