@@ -112,7 +112,7 @@ def backproject(
     Returns:
         The pose made consistent with the 2D points: root-relative, meters, camera axes.
     """
-    depth = (pose[..., 2] + root_depth[:, None]).at[:, 0].set(root_depth)
+    depth = root_depth[:, None] + jnp.asarray(pose)[..., 2].at[:, 0].set(0)
     focal, center = cameras[:, None, :2], cameras[:, None, 2:4]
     xy = (keypoints - center) * depth[..., None] / focal
     points = jnp.concatenate([xy, depth[..., None]], axis=-1)

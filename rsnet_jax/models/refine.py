@@ -1,0 +1,42 @@
+"""The pose refinement head: weighs the lifted pose against the one its 2D points demand."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from rsnet_jax.models.initializers import torch_linear
+from rsnet_jax.models.layers import RowDropout
+
+
+class PostRefine(nn.Module):
+    """Mixes x and y of two poses by learned weights in (0, 1) per joint and axis; z is `pose`'s.
+
+    Both inputs are root-relative, meters, camera axes; `backprojected` comes from
+    `camera.backproject`.
+    """
+
+    hidden: int = 1024
+    dropout: float = 0.5
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self,
+        pose: Float[Array, "batch joint 3"],
+        backprojected: Float[Array, "batch joint 3"],
+        *,
+        train: bool = False,
+    ) -> Float[Array, "batch joint 3"]:
+        batch, joints, _ = pose.shape
+        both = jnp.concatenate([pose, backprojected], axis=-1).reshape(batch, joints * 6)
+        x = nn.relu(self._dense(self.hidden, both.shape[-1], "hidden_layer")(both))
+        x = RowDropout(self.dropout, self.axis_name)(x, train=train)
+        x = self._dense(joints * 2, self.hidden, "weights_layer")(x)
+        share = nn.sigmoid(x.astype(jnp.float32)).reshape(batch, joints, 2)
+        xy = share * pose[..., :2] + (1 - share) * backprojected[..., :2]
+        return jnp.concatenate([xy, pose[..., 2:]], axis=-1)
+
+    def _dense(self, features: int, fan_in: int, name: str) -> nn.Dense:
+        init = torch_linear(fan_in)
+        return nn.Dense(features, kernel_init=init, bias_init=init, dtype=self.dtype, name=name)

@@ -1,0 +1,98 @@
+"""A network's weights together with all that is needed to use them."""
+
+import dataclasses
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rsnet_jax.config import Config
+from rsnet_jax.errors import CheckpointError
+from rsnet_jax.models import PostRefine, RSNet
+from rsnet_jax.skeleton import H36M_16, Skeleton
+
+Variables = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """Weights, and the configuration and skeleton they were made for."""
+
+    variables: Variables  # {"params": ..., "batch_stats": ...}
+    refine_variables: Variables | None  # {"params": ...}; None without a refinement head
+    config: Config
+    skeleton: Skeleton = H36M_16
+    source: str = "fresh weights"
+    step: int | None = None  # optimizer steps, where known
+
+    def __post_init__(self):
+        for name, tree in (("network", self.variables), ("head", self.refine_variables)):
+            try:
+                chex.assert_tree_all_finite(tree)
+            except AssertionError:
+                bad = _first_not_finite(tree)
+                raise CheckpointError(
+                    f"{self.source}: the {name}'s {bad} has NaN or infinite values"
+                ) from None
+
+    @property
+    def model(self) -> RSNet:
+        return build_model(self.config, self.skeleton)
+
+    @property
+    def head(self) -> PostRefine | None:
+        return None if self.refine_variables is None else build_head(self.config)
+
+
+def _first_not_finite(tree: Any) -> str:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not np.isfinite(np.asarray(leaf)).all():
+            return jax.tree_util.keystr(path, simple=True, separator="/")
+    raise AssertionError("every value is finite")
+
+
+def compute_dtype(config: Config) -> jnp.dtype:
+    """The type the layers compute in; weights stay float32."""
+    return jnp.dtype(jnp.bfloat16 if config.precision == "bfloat16" else jnp.float32)
+
+
+def build_model(
+    config: Config, skeleton: Skeleton = H36M_16, *, axis_name: str | None = None
+) -> RSNet:
+    """The network a configuration describes; see `RSNet` for `axis_name`."""
+    return RSNet(
+        width=config.model.width,
+        dropout=config.model.dropout,
+        blocks=config.model.blocks,
+        hops=config.model.hops,
+        double_gelu=config.model.double_gelu,
+        skeleton=skeleton,
+        dtype=compute_dtype(config),
+        axis_name=axis_name,
+    )
+
+
+def build_head(config: Config, *, axis_name: str | None = None) -> PostRefine:
+    """The refinement head a configuration describes."""
+    return PostRefine(
+        hidden=config.model.refine_hidden,
+        dropout=config.model.refine_dropout,
+        dtype=compute_dtype(config),
+        axis_name=axis_name,
+    )
+
+
+def init_variables(config: Config, skeleton: Skeleton = H36M_16) -> Variables:
+    """Fresh weights of the network, drawn as torch draws them."""
+    keypoints = jnp.zeros((1, skeleton.num_joints, 2))
+    model = build_model(config, skeleton)
+    return jax.jit(model.init)(jax.random.key(config.seed), keypoints)
+
+
+def init_head_variables(config: Config, skeleton: Skeleton = H36M_16) -> Variables:
+    """Fresh weights of the refinement head, drawn as torch draws them."""
+    pose = jnp.zeros((1, skeleton.num_joints, 3))
+    key = jax.random.fold_in(jax.random.key(config.seed), 1)
+    return jax.jit(build_head(config).init)(key, pose, pose)
