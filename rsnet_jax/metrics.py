@@ -3,7 +3,6 @@
 Poses are root-relative unless said otherwise.
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -69,14 +68,3 @@ def pa_mpjpe(
 ) -> Float[Array, "*batch"]:
     """MPJPE after Procrustes alignment of each pose (Protocol 2)."""
     return mpjpe(procrustes_align(pose, target), target)
-
-
-def sums_by_group(
-    values: Float[Array, " batch"],
-    groups: Float[Array, " batch"],
-    *,
-    weights: Float[Array, " batch"],
-    count: int,
-) -> Float[Array, " count"]:
-    """Sums of weighted values per group number in [0, count)."""
-    return jax.ops.segment_sum(values * weights, groups, num_segments=count)

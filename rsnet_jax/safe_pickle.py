@@ -12,7 +12,7 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from jaxtyping import Shaped
@@ -149,7 +149,7 @@ class _AllowListUnpickler(pickle._Unpickler):
     def refuse(self) -> None:
         raise ForbiddenPickle("an operation that plain data does not need")
 
-    dispatch = dict(pickle._Unpickler.dispatch) | {
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch) | {
         pickle.BUILD[0]: load_build,
         pickle.SETITEM[0]: load_setitem,
         pickle.SETITEMS[0]: load_setitems,
@@ -227,7 +227,8 @@ def _build_array(array: Shaped[np.ndarray, " 0"], state: Any) -> None:
         agrees = len(data) == count * dtype.dtype.itemsize
     if not agrees:
         raise ValueError(f"an array of shape {shape} with data of another size")
-    array.__setstate__((1, shape, dtype.dtype, bool(fortran), data))
+    checked: Any = (1, shape, dtype.dtype, bool(fortran), data)
+    array.__setstate__(checked)
 
 
 def checked_size(shape: Any) -> int:
@@ -244,7 +245,7 @@ def _as_bytes(data: Any) -> bytes:
     return data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))
 
 
-def _scalar(dtype: _DType, data: Any) -> np.generic:
+def _scalar(dtype: _DType, data: Any) -> Any:
     data = _as_bytes(data)
     if dtype.dtype.hasobject or len(data) != dtype.dtype.itemsize:
         raise ValueError("a numpy scalar whose data is of another size")
@@ -256,9 +257,10 @@ def _frombuffer(
 ) -> Shaped[np.ndarray, "..."]:
     checked_size(shape)
     array = np.frombuffer(_as_bytes(buffer), dtype.dtype)
+    array = array.astype(array.dtype.newbyteorder("="))
     if order == "K" and axis_order is not None:
-        return array.reshape(shape).transpose(axis_order).copy(order="K")
-    return array.reshape(shape, order="F" if order == "F" else "C").copy(order="K")
+        return array.reshape(shape).transpose(axis_order)
+    return array.reshape(shape, order="F" if order == "F" else "C")
 
 
 def _encode(text: str, encoding: str) -> bytes:

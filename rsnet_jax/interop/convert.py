@@ -198,7 +198,7 @@ def to_ours(tensors: Tensors, table: Sequence[Entry], *, source: str) -> Variabl
     for entry in table:
         array = entry.to_ours([tensors[key] for key in entry.keys])
         dtype = jnp.int32 if np.issubdtype(array.dtype, np.integer) else jnp.float32
-        flat[entry.path] = jnp.asarray(np.ascontiguousarray(array), dtype)
+        flat[entry.path] = jnp.asarray(array, dtype)
     return traverse_util.unflatten_dict(flat)
 
 

@@ -30,7 +30,7 @@ def split_diagonal(
 ) -> tuple[Float[Array, "hop joint"], Float[Array, "hop joint joint"]]:
     """The regular splitting: what a joint keeps (a diagonal), and what it hears from others."""
     diagonal = jnp.diagonal(graph, axis1=1, axis2=2)
-    return diagonal, graph * (1 - jnp.eye(graph.shape[-1], dtype=graph.dtype))
+    return diagonal, graph * (1 - jnp.eye(graph.shape[-1], dtype=graph.dtype))[None]
 
 
 class SplitGraphConv(nn.Module):
@@ -72,12 +72,13 @@ class SplitGraphConv(nn.Module):
         x, x0, weight, weight_skip, gain, keep, mix = (
             array.astype(self.dtype) for array in (x, x0, weight, weight_skip, gain, keep, mix)
         )
-        gain = gain.swapaxes(0, 1)  # joint hop out, as the products below
+        gain = gain.swapaxes(0, 1)[None]  # 1 joint hop out, as the products below
         messages = jnp.einsum("bjc,chpf->bjhpf", x, weight)
         own, heard = messages[..., 0, :], messages[..., 1, :]
-        y = own * (gain * keep.T[:, :, None])
+        y = own * (gain * keep.T[None, :, :, None])
         y += jnp.einsum("hij,bjhf->bihf", mix, heard * gain)
         y += jnp.einsum("bjc,chf->bjhf", x0, weight_skip)
         if self.merge == "sum":
-            return y.sum(axis=2) + bias_sum.astype(self.dtype)
-        return y.reshape(*y.shape[:2], hops * features) + bias_concat.astype(self.dtype)
+            return y.sum(axis=2) + bias_sum.astype(self.dtype)[None, None]
+        y = y.reshape(*y.shape[:2], hops * features)
+        return y + bias_concat.astype(self.dtype)[None, None]

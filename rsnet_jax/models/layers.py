@@ -66,12 +66,12 @@ class TorchBatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
         count = self.variable("batch_stats", "count", jnp.zeros, (), jnp.int32)
-        x = x.astype(jnp.float32)
+        rows = x.astype(jnp.float32).reshape(-1, channels)
         mean, var = running_mean.value, running_var.value
         if train and not self.is_initializing():
-            mean = self._over_devices(x.mean(axis=range(x.ndim - 1)))
-            var = self._over_devices(jnp.square(x - mean).mean(axis=range(x.ndim - 1)))
-            samples = x.size // channels * self._devices()
+            mean = self._over_devices(rows.mean(axis=0))
+            var = self._over_devices(jnp.square(rows - mean[None]).mean(axis=0))
+            samples = len(rows) * self._devices()
             if samples < 2:
                 raise ValueError("batch statistics need more than one value per channel")
             old = 1 - self.momentum
@@ -79,7 +79,9 @@ class TorchBatchNorm(nn.Module):
             unbiased = var * (samples / (samples - 1))
             running_var.value = old * running_var.value + self.momentum * unbiased
             count.value += 1
-        return ((x - mean) * (jax.lax.rsqrt(var + self.epsilon) * scale) + bias).astype(self.dtype)
+        gain = jax.lax.rsqrt(var + self.epsilon) * scale
+        rows = (rows - mean[None]) * gain[None] + bias[None]
+        return rows.reshape(x.shape).astype(self.dtype)
 
     def _over_devices(self, statistic: Float[Array, " chan"]) -> Float[Array, " chan"]:
         return statistic if self.axis_name is None else jax.lax.pmean(statistic, self.axis_name)

@@ -1,0 +1,165 @@
+"""Saving and restoring weights, and finding out what a path holds."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from rsnet_jax.config import Config
+from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
+from rsnet_jax.interop.published import PUBLISHED_DROPOUT, load_torch_checkpoint
+from rsnet_jax.interop.safetensors_file import load_safetensors
+from rsnet_jax.skeleton import H36M_16, Skeleton
+from rsnet_jax.weights import Checkpoint, init_head_variables, init_variables
+
+ORBAX_MARK = "_CHECKPOINT_METADATA"
+FORMAT = 1
+
+
+def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
+    """Writes an Orbax folder that holds the weights, their configuration and skeleton.
+
+    The folder appears when it is complete; a crash leaves none.
+
+    Raises:
+        OutputError: the folder exists or cannot be written.
+    """
+    import orbax.checkpoint as ocp  # slow to import
+
+    folder = Path(folder).absolute()
+    if folder.exists():
+        raise OutputError(f"{folder} exists already; give another name or remove it")
+    weights = {"network": checkpoint.variables}
+    if checkpoint.refine_variables is not None:
+        weights["head"] = checkpoint.refine_variables
+    about = {
+        "format": FORMAT,
+        "config": checkpoint.config.model_dump(mode="json"),
+        "skeleton": checkpoint.skeleton.to_dict(),
+        "head": checkpoint.refine_variables is not None,
+        "source": checkpoint.source,
+        "step": checkpoint.step,
+    }
+    items = ocp.args.Composite(
+        weights=ocp.args.StandardSave(weights), about=ocp.args.JsonSave(about)
+    )
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:
+            writer.save(folder, items)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error}") from None
+
+
+def restore_checkpoint(folder: str | Path) -> Checkpoint:
+    """Reads a folder that `save_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: the folder is not one, or is damaged.
+    """
+    import orbax.checkpoint as ocp
+
+    folder = Path(folder).absolute()
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader, _without_thread_noise():
+        try:
+            about = reader.restore(folder, ocp.args.Composite(about=ocp.args.JsonRestore()))[
+                "about"
+            ]
+            if about["format"] > FORMAT:
+                raise CheckpointError(
+                    f"{folder}: written by a newer rsnet_jax (format {about['format']}, this one "
+                    f"reads up to {FORMAT})"
+                )
+            config, skeleton = Config(**about["config"]), Skeleton.from_dict(about["skeleton"])
+            target = ocp.args.StandardRestore(_shapes(config, skeleton, head=about["head"]))
+            weights = reader.restore(folder, ocp.args.Composite(weights=target))["weights"]
+        except ConfigError as error:
+            raise CheckpointError(f"{folder}: its configuration cannot be used: {error}") from None
+        except CheckpointError:
+            raise
+        except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise CheckpointError(
+                f"{folder}: not a readable rsnet_jax checkpoint: {reason[0][:200]}"
+            ) from error
+    return Checkpoint(
+        variables=weights["network"],
+        refine_variables=weights.get("head"),
+        config=config,
+        skeleton=skeleton,
+        source=str(folder),
+        step=about["step"],
+    )
+
+
+@contextlib.contextmanager
+def _without_thread_noise() -> Iterator[None]:
+    """Keeps stderr quiet while Orbax reads.
+
+    When one array of a damaged folder cannot be read, TensorStore's threads print a traceback for
+    each of the others, straight to the file descriptor; the one error that matters is raised.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "w") as devnull:
+            os.dup2(devnull.fileno(), 2)
+        yield
+    except CheckpointError:
+        time.sleep(0.3)  # the threads lag behind the error
+        raise
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def _shapes(config: Config, skeleton: Skeleton, *, head: bool) -> Any:
+    """What the weights look like, placed on one device of this machine."""
+    tree = {"network": jax.eval_shape(lambda: init_variables(config, skeleton))}
+    if head:
+        tree["head"] = jax.eval_shape(lambda: init_head_variables(config, skeleton))
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), tree)
+
+
+def load_checkpoint(
+    path: str | Path,
+    *,
+    refine: str | Path | None = None,
+    dropout: float = PUBLISHED_DROPOUT,
+    double_gelu: bool = True,
+    skeleton: Skeleton = H36M_16,
+) -> Checkpoint:
+    """Reads whatever holds weights: an Orbax folder, .safetensors, published .pth files.
+
+    Args:
+        path: a folder `rsnet-jax convert` wrote, a `.safetensors` file, a published network
+            `.pth`, or a folder of published files.
+        refine: the published refinement head that goes with a published network.
+        dropout: of a published network's training; its file does not tell.
+        double_gelu: whether a published network applies GELU twice; its file does not tell.
+        skeleton: of a published network.
+
+    Raises:
+        CheckpointError: nothing readable is there, or it is not an RS-Net.
+    """
+    path = Path(path)
+    unknown: dict[str, Any] = dict(dropout=dropout, double_gelu=double_gelu, skeleton=skeleton)
+    if path.is_dir():
+        if not (path / ORBAX_MARK).exists():
+            if not any(path.glob("*.pth")):
+                raise CheckpointError(
+                    f"{path}: holds neither a checkpoint ({ORBAX_MARK}) nor published .pth files"
+                )
+            return load_torch_checkpoint(path, refine, **unknown)
+    elif path.suffix != ".safetensors":
+        return load_torch_checkpoint(path, refine, **unknown)
+    if refine is not None:
+        raise CheckpointError(
+            f"{path}: --refine goes with a published .pth; this holds its own head, if any"
+        )
+    return restore_checkpoint(path) if path.is_dir() else load_safetensors(path, **unknown)

@@ -1,0 +1,65 @@
+"""`rsnet-jax info`."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import tyro
+
+from rsnet_jax.checkpoint import load_checkpoint
+from rsnet_jax.cli.options import parse
+from rsnet_jax.errors import ConfigError
+from rsnet_jax.weights import Checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class InfoOptions:
+    """Tells what a checkpoint is."""
+
+    checkpoint: Annotated[Path | None, tyro.conf.Positional] = None
+    """A folder made by `rsnet-jax convert`, a .safetensors file, a published network .pth, or a
+    folder of published .pth files."""
+    refine: Path | None = None
+    """The published refinement head (.pth) that goes with a published network."""
+    debug: bool = False
+    """Show where an error came from."""
+
+
+def main(argv: Sequence[str], *, prog: str) -> None:
+    """Parses, reads and prints."""
+    options = parse(InfoOptions, argv, prog=prog, default=InfoOptions())
+    if options.checkpoint is None:
+        raise ConfigError("which CHECKPOINT?")
+    print(describe(load_checkpoint(options.checkpoint, refine=options.refine)))
+
+
+def describe(checkpoint: Checkpoint) -> str:
+    """A few lines about a checkpoint."""
+    model = checkpoint.config.model
+    skeleton = checkpoint.skeleton
+    updates = int(np.asarray(checkpoint.variables["batch_stats"]["non_local"]["norm"]["count"]))
+    head = "none"
+    if checkpoint.refine_variables is not None:
+        count = count_parameters(checkpoint.refine_variables)
+        head = f"{count:,} parameters, {model.refine_hidden} hidden units"
+    rows = {
+        "source": checkpoint.source,
+        "network": f"RS-Net, {count_parameters(checkpoint.variables):,} parameters",
+        "width": f"{model.width} a hop, {model.width * model.hops} channels",
+        "blocks, hops": f"{model.blocks}, {model.hops}",
+        "dropout": f"{model.dropout:g}, {'double' if model.double_gelu else 'single'} GELU",
+        "skeleton": f"{skeleton.name}: {', '.join(skeleton.joints)}",
+        "head": head,
+        "trained": f"{updates:,} batches seen by the batch statistics",
+        "input, output": "2D in normalized image coordinates; 3D in meters, camera axes, to be "
+        "read relative to joint 0",
+    }
+    return "\n".join(f"{name:<15}{text}" for name, text in rows.items())
+
+
+def count_parameters(variables: Any) -> int:
+    """Numbers a network learns; statistics do not count."""
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))

@@ -1,0 +1,57 @@
+"""`rsnet-jax SUBCOMMAND ...`: finds the subcommand, and turns errors into one line."""
+
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from rsnet_jax.errors import RSNetError
+
+USER_ERROR, INTERRUPTED = 2, 130
+SUBCOMMANDS = {
+    "evaluate": ("rsnet_jax.cli.evaluate", "measure a checkpoint on a data set"),
+    "convert": ("rsnet_jax.cli.convert", "PyTorch weights to ours and back, safetensors"),
+    "info": ("rsnet_jax.cli.info", "tell what a checkpoint is"),
+    "prepare": ("rsnet_jax.cli.prepare", "make data files"),
+    "check-data": ("rsnet_jax.cli.check_data", "look for faults in data files"),
+}
+
+
+def usage() -> str:
+    """The list of subcommands."""
+    lines = ["usage: rsnet-jax SUBCOMMAND [OPTIONS]   (SUBCOMMAND --help tells its options)", ""]
+    lines += [f"  {name:<12}{summary}" for name, (_, summary) in SUBCOMMANDS.items()]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None, *, prog: str = "rsnet-jax") -> int:
+    """Runs one subcommand; returns the exit code: 0, 2 for a user's error, 130 interrupted."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    name, *rest = argv
+    if name not in SUBCOMMANDS:
+        print(f"{prog}: error: unknown subcommand {name!r}; there are: {', '.join(SUBCOMMANDS)}",
+              file=sys.stderr)  # fmt: skip
+        return USER_ERROR
+    return run(name, rest, prog=f"{prog} {name}")
+
+
+def run(name: str, argv: Sequence[str], *, prog: str) -> int:
+    """Runs a subcommand by name. With `--debug` among `argv`, errors keep their traceback."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("rsnet_jax").setLevel(logging.INFO)
+    try:
+        importlib.import_module(SUBCOMMANDS[name][0]).main(argv, prog=prog)
+    except RSNetError as error:
+        if "--debug" in argv:
+            raise
+        print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else 0
+    return 0

@@ -1,0 +1,52 @@
+"""The tables people read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rsnet_jax.weights import Checkpoint
+
+HEADINGS = {"mpjpe": "P1", "pa_mpjpe": "P2", "n_mpjpe": "N-MPJPE"}
+
+
+def evaluation_table(report: Mapping[str, Any], checkpoint: Checkpoint, *, device: str) -> str:
+    """The result of an evaluation: a line per action, then the errors of each joint."""
+    stages = [name for name in ("lifted", "refined") if report[name]]
+    width = max(len(name) for name in report["lifted"]["mpjpe"]) + 2
+    block = 9 * len(HEADINGS)
+    rows = [name for name in report["lifted"]["mpjpe"] if name != "average"] + ["average"]
+    lines = [*_about(report, checkpoint, device), ""]
+    if len(stages) > 1:
+        lines.append(" " * width + "".join(f"{stage:>{block}}" for stage in stages))
+    lines.append(" " * width + "".join(f"{h:>9}" for h in HEADINGS.values()) * len(stages))
+    for row in rows:
+        if row == "average":
+            lines.append("-" * (width + block * len(stages)))
+        cells = (report[stage][metric][row] for stage in stages for metric in HEADINGS)
+        lines.append(f"{row:<{width}}" + "".join(f"{cell:9.2f}" for cell in cells))
+    lines.append(
+        "Millimeters. P1: MPJPE, P2: MPJPE after Procrustes alignment, N-MPJPE: after scaling. "
+        "Average over actions."
+    )
+    for stage in stages:
+        joints = report[stage]["per_joint_mpjpe"].items()
+        cells = [f"{name.replace('_', ' ')} {error:.1f}" for name, error in joints]
+        lines.append(f"Per joint, {stage}: {', '.join(cells)}")
+    return "\n".join(lines)
+
+
+def _about(report: Mapping[str, Any], checkpoint: Checkpoint, device: str) -> list[str]:
+    fresh = checkpoint.step is None and checkpoint.source == "fresh weights"
+    what = (
+        "freshly initialized weights: NOT TRAINED, the errors say nothing about RS-Net"
+        if fresh
+        else checkpoint.source
+    )
+    model = checkpoint.config.model
+    how = ["flip test" if report["flip_test"] else "no flip test"]
+    how += ["with the published evaluation's slips"] if report["published"] else []
+    return [
+        f"RS-Net, width {model.width}: {what}",
+        f"{report['dataset']}, {report['detections']} keypoints, subjects "
+        f"{' '.join(report['subjects'])}: {report['frames']:,} views, {', '.join(how)}; "
+        f"precision {report['precision']} on {device}",
+    ]

@@ -1,0 +1,88 @@
+"""Keypoints in, poses out."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from rsnet_jax.camera import normalize_screen
+from rsnet_jax.checkpoint import load_checkpoint
+from rsnet_jax.errors import DataError
+from rsnet_jax.steps import lift, recenter
+from rsnet_jax.weights import Checkpoint
+
+LARGEST_BATCH = 512
+
+
+class Lifter:
+    """Lifts 2D poses of one image size, any number at a time.
+
+    A refinement head is not used: it needs the true depth of the pelvis.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, flip_test: bool = True):
+        self.checkpoint = checkpoint
+        self.skeleton = checkpoint.skeleton
+
+        def predict(variables: Any, keypoints: Array) -> Array:
+            pose = lift(checkpoint.model, variables, keypoints, flip_test=flip_test)
+            return recenter(pose)
+
+        self._predict = jax.jit(predict)
+
+    @classmethod
+    def load(cls, path: str | Path, *, flip_test: bool = True) -> "Lifter":
+        """A lifter from whatever `load_checkpoint` reads.
+
+        Raises:
+            CheckpointError: nothing readable is there.
+        """
+        return cls(load_checkpoint(path), flip_test=flip_test)
+
+    def __call__(
+        self, keypoints: Float[np.ndarray, "time joint 2"], *, image_size: tuple[int, int]
+    ) -> Float[np.ndarray, "time joint 3"]:
+        """Lifts keypoints.
+
+        Args:
+            keypoints: pixels, joints in the order of `self.skeleton`.
+            image_size: width and height of the image, pixels.
+
+        Returns:
+            Meters, camera axes (x right, y down, z forward), relative to joint 0; float32.
+
+        Raises:
+            DataError: the array is not (time, joint, 2) or not finite, or the size not positive.
+        """
+        keypoints = np.asarray(keypoints, np.float32)
+        joints = self.skeleton.num_joints
+        if keypoints.ndim != 3 or keypoints.shape[1:] != (joints, 2):
+            raise DataError(
+                f"keypoints must be (time, {joints}, 2) in the order of skeleton "
+                f"{self.skeleton.name}, not {keypoints.shape}"
+            )
+        if not np.isfinite(keypoints).all():
+            frame, joint = np.argwhere(~np.isfinite(keypoints))[0][:2]
+            raise DataError(
+                f"keypoints: {self.skeleton.joints[joint]} of frame {frame} is NaN or infinite"
+            )
+        width, height = image_size
+        if width <= 0 or height <= 0:
+            raise DataError(f"image_size must be a positive width and height, not {image_size}")
+        screen = normalize_screen(keypoints, width=width, height=height)
+        parts = [
+            self._lift_padded(screen[start : start + LARGEST_BATCH])
+            for start in range(0, len(screen), LARGEST_BATCH)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, joints, 3), np.float32)
+
+    def _lift_padded(self, screen: np.ndarray) -> np.ndarray:
+        """Pads to a power of two, so that few batch sizes are ever compiled."""
+        count = len(screen)
+        rows = 1 << (count - 1).bit_length()
+        padded = np.concatenate([screen, np.zeros((rows - count, *screen.shape[1:]), np.float32)])
+        precision = self.checkpoint.config.precision
+        with jax.default_matmul_precision(precision):
+            return np.asarray(self._predict(self.checkpoint.variables, padded))[:count]

@@ -1,0 +1,36 @@
+import os
+from pathlib import Path
+
+# Before JAX starts: the CPU poses as several devices.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+)
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_default_matmul_precision", "highest")
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden():
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def mocap():
+    """The folder that holds cmu_mocap and cmu_mocap_tiny; they are not part of the repository."""
+    folder = os.environ.get("RSNET_MOCAP")
+    if not folder:
+        pytest.skip("RSNET_MOCAP is not set")
+    return Path(folder)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
