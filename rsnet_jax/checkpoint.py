@@ -1,6 +1,7 @@
 """Saving and restoring weights, and finding out what a path holds."""
 
 import contextlib
+import gc
 import os
 import sys
 import time
@@ -49,6 +50,7 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
         weights=ocp.args.StandardSave(weights), about=ocp.args.JsonSave(about)
     )
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:
             writer.save(folder, items)
     except OSError as error:
@@ -64,36 +66,43 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
     import orbax.checkpoint as ocp
 
     folder = Path(folder).absolute()
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader, _without_thread_noise():
-        try:
-            about = reader.restore(folder, ocp.args.Composite(about=ocp.args.JsonRestore()))[
-                "about"
-            ]
-            if about["format"] > FORMAT:
-                raise CheckpointError(
-                    f"{folder}: written by a newer rsnet_jax (format {about['format']}, this one "
-                    f"reads up to {FORMAT})"
-                )
-            config, skeleton = Config(**about["config"]), Skeleton.from_dict(about["skeleton"])
-            target = ocp.args.StandardRestore(_shapes(config, skeleton, head=about["head"]))
-            weights = reader.restore(folder, ocp.args.Composite(weights=target))["weights"]
-        except ConfigError as error:
-            raise CheckpointError(f"{folder}: its configuration cannot be used: {error}") from None
-        except CheckpointError:
-            raise
-        except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder
-            reason = str(error).strip().splitlines() or [type(error).__name__]
+    about = _restore_items(folder, about=ocp.args.JsonRestore())["about"]
+    try:
+        if about["format"] > FORMAT:
             raise CheckpointError(
-                f"{folder}: not a readable rsnet_jax checkpoint: {reason[0][:200]}"
-            ) from error
+                f"{folder}: written by a newer rsnet_jax (format {about['format']}, this one "
+                f"reads up to {FORMAT})"
+            )
+        config, skeleton = Config(**about["config"]), Skeleton.from_dict(about["skeleton"])
+        target = _shapes(config, skeleton, head=about["head"])
+        step = about["step"]
+    except (ConfigError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder}: its configuration cannot be used: {error}") from None
+    weights = _restore_items(folder, weights=ocp.args.StandardRestore(target))["weights"]
     return Checkpoint(
         variables=weights["network"],
         refine_variables=weights.get("head"),
         config=config,
         skeleton=skeleton,
         source=str(folder),
-        step=about["step"],
+        step=step,
     )
+
+
+def _restore_items(folder: Path, **items: Any) -> Any:
+    import orbax.checkpoint as ocp
+
+    reason = ""
+    with _without_thread_noise():
+        try:
+            with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+                return reader.restore(folder, ocp.args.Composite(**items))
+        except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        # Readers of the other arrays are still under way; let them end while nobody listens.
+        time.sleep(0.3)
+        gc.collect()
+    raise CheckpointError(f"{folder}: not a readable rsnet_jax checkpoint: {reason}")
 
 
 @contextlib.contextmanager
@@ -104,15 +113,15 @@ def _without_thread_noise() -> Iterator[None]:
     each of the others, straight to the file descriptor; the one error that matters is raised.
     """
     sys.stderr.flush()
-    saved = os.dup(2)
+    saved, hook = os.dup(2), sys.unraisablehook
     try:
-        with open(os.devnull, "w") as devnull:
-            os.dup2(devnull.fileno(), 2)
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, 2)
+        os.close(devnull)
+        sys.unraisablehook = lambda unraisable: None
         yield
-    except CheckpointError:
-        time.sleep(0.3)  # the threads lag behind the error
-        raise
     finally:
+        sys.unraisablehook = hook
         os.dup2(saved, 2)
         os.close(saved)
 

@@ -8,11 +8,22 @@ import pydantic
 from rsnet_jax.errors import ConfigError
 
 Rate = Annotated[float, pydantic.Field(ge=0, lt=1)]
+
+
+def _named_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names or len(set(names)) != len(names):
+        raise ValueError("one or more names that differ were wanted")
+    return names
+
+
+Subjects = Annotated[tuple[str, ...], pydantic.AfterValidator(_named_once)]
 Precision = Literal["highest", "default", "bfloat16"]
 
 
-class Section(pydantic.BaseModel, frozen=True, extra="forbid"):
+class Section(pydantic.BaseModel):
     """A part of the configuration. Bad values raise a one-line `ConfigError`."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     prefix: ClassVar[str] = ""
 
@@ -27,6 +38,8 @@ class Section(pydantic.BaseModel, frozen=True, extra="forbid"):
         field = ".".join(str(part) for part in error["loc"])
         if error["type"] == "extra_forbidden":
             return f"unknown setting {cls.prefix}{field}; known: {', '.join(cls.model_fields)}"
+        if not field:  # of a rule about several settings
+            return error["msg"].removeprefix("Value error, ")
         wanted = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
         return f"{cls.prefix}{field}: {wanted}, got {error['input']!r}"
 
@@ -63,13 +76,13 @@ class DataConfig(Section):
     """Folder with data_3d_h36m.npz and data_2d_h36m_<detections>.npz."""
     detections: str | None = None
     """2D keypoints: hr, gt, ... for files, gt (default) or noisy for the synthetic set."""
-    subjects_train: tuple[str, ...] = ("S1", "S5", "S6", "S7", "S8")
+    subjects_train: Subjects = ("S1", "S5", "S6", "S7", "S8")
     """Subjects to train on."""
-    subjects_test: tuple[str, ...] = ("S9", "S11")
+    subjects_test: Subjects = ("S9", "S11")
     """Subjects to evaluate on."""
     actions: tuple[str, ...] = ()
     """Only these actions; none named means all."""
-    every: Annotated[int, pydantic.Field(ge=1)] = 1
+    every: Annotated[int, pydantic.Field(ge=1, lt=2**31)] = 1
     """Keep every n-th frame of a clip."""
 
     @pydantic.model_validator(mode="after")
@@ -89,7 +102,7 @@ class DataConfig(Section):
 class Config(Section):
     """Everything that decides a run."""
 
-    seed: Annotated[int, pydantic.Field(ge=0)] = 0
+    seed: Annotated[int, pydantic.Field(ge=0, lt=2**32)] = 0
     """Of fresh weights and of the synthetic data."""
     precision: Precision = "highest"
     """Of matrix products: highest (float32), default (TF32 on a GPU, bfloat16 products on a TPU),

@@ -89,11 +89,12 @@ def evaluate(
     step = jax.jit(step)
     key = jax.random.key(protocol.refine_dropout_seed or 0)
     sums, kept = [], []
-    starts = range(0, len(frames), protocol.rows)
+    rows = min(protocol.rows, len(frames))
+    starts = range(0, len(frames), rows)
     with jax.default_matmul_precision(protocol.precision):
         for start in tqdm.tqdm(starts, "evaluating", unit="batch", disable=not progress or None):
-            batch = rows_of(frames, start, protocol.rows)
-            batch_key = jax.random.fold_in(key, start // protocol.rows)
+            batch = rows_of(frames, start, rows)
+            batch_key = jax.random.fold_in(key, start // rows)
             arguments = (checkpoint.variables, checkpoint.refine_variables, batch, batch_key)
             batch_sums, batch_kept = step(*arguments)
             sums.append(batch_sums)
@@ -207,4 +208,3 @@ def gather(kept: list[dict[str, Any]], frames: Frames) -> dict[str, np.ndarray]:
         predictions[f"{stage}_pose"] = arrays.pop("pose")
         predictions |= {f"{stage}_{name}_mm": MM * error for name, error in arrays.items()}
     return predictions
-

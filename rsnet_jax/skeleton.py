@@ -89,7 +89,8 @@ class Skeleton:
         wanted = {field.name for field in dataclasses.fields(cls)}
         if set(stored) != wanted:
             raise ConfigError(f"a skeleton needs {sorted(wanted)}, not {sorted(stored)}")
-        return cls(**{k: v if isinstance(v, str) else tuple(v) for k, v in stored.items()})
+        lists = {key: tuple(value) for key, value in stored.items() if key != "name"}
+        return cls(name=stored["name"], **lists)
 
 
 H36M_16 = Skeleton(

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -39,10 +38,15 @@ def lift(
     flip_test: bool,
 ) -> Float[Array, "batch joint 3"]:
     """Lifts poses; with `flip_test` each is the mean of its own and its mirror image's lifting."""
+
+    def run(rows: Array) -> Array:
+        return jnp.asarray(model.apply(variables, rows))
+
     if not flip_test:
-        return model.apply(variables, keypoints)
-    both = jnp.concatenate([keypoints, mirror(keypoints, model.skeleton)])
-    pose, mirrored = jnp.split(model.apply(variables, both), 2)
+        return run(keypoints)
+    pose, mirrored = jnp.split(
+        run(jnp.concatenate([keypoints, mirror(keypoints, model.skeleton)])), 2
+    )
     return (pose + mirror(mirrored, model.skeleton)) / 2
 
 
@@ -77,7 +81,7 @@ def make_predict_step(
     def step(variables: Variables, head_variables: Variables | None, batch: Batch, key: Array):
         pose = lift(model, variables, batch.keypoints_2d, flip_test=flip_test)
         poses = {"lifted": center(pose)}
-        if head is not None:
+        if head is not None and head_variables is not None:
             # The head sees the true depth of the pelvis, as in the published evaluation.
             root_depth = batch.joints_3d[:, 0, 2]
             rays = backproject(
@@ -86,7 +90,7 @@ def make_predict_step(
             refined = head.apply(
                 head_variables, pose, rays, train=refine_dropout, rngs={"dropout": key}
             )
-            poses["refined"] = center(refined)
+            poses["refined"] = center(jnp.asarray(refined))
         return poses
 
     return step

@@ -1,12 +1,15 @@
 """A network's weights together with all that is needed to use them."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, PRNGKeyArray
 
 from rsnet_jax.config import Config
 from rsnet_jax.errors import CheckpointError
@@ -87,12 +90,16 @@ def build_head(config: Config, *, axis_name: str | None = None) -> PostRefine:
 def init_variables(config: Config, skeleton: Skeleton = H36M_16) -> Variables:
     """Fresh weights of the network, drawn as torch draws them."""
     keypoints = jnp.zeros((1, skeleton.num_joints, 2))
-    model = build_model(config, skeleton)
-    return jax.jit(model.init)(jax.random.key(config.seed), keypoints)
+    return _init(build_model(config, skeleton), jax.random.key(config.seed), keypoints)
 
 
 def init_head_variables(config: Config, skeleton: Skeleton = H36M_16) -> Variables:
     """Fresh weights of the refinement head, drawn as torch draws them."""
     pose = jnp.zeros((1, skeleton.num_joints, 3))
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
-    return jax.jit(build_head(config).init)(key, pose, pose)
+    return _init(build_head(config), key, pose, pose)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init(module: nn.Module, key: PRNGKeyArray, *inputs: Array) -> Variables:
+    return dict(module.init(key, *inputs))

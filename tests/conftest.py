@@ -1,4 +1,5 @@
 import os
+import tempfile
 from pathlib import Path
 
 # Before JAX starts: the CPU poses as several devices.
@@ -13,6 +14,9 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_default_matmul_precision", "highest")
+# Many tests compile the same small programs; compiling is most of the suite's time.
+jax.config.update("jax_compilation_cache_dir", tempfile.mkdtemp(prefix="rsnet-jax-tests-"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 GOLDEN = Path(__file__).parent / "golden"
 

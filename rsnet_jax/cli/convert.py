@@ -3,16 +3,22 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from rsnet_jax.checkpoint import load_checkpoint, save_checkpoint
-from rsnet_jax.cli.options import parse
+from rsnet_jax.cli.options import CheckpointArgument, parse
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.interop.published import PUBLISHED_DROPOUT, head_path, save_torch_checkpoint
+from rsnet_jax.interop.published import (
+    PUBLISHED_DROPOUT,
+    head_path,
+    require_torch,
+    save_torch_checkpoint,
+)
 from rsnet_jax.interop.safetensors_file import save_safetensors
 from rsnet_jax.outputs import claim
+from rsnet_jax.weights import Checkpoint
+
+OTHER_FILES = {".bin", ".ckpt", ".json", ".npy", ".npz", ".onnx", ".pkl", ".pt", ".tar", ".zip"}
+"""Suffixes nobody gives to a folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +28,7 @@ class ConvertOptions:
     Sizes are read off the weights. PyTorch is not needed, but for writing .pth.
     """
 
-    checkpoint: Annotated[Path | None, tyro.conf.Positional] = None
+    checkpoint: CheckpointArgument = None
     """What to read: a published network .pth, a folder of published .pth files, a .safetensors
     file, or a folder made by this command."""
     out: Path | None = None
@@ -30,8 +36,8 @@ class ConvertOptions:
     into the same .safetensors, or a .pth of its own), or a folder (Orbax)."""
     refine: Path | None = None
     """The published refinement head (.pth) that goes with a published network."""
-    dropout: float = PUBLISHED_DROPOUT
-    """The dropout a published network was trained with; its file does not tell."""
+    dropout: float | None = None
+    """The dropout a published network was trained with, by default 0.2; its file does not tell."""
     double_gelu: bool = True
     """Whether a published network applies GELU twice a block; one trained without dropout does
     not, and its file does not tell."""
@@ -47,13 +53,18 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if options.out is None:
         raise ConfigError("where to? --out FOLDER, --out NAME.safetensors or --out NAME.pth")
     out = options.out
+    if out.suffix in OTHER_FILES:
+        raise ConfigError(f"out: a folder, *.safetensors or *.pth was wanted, not {out}")
+    if out.suffix == ".pth":
+        require_torch(out)
     claim(out)
     checkpoint = load_checkpoint(
         options.checkpoint,
         refine=options.refine,
-        dropout=options.dropout,
+        dropout=PUBLISHED_DROPOUT if options.dropout is None else options.dropout,
         double_gelu=options.double_gelu,
     )
+    check_not_ignored(options, checkpoint)
     written: Sequence[Path] = [out]
     if out.suffix == ".pth":
         if checkpoint.refine_variables is not None:
@@ -67,3 +78,15 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     head = "no refinement head" if checkpoint.refine_variables is None else "a refinement head"
     print(f"RS-Net, width {model.width}, {model.blocks} blocks, {model.hops} hops, {head}")
     print(f"wrote {', '.join(str(path) for path in written)}")
+
+
+def check_not_ignored(options: ConvertOptions, checkpoint: Checkpoint) -> None:
+    """Raises a ConfigError if an option contradicts what the checkpoint tells of itself."""
+    model = checkpoint.config.model
+    if options.dropout not in (None, model.dropout):
+        raise ConfigError(
+            f"dropout: {checkpoint.source} tells its own, which is {model.dropout:g}, not "
+            f"{options.dropout:g}"
+        )
+    if model.double_gelu and not options.double_gelu:
+        raise ConfigError(f"no-double-gelu: {checkpoint.source} tells its own, double GELU")

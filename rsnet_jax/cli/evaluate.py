@@ -4,19 +4,17 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import jax
 import numpy as np
-import tyro
 
 from rsnet_jax.checkpoint import load_checkpoint
-from rsnet_jax.cli.options import parse
+from rsnet_jax.cli.options import CheckpointArgument, check_seed, parse
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import Config, DataConfig, Precision
 from rsnet_jax.data.load import Split, load_frames
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.evaluation import Protocol, evaluate
+from rsnet_jax.evaluation import Evaluation, Protocol, evaluate
 from rsnet_jax.outputs import claim, replacing
 from rsnet_jax.weights import Checkpoint, init_variables
 
@@ -28,7 +26,7 @@ class EvaluateOptions:
     Without a checkpoint, an untrained network is measured on the built-in synthetic data.
     """
 
-    checkpoint: Annotated[Path | None, tyro.conf.Positional] = None
+    checkpoint: CheckpointArgument = None
     """A folder made by `rsnet-jax convert`, a .safetensors file, a published network .pth, or a
     folder of published .pth files. Give it first."""
     refine: Path | None = None
@@ -62,11 +60,13 @@ class EvaluateOptions:
 
     def __post_init__(self):
         if self.batch_size is not None and self.batch_size < 1:
-            raise ConfigError(f"batch-size must be at least 1, not {self.batch_size}")
-        if self.seed < 0 or (self.refine_dropout_seed or 0) < 0:
-            raise ConfigError("seeds must not be negative")
+            raise ConfigError(f"batch-size: at least 1 was wanted, not {self.batch_size}")
+        check_seed(self.seed, name="seed")
+        check_seed(self.refine_dropout_seed, name="refine-dropout-seed")
         if self.predictions is not None and self.predictions.suffix != ".npz":
-            raise ConfigError(f"predictions must be named *.npz, not {self.predictions}")
+            raise ConfigError(f"predictions: a name *.npz was wanted, not {self.predictions}")
+        if self.json is not None and self.json == self.predictions:
+            raise ConfigError(f"json and predictions: both would be written to {self.json}")
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
@@ -77,7 +77,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             claim(path, overwrite=options.overwrite)
     checkpoint, options = open_checkpoint(options, argv, prog=prog)
     if options.refine_dropout_seed is not None and checkpoint.refine_variables is None:
-        raise ConfigError(f"refine-dropout-seed: {checkpoint.source} has no refinement head")
+        raise ConfigError(f"refine-dropout-seed: no refinement head in {checkpoint.source}")
     frames = load_frames(options.data, options.split, seed=options.seed)
     protocol = Protocol(
         flip_test=options.flip_test,
@@ -93,7 +93,14 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         keep_predictions=options.predictions is not None,
         progress=True,
     )
-    print(evaluation_table(result.report, checkpoint, device=jax.devices()[0].device_kind))
+    try:
+        write_outputs(result, options)
+    finally:  # a full disk does not cost the result
+        print(evaluation_table(result.report, checkpoint, device=jax.devices()[0].device_kind))
+
+
+def write_outputs(result: Evaluation, options: EvaluateOptions) -> None:
+    """Writes the files asked for."""
     if options.json is not None:
         with replacing(options.json) as path:
             path.write_text(json.dumps(result.report, indent=2) + "\n")
@@ -112,5 +119,7 @@ def open_checkpoint(
         config = Config(seed=options.seed)
         return Checkpoint(init_variables(config), None, config), options
     checkpoint = load_checkpoint(options.checkpoint, refine=options.refine)
-    default = EvaluateOptions(data=checkpoint.config.data)
+    # Whether there is a root decides the data set, also when the root is given here.
+    data = checkpoint.config.data.model_copy(update={"dataset": None})
+    default = EvaluateOptions(data=data)
     return checkpoint, parse(EvaluateOptions, argv, prog=prog, default=default)

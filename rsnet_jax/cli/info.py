@@ -3,14 +3,14 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import numpy as np
-import tyro
 
 from rsnet_jax.checkpoint import load_checkpoint
-from rsnet_jax.cli.options import parse
+from rsnet_jax.cli.options import CheckpointArgument, parse
+from rsnet_jax.cli.tables import prose
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.weights import Checkpoint
 
@@ -19,7 +19,7 @@ from rsnet_jax.weights import Checkpoint
 class InfoOptions:
     """Tells what a checkpoint is."""
 
-    checkpoint: Annotated[Path | None, tyro.conf.Positional] = None
+    checkpoint: CheckpointArgument = None
     """A folder made by `rsnet-jax convert`, a .safetensors file, a published network .pth, or a
     folder of published .pth files."""
     refine: Path | None = None
@@ -32,7 +32,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     """Parses, reads and prints."""
     options = parse(InfoOptions, argv, prog=prog, default=InfoOptions())
     if options.checkpoint is None:
-        raise ConfigError("which CHECKPOINT?")
+        raise ConfigError("which CHECKPOINT? Give a folder, a .safetensors or a published .pth")
     print(describe(load_checkpoint(options.checkpoint, refine=options.refine)))
 
 
@@ -57,7 +57,7 @@ def describe(checkpoint: Checkpoint) -> str:
         "input, output": "2D in normalized image coordinates; 3D in meters, camera axes, to be "
         "read relative to joint 0",
     }
-    return "\n".join(f"{name:<15}{text}" for name, text in rows.items())
+    return "\n".join(prose(f"{name:<15}{text}", indent=15) for name, text in rows.items())
 
 
 def count_parameters(variables: Any) -> int:

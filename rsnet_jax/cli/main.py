@@ -2,9 +2,11 @@
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
+from rsnet_jax import __version__
 from rsnet_jax.errors import RSNetError
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -30,10 +32,13 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "rsnet-jax") -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
+    if argv[0] == "--version":
+        print(f"rsnet-jax {__version__}")
+        return 0
     name, *rest = argv
     if name not in SUBCOMMANDS:
-        print(f"{prog}: error: unknown subcommand {name!r}; there are: {', '.join(SUBCOMMANDS)}",
-              file=sys.stderr)  # fmt: skip
+        known = ", ".join(SUBCOMMANDS)
+        print(f"{prog}: error: unknown subcommand {name!r}; there are: {known}", file=sys.stderr)
         return USER_ERROR
     return run(name, rest, prog=f"{prog} {name}")
 
@@ -44,6 +49,7 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
     logging.getLogger("rsnet_jax").setLevel(logging.INFO)
     try:
         importlib.import_module(SUBCOMMANDS[name][0]).main(argv, prog=prog)
+        sys.stdout.flush()
     except RSNetError as error:
         if "--debug" in argv:
             raise
@@ -52,6 +58,8 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else 0
     return 0

@@ -4,19 +4,33 @@ import contextlib
 import io
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
-from typing import TypeVar
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import tyro
 
 from rsnet_jax.errors import ConfigError
 
 Options = TypeVar("Options")
+CheckpointArgument = Annotated[
+    Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")
+]
 
 # tyro frames its messages: a title, a rule, the message, rules around hints.
 _RULE = re.compile(r"^\s*[-─]{5,}\s*$")
 _FRAME = re.compile(r"[│╭╮╰╯]")
-_OPTIONAL = re.compile(r"\{None\}\|(\S+)")
+
+_UNKNOWN = re.compile(r"^Unrecognized options: (.*)")
+_CHOICE = re.compile(r"^invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\) ?\.")
+_INVALID = re.compile(r"^Error parsing (\S+): .*?(?:\['(.*?)'\]|: '(.*)'$)")
+_MISSING = re.compile(r"^Missing value for argument '(\S+)'")
+_TYPE = re.compile(r"no type matching \{None\}\|(\w+)|literal for (int)\(\)|to (float)")
+_TYPES = {"INT": "a whole number", "int": "a whole number", "FLOAT": "a number"}
+
+_HELP_OF_HELP = "show this help message"
+_NO_DEFAULT = re.compile(r" ?\(default: (None)?\)")
 
 
 def parse(kind: type[Options], argv: Sequence[str], *, prog: str, default: Options) -> Options:
@@ -36,6 +50,12 @@ def parse(kind: type[Options], argv: Sequence[str], *, prog: str, default: Optio
         raise
 
 
+def check_seed(seed: int | None, *, name: str) -> None:
+    """Raises a ConfigError for a number that cannot be a seed."""
+    if seed is not None and not 0 <= seed < 2**32:
+        raise ConfigError(f"{name}: 0 to 2**32 - 1 was wanted, not {seed}")
+
+
 def one_line(complaint: str) -> str:
     """What tyro says in a frame, as one line: the message, and its first suggestion if any."""
     blocks: list[list[str]] = [[]]
@@ -46,7 +66,7 @@ def one_line(complaint: str) -> str:
         elif line.strip():
             blocks[-1].append(line.strip())
     messages = [" ".join(block) for block in blocks if block]
-    text = messages[1] if len(messages) > 1 else "".join(messages)
+    text = plain_words(messages[1] if len(messages) > 1 else "".join(messages))
     for message in messages:
         if match := re.search(r"Perhaps you meant:? *(--\S+)", message):
             text += f" (perhaps {match.group(1)}?)"
@@ -54,7 +74,66 @@ def one_line(complaint: str) -> str:
     return text or "the command line cannot be understood; try --help"
 
 
+def plain_words(message: str) -> str:
+    """tyro's message in the manner of ours: the option, what was wanted, what came."""
+    if match := _UNKNOWN.match(message):
+        return f"not understood: {match.group(1).replace(', ', ' ')}; --help lists the options"
+    if match := _CHOICE.match(message):
+        came, option, choices = match.groups()
+        wanted = [choice.strip(" '") for choice in choices.split(",")]
+        wanted = ", ".join(choice for choice in wanted if choice not in ("", "None"))
+        return f"{option}: one of {wanted} was wanted, not {came!r}"
+    if match := _INVALID.match(message):
+        option, came = match.group(1), match.group(2) or match.group(3)
+        kind = _TYPE.search(message)
+        wanted = _TYPES.get(next(filter(None, kind.groups()), "") if kind else "", "a number")
+        return f"{option}: {wanted} was wanted, not {came!r}"
+    if match := _MISSING.match(message):
+        return f"{match.group(1)}: a value was wanted after it"
+    return message
+
+
 def readable_help(text: str) -> str:
-    """Drops the `{None}|` that tyro shows for options that may be left out."""
-    text = _OPTIONAL.sub(lambda match: match.group(1) + " " * len("{None}|"), text)
-    return text.replace(" (default: None)", "").replace("(default: None)", "")
+    """tyro's help without its marks for optional values and without the line breaks of our source.
+
+    What is told of an option stands in one column, beside or below the option.
+    """
+    lines = text.splitlines()
+    column = max((line.find(_HELP_OF_HELP) for line in lines), default=-1)
+    width = max((len(line) for line in lines if _RULE.match(line)), default=80)
+    done: list[str] = []
+    label, told = "", []
+
+    def finish_entry() -> None:
+        words = _NO_DEFAULT.sub("", " ".join(told))
+        indent = " " * column
+        wrapped = textwrap.wrap(words, width, initial_indent=indent, subsequent_indent=indent)
+        if wrapped:
+            done.append(label.ljust(column) + wrapped[0][column:])
+            done.extend(wrapped[1:])
+        told.clear()
+
+    for line in map(_without_marks, lines):
+        words = line[column:].strip()
+        is_entry = line.startswith("  ") and (
+            not line[:column].strip() or line[:column][-2:] == "  "
+        )
+        if column > 0 and words and is_entry:
+            if line[:column].strip() or not told:
+                finish_entry()
+                label = line[:column].rstrip()
+            told.append(words)
+        else:
+            finish_entry()
+            done.append(line)
+    finish_entry()
+    return "\n".join(done) + "\n"
+
+
+def _without_marks(line: str) -> str:
+    """Drops `{None}|` and `None,` of options that may be left out; the columns stay."""
+    if line.startswith("usage:"):
+        return re.sub(r" +", " ", line.replace("{None}|", "").replace("{None,", "{")).rstrip()
+    line = re.sub(r"\{None\}\|(\S+)", lambda match: match.group(1) + " " * 7, line)
+    line = re.sub(r"\{None,(\S+)", lambda match: "{" + match.group(1) + " " * 5, line)
+    return line.rstrip()

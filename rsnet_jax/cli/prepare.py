@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rsnet_jax.cli.options import parse
+from rsnet_jax.cli.options import check_seed, parse
+from rsnet_jax.data.h36m import FILE_3D, file_2d
 from rsnet_jax.data.h36m_write import write_h36m
 from rsnet_jax.data.synthetic import DETECTIONS, synthetic_clips
 from rsnet_jax.errors import ConfigError
+from rsnet_jax.outputs import claim
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +37,9 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     options = parse(PrepareOptions, argv, prog=prog, default=PrepareOptions())
     if options.source is None:
         raise ConfigError("what from? There is: synthetic")
-    if options.seed < 0:
-        raise ConfigError(f"seed must not be negative, got {options.seed}")
+    check_seed(options.seed, name="seed")
+    for name in (FILE_3D, *map(file_2d, DETECTIONS)):
+        claim(options.out / name)
     clips = {name: synthetic_clips(name, seed=options.seed) for name in DETECTIONS}
     write_h36m(options.out, clips)
     frames = sum(len(clip.joints) for clip in clips["gt"])

@@ -1,10 +1,12 @@
 """The tables people read."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 from rsnet_jax.weights import Checkpoint
 
+WIDTH = 80
 HEADINGS = {"mpjpe": "P1", "pa_mpjpe": "P2", "n_mpjpe": "N-MPJPE"}
 
 
@@ -23,21 +25,22 @@ def evaluation_table(report: Mapping[str, Any], checkpoint: Checkpoint, *, devic
             lines.append("-" * (width + block * len(stages)))
         cells = (report[stage][metric][row] for stage in stages for metric in HEADINGS)
         lines.append(f"{row:<{width}}" + "".join(f"{cell:9.2f}" for cell in cells))
-    lines.append(
-        "Millimeters. P1: MPJPE, P2: MPJPE after Procrustes alignment, N-MPJPE: after scaling. "
-        "Average over actions."
-    )
+    lines += [
+        "",
+        "Millimeters, averaged over actions. P1: MPJPE; P2: MPJPE after Procrustes",
+        "alignment; N-MPJPE: MPJPE after scaling.",
+    ]
     for stage in stages:
         joints = report[stage]["per_joint_mpjpe"].items()
         cells = [f"{name.replace('_', ' ')} {error:.1f}" for name, error in joints]
-        lines.append(f"Per joint, {stage}: {', '.join(cells)}")
+        lines.append(prose(f"Per joint, {stage}: {', '.join(cells)}"))
     return "\n".join(lines)
 
 
 def _about(report: Mapping[str, Any], checkpoint: Checkpoint, device: str) -> list[str]:
     fresh = checkpoint.step is None and checkpoint.source == "fresh weights"
     what = (
-        "freshly initialized weights: NOT TRAINED, the errors say nothing about RS-Net"
+        "freshly initialized weights, NOT TRAINED: the errors say nothing about RS-Net"
         if fresh
         else checkpoint.source
     )
@@ -45,8 +48,21 @@ def _about(report: Mapping[str, Any], checkpoint: Checkpoint, device: str) -> li
     how = ["flip test" if report["flip_test"] else "no flip test"]
     how += ["with the published evaluation's slips"] if report["published"] else []
     return [
-        f"RS-Net, width {model.width}: {what}",
-        f"{report['dataset']}, {report['detections']} keypoints, subjects "
-        f"{' '.join(report['subjects'])}: {report['frames']:,} views, {', '.join(how)}; "
-        f"precision {report['precision']} on {device}",
+        prose(f"RS-Net, width {model.width}: {what}"),
+        prose(
+            f"{report['dataset']}, {report['detections']} keypoints, subjects "
+            f"{' '.join(report['subjects'])}: {report['frames']:,} views, {', '.join(how)}; "
+            f"precision {report['precision']} on {device}"
+        ),
     ]
+
+
+def prose(text: str, *, indent: int = 2) -> str:
+    """Breaks lines between words, so that 80 columns hold them; all but the first are indented."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

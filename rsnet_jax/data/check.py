@@ -171,7 +171,8 @@ def _clip_remarks(views: Contents, *, surplus: list[int], confident: int) -> Ite
 
 def _original_gaps(contents: Contents) -> Iterable[str]:
     for subject, name in MISSING_ORIGINALLY:
-        if subject in contents.clips and name not in contents.clips[subject]:
+        elsewhere = any(name in clips for clips in contents.clips.values())
+        if elsewhere and subject in contents.clips and name not in contents.clips[subject]:
             yield f"{contents.name}: no {subject} {name!r}, as in the original data"
 
 

@@ -91,8 +91,8 @@ def tabulate(
             seen = pixels[times].astype(np.float64)
             seen = normalize_screen(seen, width=camera.width, height=camera.height)
             keypoints.append(seen.astype(np.float32))
-            row = (subject, action, list(vectors).index(camera.name), len(sequences))
-            columns.append(np.column_stack([np.tile(np.int32(row), (len(times), 1)), times]))
+            row = [subject, action, list(vectors).index(camera.name), len(sequences)]
+            columns.append(np.column_stack([np.tile(row, (len(times), 1)), times]))
             sequences.append(f"{clip.subject}/{clip.name}/{camera.name}")
     if not columns:
         raise DataError("the data holds no clip of the wanted subjects and actions")

@@ -1,5 +1,7 @@
 """Published checkpoints, the network's and the refinement head's, in and out."""
 
+import contextlib
+import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from rsnet_jax.config import Config, ModelConfig
 from rsnet_jax.errors import CheckpointError, OutputError
 from rsnet_jax.interop import convert
 from rsnet_jax.interop.torch_file import read_state_dict
+from rsnet_jax.outputs import replacing
 from rsnet_jax.skeleton import H36M_16, Skeleton
 from rsnet_jax.weights import Checkpoint
 
@@ -160,30 +163,34 @@ def head_path(network: Path) -> Path:
     return network.with_name(f"{network.stem}_post_refine{network.suffix}")
 
 
+def require_torch(path: Path) -> None:
+    """Raises an OutputError where torch, which writing `path` needs, is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise OutputError(
+            f"{path}: writing .pth needs torch (pip install 'rsnet-jax[torch]'); "
+            ".safetensors does not"
+        )
+
+
 def save_torch_checkpoint(path: Path, checkpoint: Checkpoint) -> Sequence[Path]:
     """Writes the published files with torch: the network's and, beside it, the head's.
 
     Raises:
         OutputError: torch is not installed, or a file exists or cannot be written.
     """
-    try:
-        import torch  # the one place that needs it
-    except ImportError:
-        raise OutputError(
-            f"{path}: writing .pth needs torch (pip install 'rsnet-jax[torch]'); "
-            ".safetensors does not"
-        ) from None
+    require_torch(path)
+    import torch  # the one place that needs it
+
     network, head = to_published(checkpoint)
     files = {path: network} | ({head_path(path): head} if head else {})
     for file in files:
         if file.exists():
             raise OutputError(f"{file} exists already; give another name or remove it")
-    for file, tensors in files.items():
-        state = {key: torch.from_numpy(array.copy()) for key, array in tensors.items()}
-        partial = file.with_name(f".{file.name}.partial")
-        try:
-            torch.save(state, partial)
-            partial.replace(file)
-        except (OSError, RuntimeError) as error:
-            raise OutputError(f"{file} cannot be written: {error}") from None
+    try:
+        with contextlib.ExitStack() as names:  # both files get their names, or neither
+            for file, tensors in files.items():
+                state = {key: torch.from_numpy(array.copy()) for key, array in tensors.items()}
+                torch.save(state, names.enter_context(replacing(file)))
+    except RuntimeError as error:
+        raise OutputError(f"{path} cannot be written: {error}") from None
     return list(files)

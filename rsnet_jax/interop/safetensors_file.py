@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 from rsnet_jax.config import Config
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
 from rsnet_jax.interop.published import PUBLISHED_DROPOUT, from_published, to_published
+from rsnet_jax.outputs import replacing
 from rsnet_jax.skeleton import H36M_16, Skeleton
 from rsnet_jax.weights import Checkpoint
 
@@ -30,11 +31,10 @@ def save_safetensors(path: Path, checkpoint: Checkpoint) -> None:
         "source": checkpoint.source,
         "step": checkpoint.step,
     }
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        save_file(network | head, partial, metadata={METADATA_KEY: json.dumps(about)})
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
+        with replacing(path) as partial:
+            save_file(network | head, partial, metadata={METADATA_KEY: json.dumps(about)})
+    except SafetensorError as error:
         raise OutputError(f"{path} cannot be written: {error}") from None
 
 

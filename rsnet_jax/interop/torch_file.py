@@ -88,7 +88,10 @@ def _is_weight(name: Any, value: Any) -> bool:
 
 
 def _describe(entries: Mapping[Any, Any]) -> str:
-    shown = [f"{str(name)[:40]!r} ({type(entries[name]).__name__})" for name in list(entries)[:5]]
+    # Of names other than strings only the type is shown: printing them could take forever.
+    names = [name if isinstance(name, str) else type(name).__name__ for name in entries][:5]
+    kinds = [type(value).__name__ for value in entries.values()]
+    shown = [f"{name[:40]!r} ({kind})" for name, kind in zip(names, kinds, strict=False)]
     return (", ".join(shown) + (", ..." if len(entries) > 5 else "")) or "an empty dict"
 
 
@@ -165,7 +168,7 @@ def _read_legacy(data: bytes) -> Any:
         raise _NotTorch("it is a pickle, but torch.save did not write it")
     version, _ = unpickle(stream, {}), unpickle(stream, {})
     if version != _LEGACY_VERSION:
-        raise _NotTorch(f"it is of version {version!r:.40}, known is {_LEGACY_VERSION}")
+        raise _NotTorch(f"it is not of version {_LEGACY_VERSION} of torch's older format")
     start = stream.tell()
     storages = _read_legacy_storages(stream, len(data))
 
@@ -193,7 +196,9 @@ def _read_legacy_storages(stream: io.BytesIO, file_size: int) -> dict[str, _Stor
 
     unpickle(stream, _WITHOUT_TENSORS, persistent_load=note)
     keys = unpickle(stream, {})
-    if type(keys) is not list or set(map(str, keys)) != set(declared):
+    if type(keys) is not list or not all(type(key) is str for key in keys):
+        raise ValueError("the list of storages is no list of strings")
+    if set(keys) != set(declared):
         raise ValueError("the list of storages does not fit the object")
     storages = {}
     for key in keys:
@@ -293,6 +298,8 @@ def _shape(lengths: Any = ()) -> tuple[int, ...]:
 
 
 def _device(kind: str, index: int | None = None) -> str:
+    if type(kind) is not str or type(index) not in (int, type(None)):
+        raise TypeError("a senseless device")
     return kind if index is None else f"{kind}:{index}"
 
 

@@ -68,7 +68,8 @@ class SplitGraphConv(nn.Module):
         bias_concat = self.param("bias_concat", bias_init, (hops * features,))
         bias_sum = self.param("bias_sum", bias_init, (features,))
 
-        keep, mix = split_diagonal(modulate(adjacency_powers(self.skeleton, hops), offset))
+        powers = jnp.asarray(adjacency_powers(self.skeleton, hops))
+        keep, mix = split_diagonal(modulate(powers, offset))
         x, x0, weight, weight_skip, gain, keep, mix = (
             array.astype(self.dtype) for array in (x, x0, weight, weight_skip, gain, keep, mix)
         )

@@ -25,9 +25,7 @@ class RowDropout(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch *rest"], *, train: bool
-    ) -> Float[Array, "batch *rest"]:
+    def __call__(self, x: Float[Array, "batch ..."], *, train: bool) -> Float[Array, "batch ..."]:
         kept_bytes = round(256 * (1 - self.rate))
         if not train or kept_bytes == 256:
             return x

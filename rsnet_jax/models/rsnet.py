@@ -5,6 +5,7 @@ IEEE TIP 2023.
 """
 
 import functools
+from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -94,7 +95,7 @@ class RSNet(nn.Module):
         joints = self.skeleton.num_joints
         if keypoints.ndim != 3 or keypoints.shape[1:] != (joints, 2):
             raise DataError(f"keypoints must be (batch, {joints}, 2), not {keypoints.shape}")
-        common = dict(
+        common: dict[str, Any] = dict(
             width=self.width,
             skeleton=self.skeleton,
             hops=self.hops,

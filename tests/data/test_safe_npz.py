@@ -211,7 +211,7 @@ def test_altered_pickles_behind_a_right_checksum(tmp_path):
     whole = pickle.dumps(np.array(small, dtype=object), 4)
     path = tmp_path / "damaged.npz"
     rng = np.random.default_rng(1)
-    for _ in range(400):
+    for _ in range(250):
         data = bytearray(whole)
         for position in rng.integers(len(data), size=rng.integers(1, 3)):
             data[position] = rng.integers(256)

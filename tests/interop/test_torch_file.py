@@ -1,5 +1,4 @@
 import collections
-import io
 import os
 import pickle
 import warnings
@@ -231,6 +230,8 @@ def test_views_of_the_older_container(tmp_path):
             assert_refused(path, "leaves its storage")
     far = in_dict(tensor(view=b"(" + short("7") + b"K\x04K\x04t", shape=(1,), strides=(1,)))
     assert_refused(write(tmp_path / "b.pth", far, zipped=False), "leaves its storage")
+    senseless = in_dict(tensor(view=b"K\x01"))
+    assert_refused(write(tmp_path / "c.pth", senseless, zipped=False), "damaged")
 
 
 @pytest.mark.parametrize(
@@ -267,15 +268,12 @@ def test_the_other_byte_order(tmp_path, name, dtype):
         {"dtype": "DoubleStorage"},
         {"dtype": "Size"},
         {"dtype": "float31"},
-        {"view": b"K\x01"},
         {"view": b"NN"},
     ],
     ids=str,
 )
 @containers
 def test_tensors_outside_their_storage(tmp_path, hostile, zipped):
-    if zipped and hostile == {"view": b"K\x01"}:
-        pytest.skip("the zip container has no views; a sixth entry is not read")
     path = write(tmp_path / "a.pth", in_dict(tensor(**hostile)), zipped=zipped)
     assert_refused(path, "damaged|asks for")
 
@@ -413,6 +411,7 @@ def test_missing_files_are_answered_with_what_is_there(tmp_path):
         ({"epoch": 3, "lr": 0.1}, r"no state dict.*'epoch' \(int\)"),
         ({"state_dict": {}, "epoch": 3}, "no state dict"),
         ({"w": SIX, "args": "text"}, r"no state dict.*'args' \(str\)"),
+        ({10**5000: 1, "\x1b[2J": 2}, r"'int' \(int\), '\\x1b\[2J'"),
         ([1, 2], "holds a list"),
         (None, "holds a NoneType"),
     ],
@@ -462,14 +461,15 @@ def test_altered_files_load_or_are_refused(tmp_path, source):
 
 
 def test_altered_pickles_behind_a_right_checksum(tmp_path):
-    with zipfile.ZipFile(io.BytesIO(ZIP.read_bytes())) as archive:
-        name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
-        whole = archive.read(name)[:2000] + b"u."
+    path = tmp_path / "a.pth"
+    half = tensor(dtype="HalfStorage", key="1", offset=b"K\x02", shape=(2, 2), strides=(1, 2))
+    whole = b"\x80\x02}(" + short("a") + tensor() + short("b") + half + b"u."
+    storages = {"data__0": SIX.tobytes(), "data__1": SIX.tobytes()}
+    assert set(read_state_dict(write_zip(path, whole, **storages))) == {"a", "b"}
     rng = np.random.default_rng(0)
-    storages = {f"data__{key}": bytes(1024) for key in range(20)}
-    for _ in range(300):
+    for _ in range(250):
         data = bytearray(whole)
-        for position in rng.integers(len(data), size=rng.integers(1, 4)):
+        for position in rng.integers(len(data), size=rng.integers(1, 3)):
             data[position] = rng.integers(256)
-        write_zip(tmp_path / "a.pth", bytes(data), **storages)
-        load_or_refuse(tmp_path / "a.pth", (tmp_path / "a.pth").read_bytes())
+        write_zip(path, bytes(data), **storages)
+        load_or_refuse(path, path.read_bytes())

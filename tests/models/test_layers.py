@@ -1,0 +1,86 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, PartitionSpec
+
+from rsnet_jax.models.layers import NonLocalBlock, RowDropout, TorchBatchNorm
+
+
+def drop(x, *, rate, key=0, axis_name=None):
+    layer = RowDropout(rate, axis_name)
+    return layer.apply({}, x, train=True, rngs={"dropout": jax.random.key(key)})
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.9])
+def test_dropout_keeps_its_share_and_the_mean(rate):
+    x = jnp.ones((400, 7, 39))  # 273 entries a row: not a multiple of the 4 bytes of a draw
+    y = np.asarray(drop(x, rate=rate))
+    kept = (y != 0).mean()
+    assert kept == pytest.approx(1 - rate, abs=0.5 / 256 + 5 * np.sqrt(rate / y.size))
+    assert y.mean() == pytest.approx(1, abs=0.02)
+    assert len(np.unique(y)) == 2
+    rows = (y != 0).reshape(400, -1)
+    assert len({row.tobytes() for row in rows}) == 400  # no two rows share a mask
+    positions = rows.mean(axis=0)  # nor is any position favored
+    assert np.abs(positions - (1 - rate)).max() < 0.15
+
+
+def test_dropout_is_the_identity_in_evaluation_and_at_rate_zero():
+    x = jnp.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(RowDropout(0.5).apply({}, x, train=False), x)
+    np.testing.assert_array_equal(RowDropout(0.0).apply({}, x, train=True), x)
+    np.testing.assert_array_equal(drop(x, rate=0.999), 0)  # rounds to a keep rate of 0/256
+
+
+@pytest.mark.parametrize("devices", [2, 4])
+def test_dropout_masks_do_not_depend_on_the_devices(devices):
+    x = jnp.ones((8, 5))
+    mesh = Mesh(np.array(jax.devices()[:devices]), ("data",))
+    spec = PartitionSpec("data")
+    sharded = jax.shard_map(
+        lambda rows: drop(rows, rate=0.5, axis_name="data"),
+        mesh=mesh,
+        in_specs=spec,
+        out_specs=spec,
+        check_vma=False,
+    )
+    np.testing.assert_array_equal(jax.jit(sharded)(x), drop(x, rate=0.5))
+
+
+def test_batch_norm_keeps_the_statistics_torch_keeps(rng):
+    x = rng.normal(2, 3, size=(6, 5, 4)).astype(np.float32)
+    layer = TorchBatchNorm()
+    variables = layer.init(jax.random.key(0), x, train=False)
+    y, updated = layer.apply(variables, x, train=True, mutable=["batch_stats"])
+    flat = x.reshape(-1, 4).astype(np.float64)
+    want = (x - flat.mean(0)) / np.sqrt(flat.var(0, ddof=0) + 1e-5)
+    np.testing.assert_allclose(y, want, rtol=0, atol=1e-5)
+    stats = updated["batch_stats"]
+    np.testing.assert_allclose(stats["mean"], 0.1 * flat.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * flat.var(0, ddof=1), rtol=1e-5)
+    assert stats["count"] == 1
+
+
+def test_batch_norm_of_a_large_offset_keeps_its_digits(rng):
+    x = (1000 + rng.normal(size=(64, 4))).astype(np.float32)
+    layer = TorchBatchNorm()
+    variables = layer.init(jax.random.key(0), x, train=False)
+    y, _ = layer.apply(variables, x, train=True, mutable=["batch_stats"])
+    want = (x - x.astype(np.float64).mean(0)) / x.astype(np.float64).std(0)
+    # Inputs themselves are rounded to 6e-5.
+    np.testing.assert_allclose(y, want, rtol=0, atol=1e-3)
+
+
+def test_batch_norm_needs_more_than_one_value():
+    layer = TorchBatchNorm()
+    variables = layer.init(jax.random.key(0), jnp.ones((1, 4)), train=False)
+    with pytest.raises(ValueError, match="more than one value"):
+        layer.apply(variables, jnp.ones((1, 4)), train=True, mutable=["batch_stats"])
+
+
+def test_non_local_block_starts_as_the_identity(rng):
+    x = rng.normal(size=(3, 5, 8)).astype(np.float32)
+    block = NonLocalBlock()
+    variables = block.init(jax.random.key(0), x, train=False)
+    np.testing.assert_array_equal(block.apply(variables, x, train=False), x)

@@ -1,0 +1,223 @@
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy_reference
+import pytest
+
+from rsnet_jax import camera, losses
+from rsnet_jax.config import Config, ModelConfig
+from rsnet_jax.errors import DataError
+from rsnet_jax.interop import convert
+from rsnet_jax.interop.torch_file import read_state_dict
+from rsnet_jax.models import PostRefine, RSNet
+from rsnet_jax.skeleton import H36M_16, Skeleton
+from rsnet_jax.weights import Checkpoint, build_head, build_model, init_variables
+
+# No two sizes equal: 5 joints, 3 channels, 4 hops... of a body with one pair of mirrored joints.
+STAR = Skeleton("star", ("a", "b", "c", "d", "e"), (-1, 0, 0, 1, 1), left=(1,), right=(2,))
+SMALL = ModelConfig(width=7, hops=4, blocks=2)
+
+
+def load(path, config=None):
+    tensors = read_state_dict(path)
+    config = config or ModelConfig(width=16)
+    return convert.to_ours(tensors, convert.rsnet_table(config, 16), source="golden")
+
+
+@pytest.fixture(scope="module")
+def released(golden):
+    return load(golden / "rsnet/model_rsnet_3_eva_post_4711.pth")
+
+
+@pytest.fixture(scope="module")
+def forward(golden):
+    return dict(np.load(golden / "rsnet/forward.npz"))
+
+
+LAYERS = {
+    "gconv_input": "input",
+    **{f"gconv_layers.gconv{i + 1}": f"{'gelu' if i % 2 else 'norm'}_{i // 2}" for i in range(8)},
+    "non_local": "non_local",
+    "gconv_output": "output",
+}
+
+
+@pytest.fixture(scope="module")
+def layers(released, forward):
+    @jax.jit
+    def run(variables, keypoints):
+        return RSNet(width=16).apply(
+            variables, keypoints, capture_intermediates=True, mutable=["intermediates"]
+        )
+
+    return run(released, forward["input_2d"])[1]["intermediates"]
+
+
+@pytest.mark.parametrize(("published", "ours"), LAYERS.items())
+def test_every_layer_matches_the_released_modules(layers, forward, published, ours):
+    got = layers[ours]["__call__"][0]
+    np.testing.assert_allclose(got, forward[f"layer:{published}"], rtol=0, atol=1e-5)
+
+
+def test_output_matches_the_released_modules(released, forward):
+    got = jax.jit(RSNet(width=16).apply)(released, forward["input_2d"])
+    np.testing.assert_allclose(got, forward["output_3d"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("double_gelu", [True, False])
+@pytest.mark.parametrize(("width", "hops", "blocks"), [(7, 4, 2), (6, 3, 1), (4, 1, 3)])
+def test_any_size_and_skeleton_match_the_formulas(rng, width, hops, blocks, double_gelu):
+    tensors = numpy_reference.random_tensors(
+        rng, width=width, hops=hops, blocks=blocks, joints=STAR.num_joints
+    )
+    keypoints = rng.normal(size=(3, STAR.num_joints, 2)).astype(np.float32)
+    config = ModelConfig(width=width, hops=hops, blocks=blocks, double_gelu=double_gelu)
+    variables = convert.to_ours(tensors, convert.rsnet_table(config, 5), source="random")
+    got = jax.jit(build_model(Config(model=config), STAR).apply)(variables, keypoints)
+    want = numpy_reference.rsnet(tensors, keypoints, STAR.parents, double_gelu=double_gelu)
+    # float32 against float64 through all layers; outputs reach several hundreds.
+    np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5 * np.abs(want).max())
+
+
+def test_a_single_pose_is_a_batch(released, forward):
+    got = jax.jit(RSNet(width=16).apply)(released, forward["input_2d"][:1])
+    np.testing.assert_allclose(got, forward["output_3d"][:1], rtol=0, atol=1e-5)
+
+
+def test_bfloat16_stays_near_float32(released, forward):
+    got = jax.jit(RSNet(width=16, dtype=jnp.bfloat16).apply)(released, forward["input_2d"])
+    assert got.dtype == jnp.float32
+    error = np.abs(np.asarray(got) - forward["output_3d"]).mean()
+    # bfloat16 keeps 8 bits; some 20 roundings in a row on outputs of order 1.
+    assert 1e-5 < error < 0.05 * np.abs(forward["output_3d"]).mean()
+
+
+@pytest.mark.parametrize("shape", [(16, 2), (1, 17, 2), (1, 16, 3), (1, 2, 16)])
+def test_misshapen_keypoints_are_refused(shape):
+    with pytest.raises(DataError, match=r"\(batch, 16, 2\), not \(.*\)"):
+        RSNet().init(jax.random.key(0), jnp.zeros(shape))
+
+
+# From the paper's repository: the parameters of both published widths and of the head.
+@pytest.mark.parametrize(("width", "count"), [(96, 3_924_847), (64, 1_768_079)])
+def test_parameter_count(width, count):
+    shapes = jax.eval_shape(lambda: init_variables(Config(model=ModelConfig(width=width))))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == count
+
+
+def test_head_parameter_count():
+    pose = jnp.zeros((1, 16, 3))
+    shapes = jax.eval_shape(PostRefine().init, jax.random.key(0), pose, pose)
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 132_128
+
+
+def test_head_and_backprojection_match_the_released_modules(golden):
+    data = np.load(golden / "rsnet/refine.npz")
+    tensors = read_state_dict(golden / "rsnet/model_post_refine_3_eva_post_4711.pth")
+    variables = convert.to_ours(tensors, convert.refine_table(SMALL, 16), source="golden")
+    rays = camera.backproject(
+        data["pred_3d"],
+        data["input_2d"],
+        root_depth=data["gt_3d"][:, 0, 2],
+        cameras=data["cameras"],
+    )
+    np.testing.assert_allclose(rays, data["xyz"], rtol=0, atol=1e-5)
+    refined = PostRefine().apply(variables, data["pred_3d"], rays)
+    np.testing.assert_allclose(refined, data["refined"], rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def first_gradients(golden):
+    """Our gradients of the first step of the golden run, under the published names."""
+    config = Config(model=ModelConfig(width=16, dropout=0, refine_dropout=0))
+    variables = load(golden / "rsnet/train_init_rsnet.pth")
+    head_table = convert.refine_table(config.model, 16)
+    head_tensors = read_state_dict(golden / "rsnet/train_init_post_refine.pth")
+    head_variables = convert.to_ours(head_tensors, head_table, source="golden")
+    run = np.load(golden / "rsnet/train.npz")
+    keypoints, truth, cameras = (run[key][0] for key in ("input_2d", "gt_3d", "cameras"))
+    target = jnp.asarray(truth).at[:, 0].set(0)
+
+    def objective(params):
+        network = {"params": params["network"], "batch_stats": variables["batch_stats"]}
+        pose, _ = build_model(config).apply(network, keypoints, train=True, mutable=["batch_stats"])
+        rays = camera.backproject(pose, keypoints, root_depth=truth[:, 0, 2], cameras=cameras)
+        refined = build_head(config).apply({"params": params["head"]}, pose, rays, train=True)
+        refine = losses.refinement_loss(refined, target, skeleton=H36M_16)
+        return losses.lifting_loss(pose, target) + refine
+
+    loss, grads = jax.jit(jax.value_and_grad(objective))(
+        {"network": variables["params"], "head": head_variables["params"]}
+    )
+    np.testing.assert_allclose(loss, run["loss"][0], rtol=1e-5)
+    trained = [e for e in convert.rsnet_table(config.model, 16) if e.path[0] == "params"]
+    network = convert.to_published({"params": grads["network"]}, trained)
+    head = convert.to_published({"params": grads["head"]}, head_table)
+    return {f"rsnet.{k}": v for k, v in network.items()} | {
+        f"post_refine.{k}": v for k, v in head.items()
+    }
+
+
+def test_first_gradients_match_the_released_modules(golden, first_gradients):
+    # Exactly zero there, since the last normalization's scale starts at zero.
+    zero = {
+        f"rsnet.non_local.{n}.{p}" for n in ("g", "theta", "phi", "W.0") for p in ("weight", "bias")
+    }
+    for name, want in np.load(golden / "rsnet/train_first_gradients.npz").items():
+        if name in zero:
+            assert not want.any()
+            np.testing.assert_allclose(first_gradients[name], 0, atol=1e-9, err_msg=name)
+            continue
+        # The scale's gradient is a sum that cancels to a thousandth of its terms.
+        share = 5e-4 if name == "rsnet.non_local.W.1.weight" else 1e-5
+        tolerance = share * np.abs(want).max()
+        np.testing.assert_allclose(
+            first_gradients[name], want, rtol=0, atol=tolerance, err_msg=name
+        )
+
+
+def test_unused_biases_have_no_gradient(golden, first_gradients):
+    named = set(np.load(golden / "rsnet/train_first_gradients.npz"))
+    unused = set(first_gradients) - named
+    assert unused == {
+        "rsnet.gconv_input.gconv.bias_2",
+        "rsnet.gconv_output.bias",
+        *(f"rsnet.gconv_layers.gconv{i}.gconv.bias_2" for i in range(1, 9)),
+    }
+    assert not any(first_gradients[name].any() for name in unused)
+
+
+def test_dropout_follows_the_row_of_the_global_batch(rng):
+    """Rows on several devices get the masks they have on one; their statistics agree too."""
+    config = Config(model=ModelConfig(width=6, blocks=1, dropout=0.3))
+    variables = init_variables(config, STAR)
+    scale = variables["params"]["non_local"]["norm"]["scale"]
+    variables["params"]["non_local"]["norm"]["scale"] = scale + 0.5  # or the block is the identity
+    keypoints = rng.normal(size=(8, 5, 2)).astype(np.float32)
+
+    def run(rows, *, axis_name=None, key=3):
+        model = build_model(config, STAR, axis_name=axis_name)
+        rngs = {"dropout": jax.random.key(key)}
+        return model.apply(variables, rows, train=True, rngs=rngs, mutable=["batch_stats"])
+
+    one, stats_one = jax.jit(run)(keypoints)
+    on_device = functools.partial(run, axis_name="data")
+    many, stats_many = jax.jit(jax.vmap(on_device, axis_name="data"))(keypoints.reshape(4, 2, 5, 2))
+    np.testing.assert_allclose(many.reshape(one.shape), one, rtol=0, atol=1e-5)
+    chex.assert_trees_all_close(
+        jax.tree.map(lambda x: x[0], stats_many), stats_one, rtol=0, atol=1e-5
+    )
+    other, _ = jax.jit(functools.partial(run, key=4))(keypoints)
+    assert np.abs(np.asarray(other) - np.asarray(one)).max() > 1e-3
+
+
+def test_weights_that_are_not_numbers_are_refused():
+    config = Config(model=ModelConfig(width=6, blocks=1, dropout=0.3))
+    variables = init_variables(config, STAR)
+    weight = variables["params"]["norm_0"]["conv"]["weight"]
+    variables["params"]["norm_0"]["conv"]["weight"] = weight.at[0, 0, 0, 0].set(jnp.nan)
+    with pytest.raises(Exception, match="params/norm_0/conv/weight has NaN"):
+        Checkpoint(variables, None, config, STAR, source="made up")

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from rsnet_jax import Lifter, RSNet, load_torch_checkpoint
+from rsnet_jax.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def path(golden):
+    return golden / "rsnet" / "model_rsnet_3_eva_post_4711.pth"
+
+
+def test_lifts_what_the_network_lifts(golden, path):
+    data = np.load(golden / "rsnet/forward.npz")
+    # Undo the scaling of a 1000 x 1002 image by hand.
+    pixels = (data["input_2d"] + np.array([1, 1.002], np.float32)) * 500
+    lifter = Lifter.load(path, flip_test=False)
+    got = lifter(pixels, image_size=(1000, 1002))
+    want = data["output_3d"] - data["output_3d"][:, :1]
+    np.testing.assert_allclose(got, want, rtol=0, atol=2e-5)  # pixels cost a digit
+
+
+def test_any_number_of_frames(path, rng):
+    lifter = Lifter.load(path)
+    pixels = rng.uniform(0, 1000, size=(515, 16, 2)).astype(np.float32)
+    whole = lifter(pixels, image_size=(1000, 1000))
+    assert whole.shape == (515, 16, 3)
+    for count in (0, 1, 3):
+        np.testing.assert_allclose(
+            lifter(pixels[:count], image_size=(1000, 1000)), whole[:count], rtol=0, atol=1e-5
+        )
+    assert not whole[:, 0].any()
+
+
+def test_bad_keypoints_are_named(path):
+    lifter = Lifter.load(path)
+    good = np.zeros((4, 16, 2))
+    with pytest.raises(DataError, match=r"must be \(time, 16, 2\).*not \(4, 17, 2\)"):
+        lifter(np.zeros((4, 17, 2)), image_size=(10, 10))
+    good[2, 12] = np.nan
+    with pytest.raises(DataError, match="left_wrist of frame 2 is NaN"):
+        lifter(good, image_size=(10, 10))
+    with pytest.raises(DataError, match="positive width and height"):
+        lifter(np.zeros((4, 16, 2)), image_size=(0, 10))
+
+
+def test_the_documented_way_to_apply_released_weights(golden, path):
+    variables = load_torch_checkpoint(path).variables
+    data = np.load(golden / "rsnet/forward.npz")
+    out = RSNet(width=16, dropout=0.2).apply(variables, data["input_2d"])
+    np.testing.assert_allclose(out, data["output_3d"], rtol=0, atol=1e-5)
