@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -20,6 +20,7 @@ from rsnet_jax.weights import Checkpoint, init_head_variables, init_variables
 
 ORBAX_MARK = "_CHECKPOINT_METADATA"
 FORMAT = 1
+RUN_CHECKPOINTS = "checkpoints"  # of the folder of a run
 
 
 def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
@@ -38,14 +39,13 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     weights = {"network": checkpoint.variables}
     if checkpoint.refine_variables is not None:
         weights["head"] = checkpoint.refine_variables
-    about = {
-        "format": FORMAT,
-        "config": checkpoint.config.model_dump(mode="json"),
-        "skeleton": checkpoint.skeleton.to_dict(),
-        "head": checkpoint.refine_variables is not None,
-        "source": checkpoint.source,
-        "step": checkpoint.step,
-    }
+    about = describe_weights(
+        checkpoint.config,
+        checkpoint.skeleton,
+        head=checkpoint.refine_variables is not None,
+        source=checkpoint.source,
+        step=checkpoint.step,
+    )
     items = ocp.args.Composite(
         weights=ocp.args.StandardSave(weights), about=ocp.args.JsonSave(about)
     )
@@ -57,6 +57,20 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
         raise OutputError(f"{folder} cannot be written: {error}") from None
 
 
+def describe_weights(
+    config: Config, skeleton: Skeleton, *, head: bool, source: str, step: int | None
+) -> dict[str, Any]:
+    """What is stored beside the arrays, as JSON."""
+    return {
+        "format": FORMAT,
+        "config": config.model_dump(mode="json"),
+        "skeleton": skeleton.to_dict(),
+        "head": head,
+        "source": source,
+        "step": step,
+    }
+
+
 def restore_checkpoint(folder: str | Path) -> Checkpoint:
     """Reads a folder that `save_checkpoint` wrote.
 
@@ -66,7 +80,7 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
     import orbax.checkpoint as ocp
 
     folder = Path(folder).absolute()
-    about = _restore_items(folder, about=ocp.args.JsonRestore())["about"]
+    about = restore_items(folder, about=ocp.args.JsonRestore())["about"]
     try:
         if about["format"] > FORMAT:
             raise CheckpointError(
@@ -78,7 +92,7 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
         step = about["step"]
     except (ConfigError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: its configuration cannot be used: {error}") from None
-    weights = _restore_items(folder, weights=ocp.args.StandardRestore(target))["weights"]
+    weights = restore_items(folder, weights=ocp.args.StandardRestore(target))["weights"]
     return Checkpoint(
         variables=weights["network"],
         refine_variables=weights.get("head"),
@@ -89,7 +103,12 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
     )
 
 
-def _restore_items(folder: Path, **items: Any) -> Any:
+def restore_items(folder: Path, **items: Any) -> Any:
+    """Reads items of one Orbax step, given their restore arguments.
+
+    Raises:
+        CheckpointError: one of them is missing or damaged.
+    """
     import orbax.checkpoint as ocp
 
     reason = ""
@@ -135,20 +154,48 @@ def _shapes(config: Config, skeleton: Skeleton, *, head: bool) -> Any:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), tree)
 
 
+def choose_step(folder: Path, step: int | Literal["best", "latest"] | None) -> Path:
+    """One of the checkpoints of a run: the best by validation MPJPE unless said otherwise.
+
+    Raises:
+        CheckpointError: there is none, or not that one.
+    """
+    steps = sorted(int(p.name) for p in folder.iterdir() if (p / ORBAX_MARK).exists())
+    if not steps:
+        raise CheckpointError(f"{folder}: no checkpoint was saved yet")
+    if isinstance(step, int):
+        if step not in steps:
+            raise CheckpointError(f"{folder}: no checkpoint of step {step}; there are {steps}")
+        return folder / str(step)
+    if step != "latest":
+        import orbax.checkpoint as ocp
+
+        errors = {}
+        for number in steps:
+            about = restore_items(folder / str(number), about=ocp.args.JsonRestore())["about"]
+            if about.get("mpjpe") is not None:
+                errors[number] = about["mpjpe"]
+        if errors:  # none before the end of the first epoch
+            return folder / str(min(errors, key=lambda number: errors[number]))
+    return folder / str(steps[-1])
+
+
 def load_checkpoint(
     path: str | Path,
     *,
     refine: str | Path | None = None,
+    step: int | Literal["best", "latest"] | None = None,
     dropout: float = PUBLISHED_DROPOUT,
     double_gelu: bool = True,
     skeleton: Skeleton = H36M_16,
 ) -> Checkpoint:
-    """Reads whatever holds weights: an Orbax folder, .safetensors, published .pth files.
+    """Reads whatever holds weights: a run, an Orbax folder, .safetensors, published .pth files.
 
     Args:
-        path: a folder `rsnet-jax convert` wrote, a `.safetensors` file, a published network
-            `.pth`, or a folder of published files.
+        path: the folder of a run, one of its checkpoints, a folder `rsnet-jax convert` wrote, a
+            `.safetensors` file, a published network `.pth`, or a folder of published files.
         refine: the published refinement head that goes with a published network.
+        step: which checkpoint of a run, in optimizer steps; default: the best.
         dropout: of a published network's training; its file does not tell.
         double_gelu: whether a published network applies GELU twice; its file does not tell.
         skeleton: of a published network.
@@ -157,6 +204,10 @@ def load_checkpoint(
         CheckpointError: nothing readable is there, or it is not an RS-Net.
     """
     path = Path(path)
+    if (path / RUN_CHECKPOINTS).is_dir():
+        path = choose_step(path / RUN_CHECKPOINTS, step)
+    elif step is not None:
+        raise CheckpointError(f"{path}: --step is for the folder of a run, which this is not")
     unknown: dict[str, Any] = dict(dropout=dropout, double_gelu=double_gelu, skeleton=skeleton)
     if path.is_dir():
         if not (path / ORBAX_MARK).exists():

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
+import yaml
 
 from rsnet_jax.errors import ConfigError
 
@@ -99,13 +100,121 @@ class DataConfig(Section):
         return self.dataset or ("synthetic" if self.root is None else "h36m")
 
 
+class TrainConfig(Section):
+    """The run."""
+
+    prefix: ClassVar[str] = "train."
+
+    epochs: Annotated[int, pydantic.Field(ge=1)] = 30
+    """Passes over the data; each holds every view as it is and mirrored."""
+    batch_size: Annotated[int, pydantic.Field(ge=1)] = 128
+    """Of all devices together."""
+    refine: bool = False
+    """Train the refinement head along with the network."""
+    absolute_symmetry: bool = False
+    """Penalize differences of left and right bones by size, not signed as published."""
+    validation: str = "test"
+    """After each epoch, measure on data.subjects_test (test), or on this one training subject,
+    which is then not trained on."""
+    select: Literal["lifted", "refined"] | None = None
+    """Whose MPJPE decides which checkpoint is best; default: refined where there is a head."""
+    init: Path | None = None
+    """Start from these weights (any CHECKPOINT) with a fresh optimizer."""
+    save_minutes: Annotated[float, pydantic.Field(gt=0)] = 5.0
+    """Save within an epoch this often, for --resume; the end of each epoch is always saved."""
+
+    @pydantic.model_validator(mode="after")
+    def _refined_needs_a_head(self):
+        if self.select == "refined" and not self.refine:
+            raise ValueError("train.select refined needs train.refine")
+        return self
+
+    @property
+    def selected(self) -> Literal["lifted", "refined"]:
+        """The stage meant by `select`, after the default."""
+        return self.select or ("refined" if self.refine else "lifted")
+
+
+class OptimConfig(Section):
+    """AMSGrad as torch defines it; the rate is multiplied once after each epoch."""
+
+    prefix: ClassVar[str] = "optim."
+
+    learning_rate: Annotated[float, pydantic.Field(gt=0)] = 1e-3
+    """Of the first epoch."""
+    decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.95
+    """Factor after every `decay_every` epochs."""
+    decay_every: Annotated[int, pydantic.Field(ge=1)] = 1
+    large_decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.5
+    """Factor used instead after every `large_decay_every` epochs."""
+    large_decay_every: Annotated[int, pydantic.Field(ge=0)] = 5
+    """0: never."""
+
+
+class ParallelConfig(Section):
+    """The devices."""
+
+    prefix: ClassVar[str] = "parallel."
+
+    strategy: Literal["mesh", "pmap"] = "mesh"
+    """How the step is spread: jit of shard_map over a mesh, or pmap. Both give the same run."""
+    devices: Annotated[int, pydantic.Field(ge=1)] | None = None
+    """Use only the first so many; default: all."""
+
+
 class Config(Section):
     """Everything that decides a run."""
 
-    seed: Annotated[int, pydantic.Field(ge=0, lt=2**32)] = 0
-    """Of fresh weights and of the synthetic data."""
+    seed: Annotated[int, pydantic.Field(ge=0)] = 0
+    """Of fresh weights, order, dropout, and of the synthetic data."""
     precision: Precision = "highest"
-    """Of matrix products: highest (float32), default (TF32 on a GPU, bfloat16 products on a TPU),
-    bfloat16 (all computation)."""
+    """Of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16 products
+    on a TPU), bfloat16 (all computation)."""
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    optim: OptimConfig = OptimConfig()
+    parallel: ParallelConfig = ParallelConfig()
+
+
+def find_preset(name: str | Path) -> Path:
+    """A preset by path, or by the name of one that comes with the package.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    package = Path(__file__).parent
+    for folder in (package / "configs", package.parent / "configs"):  # a wheel, a checkout
+        if not folder.is_dir():
+            continue
+        if (folder / path.name).with_suffix(".yaml").is_file():
+            return (folder / path.name).with_suffix(".yaml")
+        known = ", ".join(sorted(preset.stem for preset in folder.glob("*.yaml")))
+        raise ConfigError(f"no preset {name}; there are {known}, or give the path of a .yaml file")
+    raise ConfigError(f"no preset {name}")
+
+
+def load_preset(path: Path) -> Config:
+    """Reads a preset.
+
+    Raises:
+        ConfigError: the file is not YAML, or holds an unknown or impossible setting.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not readable YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: wanted settings (name: value), found {type(values).__name__}")
+    try:
+        return Config(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def save_preset(path: Path, config: Config) -> None:
+    """Writes a configuration that `load_preset` reads."""
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))

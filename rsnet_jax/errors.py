@@ -4,6 +4,8 @@
 class RSNetError(Exception):
     """A problem the user can mend. The message names what came and what was wanted."""
 
+    exit_code = 2
+
 
 class ConfigError(RSNetError):
     """A configuration or command line that cannot be meant."""
@@ -19,3 +21,19 @@ class CheckpointError(RSNetError):
 
 class OutputError(RSNetError):
     """A place that cannot be written to, or that holds something already."""
+
+
+class TrainingError(RSNetError):
+    """A run that cannot start, or cannot go on."""
+
+
+class Interrupted(RSNetError):
+    """A run stopped by the user (SIGINT), saved and ready to be resumed."""
+
+    exit_code = 130
+
+
+class Preempted(RSNetError):
+    """A run stopped by the machine (SIGTERM), saved and ready to be resumed."""
+
+    exit_code = 75

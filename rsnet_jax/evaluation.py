@@ -1,8 +1,8 @@
 """A pass over a split: poses and their errors on the device, a table at the end."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,11 @@ import tqdm
 from jaxtyping import Array
 
 from rsnet_jax import metrics
-from rsnet_jax.config import Precision
+from rsnet_jax.config import Config, Precision
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.errors import DataError
-from rsnet_jax.steps import Batch, make_predict_step
-from rsnet_jax.weights import Checkpoint, Variables
+from rsnet_jax.steps import Batch, make_predict_step, relative_target
+from rsnet_jax.weights import Checkpoint, Variables, build_head, build_model
 
 BATCH_SIZE = 512
 PUBLISHED_BATCH_SIZE = 128
@@ -78,80 +78,130 @@ def evaluate(
     Raises:
         DataError: the skeletons differ.
     """
-    protocol = protocol or Protocol()
     if checkpoint.skeleton != frames.skeleton:
         raise DataError(
             f"{checkpoint.source} is for skeleton {checkpoint.skeleton.name} "
             f"({checkpoint.skeleton.num_joints} joints), the data have {frames.skeleton.name} "
             f"({frames.skeleton.num_joints} joints)"
         )
-    step = make_measure_step(checkpoint, frames, protocol, keep_predictions=keep_predictions)
-    step = jax.jit(step)
-    key = jax.random.key(protocol.refine_dropout_seed or 0)
-    sums, kept = [], []
-    rows = min(protocol.rows, len(frames))
-    starts = range(0, len(frames), rows)
-    with jax.default_matmul_precision(protocol.precision):
-        for start in tqdm.tqdm(starts, "evaluating", unit="batch", disable=not progress or None):
-            batch = rows_of(frames, start, rows)
-            batch_key = jax.random.fold_in(key, start // rows)
-            arguments = (checkpoint.variables, checkpoint.refine_variables, batch, batch_key)
-            batch_sums, batch_kept = step(*arguments)
-            sums.append(batch_sums)
-            kept.append(batch_kept)
-    total = jax.tree.map(lambda *parts: np.sum(np.asarray(parts, np.float64), axis=0), *sums)
-    report = make_report(total, frames, checkpoint, protocol)
-    return Evaluation(report, gather(kept, frames) if keep_predictions else None)
+    evaluator = Evaluator(
+        checkpoint.config,
+        frames,
+        refine=checkpoint.refine_variables is not None,
+        protocol=protocol or Protocol(),
+        keep_predictions=keep_predictions,
+    )
+    result = evaluator(checkpoint.variables, checkpoint.refine_variables, progress=progress)
+    result.report["checkpoint"] = checkpoint.source
+    return result
 
 
-def rows_of(frames: Frames, start: int, rows: int) -> Batch:
-    """`rows` rows from `start` on; past the end the last row is repeated with weight 0."""
-    index = np.minimum(np.arange(start, start + rows), len(frames) - 1)
-    return Batch(
+class Evaluator:
+    """Measures weights of one network on one split; compiled at the first call only."""
+
+    def __init__(
+        self,
+        config: Config,
+        frames: Frames,
+        *,
+        refine: bool,
+        protocol: Protocol,
+        keep_predictions: bool = False,
+    ):
+        self.frames, self.protocol, self.keep_predictions = frames, protocol, keep_predictions
+        self.rows = min(protocol.rows, len(frames))
+        config = config.model_copy(update={"precision": protocol.precision})
+        predict = make_predict_step(
+            build_model(config, frames.skeleton),
+            build_head(config) if refine else None,
+            flip_test=protocol.flip_test,
+            published=protocol.published,
+            refine_dropout=protocol.refine_dropout_seed is not None,
+        )
+        self._step = jax.jit(
+            make_measure_step(
+                predict,
+                actions=len(frames.actions),
+                published=protocol.published,
+                keep_predictions=keep_predictions,
+            )
+        )
+
+    def __call__(
+        self,
+        variables: Variables,
+        head_variables: Variables | None,
+        *,
+        progress: bool = False,
+    ) -> Evaluation:
+        """A pass over the split."""
+        key = jax.random.key(self.protocol.refine_dropout_seed or 0)
+        sums, kept = [], []
+        starts = range(0, len(self.frames), self.rows)
+        bar = tqdm.tqdm(
+            starts, "evaluating", unit="batch", leave=False, disable=not progress or None
+        )
+        with jax.default_matmul_precision(self.protocol.precision):
+            for number, start in enumerate(bar):
+                rows = rows_of(self.frames, start, self.rows)
+                batch_key = jax.random.fold_in(key, number)
+                batch_sums, batch_kept = self._step(variables, head_variables, rows, batch_key)
+                sums.append(batch_sums)
+                kept.append(batch_kept)
+        total = jax.tree.map(lambda *parts: np.sum(np.asarray(parts, np.float64), axis=0), *sums)
+        predictions = gather(kept, self.frames) if self.keep_predictions else None
+        return Evaluation(make_report(total, self.frames, self.protocol), predictions)
+
+
+class Rows(NamedTuple):
+    """A batch and what measuring needs besides."""
+
+    batch: Batch
+    action: Any  # (batch,) int32
+    weight: Any  # (batch,) 1, or 0 for a row that only fills up the batch
+
+
+def rows_of(frames: Frames, start: int, count: int) -> Rows:
+    """`count` rows from `start` on; past the end the last row is repeated with weight 0."""
+    index = np.minimum(np.arange(start, start + count), len(frames) - 1)
+    batch = Batch(
         keypoints_2d=frames.keypoints_2d[index],
         joints_3d=frames.joints_3d[index],
         cameras=frames.camera_vectors[frames.camera[index]],
-        action=frames.action[index],
-        weight=(np.arange(start, start + rows) < len(frames)).astype(np.float32),
     )
+    weight = (np.arange(start, start + count) < len(frames)).astype(np.float32)
+    return Rows(batch, frames.action[index], weight)
 
 
 def make_measure_step(
-    checkpoint: Checkpoint, frames: Frames, protocol: Protocol, *, keep_predictions: bool
-):
-    """Returns `step(variables, head_variables, batch, key) -> (sums, kept)`.
+    predict: Callable[..., dict[str, Array]],
+    *,
+    actions: int,
+    published: bool,
+    keep_predictions: bool,
+) -> Callable[[Variables, Variables | None, Rows, Array], tuple[Any, Any]]:
+    """Returns `step(variables, head_variables, rows, key) -> (sums, kept)`.
 
     `sums` add up over batches: {"frames": per action, "lifted": {metric: per action,
     "per_joint_mpjpe": per joint}, "refined": ...}, meters. `kept` has poses and errors per row, or
     nothing.
     """
-    config = checkpoint.config.model_copy(update={"precision": protocol.precision})
-    checkpoint = dataclasses.replace(checkpoint, config=config)
-    predict = make_predict_step(
-        checkpoint.model,
-        checkpoint.head,
-        flip_test=protocol.flip_test,
-        published=protocol.published,
-        refine_dropout=protocol.refine_dropout_seed is not None,
-    )
-    actions = len(frames.actions)
 
-    def step(variables: Variables, head_variables: Variables | None, batch: Batch, key: Array):
-        poses = predict(variables, head_variables, batch, key)
-        target = jnp.asarray(batch.joints_3d).at[:, 0].set(0)
-        sums: dict[str, Any] = {
-            "frames": jax.ops.segment_sum(batch.weight, batch.action, num_segments=actions)
-        }
+    def step(variables: Variables, head_variables: Variables | None, rows: Rows, key: Array):
+        poses = predict(variables, head_variables, rows.batch, key)
+        target = relative_target(rows.batch.joints_3d)
+
+        def per_action(values: Array) -> Array:
+            return jax.ops.segment_sum(values, rows.action, num_segments=actions)
+
+        sums: dict[str, Any] = {"frames": per_action(rows.weight)}
         kept = {}
         for stage, pose in poses.items():
             errors = {name: metric(pose, target) for name, metric in POSE_METRICS.items()}
-            if protocol.published:
-                errors["pa_mpjpe"] = credit_batch_mean(errors["pa_mpjpe"], batch.weight)
-            sums[stage] = {
-                name: jax.ops.segment_sum(error * batch.weight, batch.action, num_segments=actions)
-                for name, error in errors.items()
-            }
-            sums[stage]["per_joint_mpjpe"] = batch.weight @ metrics.joint_errors(pose, target)
+            if published:
+                errors["pa_mpjpe"] = credit_batch_mean(errors["pa_mpjpe"], rows.weight)
+            sums[stage] = {n: per_action(error * rows.weight) for n, error in errors.items()}
+            sums[stage]["per_joint_mpjpe"] = rows.weight @ metrics.joint_errors(pose, target)
             if keep_predictions:
                 kept[stage] = {"pose": pose, **errors}
         return sums, kept
@@ -164,9 +214,7 @@ def credit_batch_mean(error: Array, weight: Array) -> Array:
     return jnp.full_like(error, (error * weight).sum() / weight.sum())
 
 
-def make_report(
-    total: Mapping[str, Any], frames: Frames, checkpoint: Checkpoint, protocol: Protocol
-) -> dict[str, Any]:
+def make_report(total: Mapping[str, Any], frames: Frames, protocol: Protocol) -> dict[str, Any]:
     """Sums of a whole split to the table that `--json` writes, in millimeters."""
     counts = total["frames"]
 
@@ -184,7 +232,6 @@ def make_report(
         "dataset": frames.dataset,
         "detections": frames.detections,
         "subjects": list(frames.subjects),
-        "checkpoint": checkpoint.source,
         "frames": len(frames),
         "flip_test": protocol.flip_test,
         "published": protocol.published,

@@ -1,11 +1,14 @@
-"""The steps of prediction: pure functions of arrays, jitted by their callers."""
+"""The steps of training and prediction: pure functions of arrays, compiled by their callers."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from rsnet_jax import losses, metrics
 from rsnet_jax.camera import backproject
 from rsnet_jax.models import PostRefine, RSNet
 from rsnet_jax.skeleton import Skeleton
@@ -13,13 +16,40 @@ from rsnet_jax.weights import Variables
 
 
 class Batch(NamedTuple):
-    """Rows of the frame table (`data.frames`), with their camera vectors written out."""
+    """Views of poses."""
 
     keypoints_2d: Any  # (batch, joint, 2) normalized image coordinates
     joints_3d: Any  # (batch, joint, 3) meters, camera axes; joint 0 absolute, others relative
-    cameras: Any  # (batch, 9)
-    action: Any  # (batch,) int32
-    weight: Any  # (batch,) 1, or 0 for a row that only fills up the batch
+    cameras: Any  # (batch, 9) camera vectors
+
+
+class Table(NamedTuple):
+    """The arrays of `data.frames.Frames` that training needs."""
+
+    keypoints_2d: Any  # (frame, joint, 2)
+    joints_3d: Any  # (frame, joint, 3)
+    camera: Any  # (frame,) row of `camera_vectors`
+    camera_vectors: Any  # (camera, 9)
+
+
+class TrainState(NamedTuple):
+    """Everything that changes in training; arrays only."""
+
+    step: Any  # () int32, optimizer steps so far
+    params: Any  # {"network": ..., "head": ...}; no "head" without refinement
+    batch_stats: Any
+    opt_state: Any
+    sums: Any  # over the steps of this epoch: {"loss": (), "mpjpe": () of the lifted pose, meters}
+
+
+def fresh_sums() -> dict[str, Array]:
+    """`TrainState.sums` at the start of an epoch."""
+    return {"loss": jnp.zeros(()), "mpjpe": jnp.zeros(())}
+
+
+def relative_target(joints_3d: Float[Array, "batch joint 3"]) -> Float[Array, "batch joint 3"]:
+    """The pose to be predicted: the frame table's, with joint 0 at the origin."""
+    return jnp.asarray(joints_3d).at[:, 0].set(0)
 
 
 def mirror(
@@ -28,6 +58,113 @@ def mirror(
     """Mirrors 2D or 3D poses: x changes its sign, left and right joints change places."""
     flipped = jnp.asarray(pose).at[..., 0].multiply(-1)
     return flipped[..., list(skeleton.mirror), :]
+
+
+def mirror_camera(cameras: Float[Array, "batch 9"]) -> Float[Array, "batch 9"]:
+    """The camera that sees the mirrored scene: c_x and p1 change their sign."""
+    return cameras.at[:, jnp.array([2, 7])].multiply(-1)
+
+
+def gather(table: Table, rows: Int[Array, " batch"], skeleton: Skeleton) -> Batch:
+    """Rows of a table of n frames; row n + i is the mirror image of row i."""
+    count = len(table.keypoints_2d)
+    mirrored = (rows >= count)[:, None, None]
+    frame = rows % count
+    keypoints, joints = table.keypoints_2d[frame], table.joints_3d[frame]
+    cameras = table.camera_vectors[table.camera[frame]]
+    return Batch(
+        jnp.where(mirrored, mirror(keypoints, skeleton), keypoints),
+        jnp.where(mirrored, mirror(joints, skeleton), joints),
+        jnp.where(mirrored[:, :, 0], mirror_camera(cameras), cameras),
+    )
+
+
+def make_train_step(
+    model: RSNet,
+    head: PostRefine | None,
+    tx: optax.GradientTransformation,
+    *,
+    absolute_symmetry: bool = False,
+) -> Callable[[TrainState, Batch, PRNGKeyArray], TrainState]:
+    """Returns `step(state, batch, key) -> state`, per-device code over the axis of `model`.
+
+    `batch` is this device's part of the global batch, `key` that of the step; what is added to
+    `state.sums` are means over the global batch.
+    """
+    axis_name, skeleton = model.axis_name, model.skeleton
+
+    def objective(params: Any, batch_stats: Any, batch: Batch, key: PRNGKeyArray):
+        variables = {"params": params["network"], "batch_stats": batch_stats}
+        rngs = {"dropout": jax.random.fold_in(key, 0)}
+        pose, updated = model.apply(
+            variables, batch.keypoints_2d, train=True, rngs=rngs, mutable=["batch_stats"]
+        )
+        target = relative_target(batch.joints_3d)
+        loss = losses.lifting_loss(pose, target)
+        error = metrics.mpjpe(pose, target).mean()
+        if head is not None:
+            rays = backproject(
+                pose,
+                batch.keypoints_2d,
+                root_depth=batch.joints_3d[:, 0, 2],
+                cameras=batch.cameras,
+            )
+            rngs = {"dropout": jax.random.fold_in(key, 1)}
+            refined = head.apply({"params": params["head"]}, pose, rays, train=True, rngs=rngs)
+            loss += losses.refinement_loss(
+                jnp.asarray(refined),
+                target,
+                skeleton=skeleton,
+                absolute_symmetry=absolute_symmetry,
+            )
+        return loss, (updated["batch_stats"], {"loss": loss, "mpjpe": error})
+
+    def step(state: TrainState, batch: Batch, key: PRNGKeyArray) -> TrainState:
+        grads, (batch_stats, measured) = jax.grad(objective, has_aux=True)(
+            state.params, state.batch_stats, batch, key
+        )
+        if axis_name is not None:  # after the gradient, not through it: see docs/design.md, 2.3
+            grads, measured = jax.lax.pmean((grads, measured), axis_name)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        return TrainState(
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            batch_stats=batch_stats,
+            opt_state=opt_state,
+            sums=jax.tree.map(jnp.add, state.sums, measured),
+        )
+
+    return step
+
+
+def make_run(
+    step: Callable[[TrainState, Batch, PRNGKeyArray], TrainState],
+    *,
+    skeleton: Skeleton,
+    axis_name: str,
+    rows: int,
+    devices: int,
+    steps_per_epoch: int,
+    key: PRNGKeyArray,
+) -> Callable[[TrainState, Table, Int[Array, " sample"], Int[Array, ""]], TrainState]:
+    """Returns `run(state, table, order, until) -> state`: steps until the number `until`.
+
+    Per-device code; each device takes its `rows` of every global batch from `order`, the epoch's
+    order of the rows of `table`. The number of steps is an argument, so one program serves all.
+    """
+
+    def run(
+        state: TrainState, table: Table, order: Int[Array, " sample"], until: Int[Array, ""]
+    ) -> TrainState:
+        def body(state: TrainState) -> TrainState:
+            batch = (state.step % steps_per_epoch) * devices + jax.lax.axis_index(axis_name)
+            mine = jax.lax.dynamic_slice(order, (batch * rows,), (rows,))
+            step_key = jax.random.fold_in(key, state.step)
+            return step(state, gather(table, mine, skeleton), step_key)
+
+        return jax.lax.while_loop(lambda state: state.step < until, body, state)
+
+    return run
 
 
 def lift(
@@ -44,9 +181,8 @@ def lift(
 
     if not flip_test:
         return run(keypoints)
-    pose, mirrored = jnp.split(
-        run(jnp.concatenate([keypoints, mirror(keypoints, model.skeleton)])), 2
-    )
+    both = jnp.concatenate([keypoints, mirror(keypoints, model.skeleton)])
+    pose, mirrored = jnp.split(run(both), 2)
     return (pose + mirror(mirrored, model.skeleton)) / 2
 
 

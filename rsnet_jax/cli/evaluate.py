@@ -4,9 +4,11 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import jax
 import numpy as np
+import tyro
 
 from rsnet_jax.checkpoint import load_checkpoint
 from rsnet_jax.cli.options import CheckpointArgument, check_seed, parse
@@ -26,7 +28,7 @@ class EvaluateOptions:
     Without a checkpoint, an untrained network is measured on the built-in synthetic data.
     """
 
-    checkpoint: CheckpointArgument = None
+    checkpoint: Annotated[CheckpointArgument, tyro.conf.arg(metavar="[CHECKPOINT]")] = None
     """A folder made by `rsnet-jax convert`, a .safetensors file, a published network .pth, or a
     folder of published .pth files. Give it first."""
     refine: Path | None = None
@@ -47,7 +49,7 @@ class EvaluateOptions:
     """Of matrix products: highest (float32), default (TF32 on a GPU, bfloat16 products on a TPU),
     bfloat16 (all computation)."""
     seed: int = 0
-    """Of the synthetic data and of untrained weights."""
+    """Of untrained weights, where no checkpoint is given."""
     json: Path | None = None
     """Write every figure to this file."""
     predictions: Path | None = None
@@ -76,9 +78,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         if path is not None:
             claim(path, overwrite=options.overwrite)
     checkpoint, options = open_checkpoint(options, argv, prog=prog)
-    if options.refine_dropout_seed is not None and checkpoint.refine_variables is None:
-        raise ConfigError(f"refine-dropout-seed: no refinement head in {checkpoint.source}")
-    frames = load_frames(options.data, options.split, seed=options.seed)
+    frames = load_frames(options.data, options.split)
+    checkpoint = checkpoint or fresh_checkpoint(options.seed)
     protocol = Protocol(
         flip_test=options.flip_test,
         published=options.published,
@@ -111,15 +112,23 @@ def write_outputs(result: Evaluation, options: EvaluateOptions) -> None:
 
 def open_checkpoint(
     options: EvaluateOptions, argv: Sequence[str], *, prog: str
-) -> tuple[Checkpoint, EvaluateOptions]:
-    """The weights, and the options with the checkpoint's own data configuration as default."""
+) -> tuple[Checkpoint | None, EvaluateOptions]:
+    """The weights, if any, and the options with the checkpoint's data configuration as default."""
     if options.checkpoint is None:
-        if options.refine is not None:
-            raise ConfigError("refine: a refinement head needs a network; give CHECKPOINT")
-        config = Config(seed=options.seed)
-        return Checkpoint(init_variables(config), None, config), options
+        for name in ("refine", "refine_dropout_seed"):
+            if getattr(options, name) is not None:
+                raise ConfigError(f"{name.replace('_', '-')} goes with a CHECKPOINT; none is given")
+        return None, options
     checkpoint = load_checkpoint(options.checkpoint, refine=options.refine)
+    if options.refine_dropout_seed is not None and checkpoint.refine_variables is None:
+        raise ConfigError(f"refine-dropout-seed: no refinement head in {checkpoint.source}")
     # Whether there is a root decides the data set, also when the root is given here.
     data = checkpoint.config.data.model_copy(update={"dataset": None})
     default = EvaluateOptions(data=data)
     return checkpoint, parse(EvaluateOptions, argv, prog=prog, default=default)
+
+
+def fresh_checkpoint(seed: int) -> Checkpoint:
+    """An untrained network of the default size."""
+    config = Config(seed=seed)
+    return Checkpoint(init_variables(config), None, config)

@@ -11,6 +11,7 @@ from rsnet_jax.errors import RSNetError
 
 USER_ERROR, INTERRUPTED = 2, 130
 SUBCOMMANDS = {
+    "train": ("rsnet_jax.cli.train", "train a network"),
     "evaluate": ("rsnet_jax.cli.evaluate", "measure a checkpoint on a data set"),
     "convert": ("rsnet_jax.cli.convert", "PyTorch weights to ours and back, safetensors"),
     "info": ("rsnet_jax.cli.info", "tell what a checkpoint is"),
@@ -27,7 +28,10 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "rsnet-jax") -> int:
-    """Runs one subcommand; returns the exit code: 0, 2 for a user's error, 130 interrupted."""
+    """Runs one subcommand; returns the exit code.
+
+    0, 2 for a user's error, 75 for a run stopped by the machine (resumable), 130 interrupted.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
@@ -53,8 +57,9 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
     except RSNetError as error:
         if "--debug" in argv:
             raise
-        print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return USER_ERROR
+        kind = "error: " if error.exit_code == USER_ERROR else ""
+        print(f"{prog}: {kind}{' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -22,7 +22,9 @@ class PrepareOptions:
     synthetic: the built-in data set, as data_3d_h36m.npz and data_2d_h36m_{gt,noisy}.npz.
     """
 
-    source: Annotated[Literal["synthetic"] | None, tyro.conf.Positional] = None
+    source: Annotated[
+        Literal["synthetic"] | None, tyro.conf.Positional, tyro.conf.arg(metavar="{synthetic}")
+    ] = None
     """What to make them from."""
     out: Path = Path("dataset/synthetic")
     """Folder to write to."""

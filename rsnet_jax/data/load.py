@@ -7,20 +7,46 @@ from rsnet_jax.data.frames import Frames, tabulate
 from rsnet_jax.data.h36m import available_detections, load_h36m
 from rsnet_jax.data.h36m_cameras import h36m_cameras
 from rsnet_jax.data.synthetic import synthetic_clips
-from rsnet_jax.errors import DataError
+from rsnet_jax.errors import ConfigError, DataError
 
 Split = Literal["train", "test"]
 
 
-def load_frames(data: DataConfig, split: Split, *, seed: int = 0) -> Frames:
-    """The rows of one split; `seed` is that of the synthetic set.
+def load_frames(data: DataConfig, split: Split) -> Frames:
+    """The rows of one split.
 
     Raises:
         DataError: the data are missing, damaged or not what was asked for.
     """
-    subjects = data.subjects_train if split == "train" else data.subjects_test
+    return load_subjects(data, data.subjects_train if split == "train" else data.subjects_test)
+
+
+def load_train_and_validation(data: DataConfig, validation: str) -> tuple[Frames, Frames]:
+    """The rows to train on, and those to choose the best epoch by.
+
+    Args:
+        data: the data set.
+        validation: "test" for its test subjects, or a training subject to hold out.
+
+    Raises:
+        ConfigError: the held-out subject is not a training subject, or the only one.
+        DataError: see `load_frames`.
+    """
+    if validation == "test":
+        return load_frames(data, "train"), load_frames(data, "test")
+    if validation not in data.subjects_train or len(data.subjects_train) < 2:
+        raise ConfigError(
+            f"train.validation must be test or one of several training subjects "
+            f"({' '.join(data.subjects_train)}), not {validation}"
+        )
+    others = tuple(subject for subject in data.subjects_train if subject != validation)
+    return load_subjects(data, others), load_subjects(data, (validation,))
+
+
+def load_subjects(data: DataConfig, subjects: tuple[str, ...]) -> Frames:
+    """The rows of some subjects; raises like `load_frames`."""
     if data.source == "synthetic":
-        return _load_synthetic(data, subjects, seed=seed)
+        return _load_synthetic(data, subjects)
     assert data.root is not None  # DataConfig sees to it
     if data.detections is None:
         found = ", ".join(available_detections(data.root)) or "none"
@@ -36,9 +62,9 @@ def load_frames(data: DataConfig, split: Split, *, seed: int = 0) -> Frames:
     )
 
 
-def _load_synthetic(data: DataConfig, subjects: tuple[str, ...], *, seed: int) -> Frames:
+def _load_synthetic(data: DataConfig, subjects: tuple[str, ...]) -> Frames:
     detections = data.detections or "gt"
-    clips = synthetic_clips(detections, seed=seed, subjects=subjects)
+    clips = synthetic_clips(detections, subjects=subjects)
     known = {clip.action for clip in clips}
     if unknown := [action for action in data.actions if action not in known]:
         raise DataError(f"no action {unknown[0]!r} in the synthetic set; it has {sorted(known)}")

@@ -46,11 +46,11 @@ _STORAGE_DTYPES = {
     "ComplexDoubleStorage": np.dtype(np.complex128),
     "UntypedStorage": np.dtype(np.uint8),  # its length counts bytes
 }
-_DTYPES = {"bfloat16": np.dtype(ml_dtypes.bfloat16)} | {
-    name: np.dtype(name)
-    for name in "float64 float32 float16 int64 int32 int16 int8 uint64 uint32 uint16 uint8 bool"
-    " complex64 complex128".split()
-}
+_PLAIN_DTYPES = (
+    *("float64", "float32", "float16", "complex64", "complex128", "bool"),
+    *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
+)
+_DTYPES = {"bfloat16": np.dtype(ml_dtypes.bfloat16)} | {n: np.dtype(n) for n in _PLAIN_DTYPES}
 
 # Training scripts wrap the state dict under one of these, in the order they are tried.
 _WRAPPERS = ("state_dict", "model_state_dict", "model_pos", "model")

@@ -1,0 +1,141 @@
+"""`train.py` and `rsnet-jax train`."""
+
+import dataclasses
+import datetime
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import tyro
+
+from rsnet_jax.checkpoint import load_checkpoint
+from rsnet_jax.cli.options import parse
+from rsnet_jax.cli.tables import evaluation_table
+from rsnet_jax.config import (
+    Config,
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    ParallelConfig,
+    Precision,
+    TrainConfig,
+    find_preset,
+    load_preset,
+)
+from rsnet_jax.errors import ConfigError
+from rsnet_jax.run_folder import claim_workdir, require_run
+from rsnet_jax.training import Result, fit
+
+DEFAULT_PRESET = Path("configs/synthetic.yaml")
+MAY_CHANGE = ("train.epochs", "data.root", "parallel.")
+"""What may differ when a run is resumed."""
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """Trains RS-Net.
+
+    Without a preset: configs/synthetic.yaml, a minute on two cores with built-in data. Options
+    override the preset.
+    """
+
+    preset: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="PRESET")] = None
+    """A .yaml file: configs/h36m_hr.yaml, configs/h36m_gt.yaml, ... or your own. Give it first."""
+    workdir: Path | None = None
+    """Folder for checkpoints, metrics.jsonl and TensorBoard; default: runs/PRESET-TIME."""
+    resume: bool = False
+    """Continue the run in --workdir with its stored configuration; only train.epochs, data.root
+    and parallel.* may be changed."""
+    overwrite: bool = False
+    """Replace the run that --workdir holds."""
+    debug: bool = False
+    """Show where an error came from."""
+    seed: int = 0
+    """Of fresh weights, order and dropout."""
+    precision: Precision = "highest"
+    """Of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16 products
+    on a TPU), bfloat16 (all computation)."""
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
+    parallel: ParallelConfig = dataclasses.field(default_factory=ParallelConfig)
+
+    @property
+    def config(self) -> Config:
+        """The part of the options that is the run's configuration."""
+        return Config(**{name: getattr(self, name) for name in Config.model_fields})
+
+    def with_config(self, config: Config) -> "TrainOptions":
+        """These options with another configuration."""
+        values = {name: getattr(config, name) for name in Config.model_fields}
+        return dataclasses.replace(self, **values)
+
+
+def main(argv: Sequence[str], *, prog: str) -> None:
+    """Parses, trains, prints the table of the best checkpoint."""
+    options = parse(TrainOptions, argv, prog=prog, default=TrainOptions())
+    if options.resume:
+        if options.workdir is None:
+            raise ConfigError("--resume needs the --workdir of the run")
+        if options.preset is not None:
+            raise ConfigError("--resume continues with the stored configuration; give no preset")
+        stored = load_preset(require_run(options.workdir))
+        options = parse(TrainOptions, argv, prog=prog, default=TrainOptions().with_config(stored))
+        check_unchanged(stored, options.config)
+    else:
+        preset = find_preset(options.preset or DEFAULT_PRESET)
+        default = TrainOptions().with_config(load_preset(preset))
+        options = parse(TrainOptions, argv, prog=prog, default=default)
+        now = datetime.datetime.now(datetime.UTC)
+        workdir = options.workdir or Path("runs") / f"{preset.stem}-{now:%Y%m%d-%H%M%S}"
+        options = dataclasses.replace(options, workdir=workdir)
+        claim_workdir(workdir, overwrite=options.overwrite)
+    workdir = options.workdir
+    assert workdir is not None  # given, or made up above
+    log.info("workdir: %s", workdir)
+    result = fit(options.config, workdir, resume=options.resume)
+    print(summary(result, workdir))
+
+
+def check_unchanged(stored: Config, given: Config) -> None:
+    """Refuses to resume a run as another one.
+
+    Raises:
+        ConfigError: a field differs that must not.
+    """
+    before, after = (flatten(config.model_dump(mode="json")) for config in (stored, given))
+    for name, value in before.items():
+        if after[name] != value and not name.startswith(MAY_CHANGE):
+            raise ConfigError(
+                f"{name} was {value} and cannot become {after[name]} on --resume; only "
+                "train.epochs, data.root and parallel.* may change"
+            )
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted names."""
+    flat = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def summary(result: Result, workdir: Path) -> str:
+    """What a run came to: the table of its best checkpoint, and what that is worth."""
+    table = evaluation_table(
+        result.report, load_checkpoint(workdir), device=jax.devices()[0].device_kind
+    )
+    stage = "lifted" if result.report["refined"] is None else "refined"
+    p1 = result.report[stage]["mpjpe"]["average"]
+    return (
+        f"{table}\n\nBest: epoch {result.best_epoch}, P1 {p1:.2f} mm; always predicting the mean "
+        f"training pose would give {result.mean_pose_mpjpe:.2f} mm.\n"
+        f"Evaluate again with: python evaluate.py {workdir}"
+    )

@@ -1,0 +1,66 @@
+"""The optimizer and the learning rates of the published recipes."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rsnet_jax.config import OptimConfig
+
+
+class TorchAmsgradState(NamedTuple):
+    """Moments of the gradients, and the largest second moment so far."""
+
+    count: Any
+    mean: Any
+    square: Any
+    largest_square: Any
+
+
+def scale_by_torch_amsgrad(
+    b1: float = 0.9, b2: float = 0.999, *, eps: float = 1e-8
+) -> optax.GradientTransformation:
+    """Adam with AMSGrad as torch defines it.
+
+    The maximum is taken over the raw second moment and corrected for its bias afterwards; optax's
+    `scale_by_amsgrad` corrects first, so that a large first gradient is never forgotten.
+    """
+
+    def init(params: optax.Params) -> TorchAmsgradState:
+        # Three trees of their own: a donated buffer must not appear twice.
+        moments = (jax.tree.map(jnp.zeros_like, params) for _ in range(3))
+        return TorchAmsgradState(jnp.zeros((), jnp.int32), *moments)
+
+    def update(updates: optax.Updates, state: Any, params: Any = None):
+        del params
+        count = state.count + 1
+        mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mean, updates)
+        square = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.square, updates)
+        largest = jax.tree.map(jnp.maximum, state.largest_square, square)
+        # 1 - b ** t loses half its digits in float32 at the first steps.
+        mean_share = -jnp.expm1(count * jnp.log(b1))
+        square_share = -jnp.expm1(count * jnp.log(b2))
+
+        def step(m: jax.Array, v: jax.Array) -> jax.Array:
+            return (m / mean_share) / (jnp.sqrt(v) / jnp.sqrt(square_share) + eps)
+
+        return jax.tree.map(step, mean, largest), TorchAmsgradState(count, mean, square, largest)
+
+    return optax.GradientTransformation(init, update)
+
+
+def learning_rates(config: OptimConfig, *, epochs: int, steps_per_epoch: int) -> optax.Schedule:
+    """The rate at each optimizer step; it changes between epochs only."""
+    factors = {}
+    for epoch in range(1, epochs):
+        if config.large_decay_every and epoch % config.large_decay_every == 0:
+            factors[epoch * steps_per_epoch] = config.large_decay
+        elif epoch % config.decay_every == 0:
+            factors[epoch * steps_per_epoch] = config.decay
+    return optax.piecewise_constant_schedule(config.learning_rate, factors)
+
+
+def make_optimizer(schedule: optax.Schedule) -> optax.GradientTransformation:
+    """The optimizer of both published recipes: no weight decay, no clipping."""
+    return optax.chain(scale_by_torch_amsgrad(), optax.scale_by_learning_rate(schedule))

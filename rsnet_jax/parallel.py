@@ -1,0 +1,73 @@
+"""Devices: per-device code, run on all of them by shard_map over a mesh or by pmap."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from rsnet_jax.config import ParallelConfig
+from rsnet_jax.errors import ConfigError
+
+AXIS = "data"
+"""Name of the axis that per-device code takes means over."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """The devices of a run, in a row."""
+
+    mesh: Mesh
+    strategy: str
+
+    @classmethod
+    def choose(cls, config: ParallelConfig) -> "Devices":
+        """The devices a configuration asks for.
+
+        Raises:
+            ConfigError: there are fewer.
+        """
+        found = jax.devices()
+        if config.devices is not None and config.devices > len(found):
+            raise ConfigError(f"parallel.devices is {config.devices}, there are {len(found)}")
+        return cls(Mesh(np.array(found[: config.devices]), (AXIS,)), config.strategy)
+
+    @property
+    def count(self) -> int:
+        return self.mesh.size
+
+    def replicate(self, tree: Any) -> Any:
+        """Puts a copy of every array on every device."""
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+
+    def spread(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compiles per-device code `function(state, *rest)`, the same on every device outside.
+
+        The code tells its devices apart by `jax.lax.axis_index(AXIS)`. The memory of `state` is
+        reused. Arguments must have been placed with `replicate`: pmap would send others to the
+        devices again at every call.
+        """
+        if self.strategy == "pmap":
+            return self._spread_by_pmap(function)
+        everywhere = PartitionSpec()
+        mapped = jax.shard_map(
+            function, mesh=self.mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False
+        )
+        return jax.jit(mapped, donate_argnums=0)
+
+    def _spread_by_pmap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        mapped = jax.pmap(
+            lambda _, state, rest: function(state, *rest),
+            axis_name=AXIS,
+            in_axes=(0, None, None),
+            out_axes=None,
+            devices=list(self.mesh.devices.flat),
+            donate_argnums=1,
+        )
+        # pmap wants at least one argument that differs between devices.
+        numbers = jax.device_put(
+            np.arange(self.count), NamedSharding(self.mesh, PartitionSpec(AXIS))
+        )
+        return lambda state, *rest: mapped(numbers, state, rest)

@@ -1,0 +1,84 @@
+import h36m_files
+import numpy as np
+import pytest
+from cli.conftest import contents
+
+from rsnet_jax.data.h36m import load_h36m
+from rsnet_jax.data.synthetic import DETECTIONS
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    from rsnet_jax.cli.main import main
+
+    folder = tmp_path_factory.mktemp("made") / "new" / "synthetic"
+    assert main(["prepare", "synthetic", "--out", str(folder), "--seed", "3"]) == 0
+    return folder
+
+
+def test_prepared_files_are_sound(cli, prepared):
+    names = [f"data_2d_h36m_{detections}.npz" for detections in DETECTIONS] + ["data_3d_h36m.npz"]
+    assert contents(prepared) == sorted(names)
+    code, out, err = cli("check-data", prepared)
+    assert (code, err) == (0, "")
+    assert out.endswith("no problems\n") and "remark" not in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert len(load_h36m(prepared, detections="gt", subjects=["S9"])) > 1000
+
+
+def test_prepared_files_equal_the_built_in_set(cli, network, prepared, tmp_path):
+    few = ["--data.actions", "Walk", "--data.every", "12", "--seed", "3", "--predictions"]
+    files = ["--data.root", prepared, "--data.detections", "noisy"]
+    built_in, read = tmp_path / "a.npz", tmp_path / "b.npz"
+    assert cli("evaluate", network, "--data.detections", "noisy", *few, built_in)[0] == 0
+    assert cli("evaluate", network, *files, *few, read)[0] == 0
+    a, b = np.load(built_in), np.load(read)
+    np.testing.assert_array_equal(a["sequence"], b["sequence"])
+    np.testing.assert_allclose(a["lifted_pose"], b["lifted_pose"], atol=1e-4)  # float32 files
+
+
+def test_prepare_overwrites_nothing(refused, tmp_path):
+    (tmp_path / "data_2d_h36m_noisy.npz").write_text("old")
+    message = refused("prepare", "synthetic", "--out", tmp_path)
+    assert "data_2d_h36m_noisy.npz exists already" in message and "--overwrite" not in message
+    assert "not a folder" in refused(
+        "prepare", "synthetic", "--out", tmp_path / "data_2d_h36m_noisy.npz" / "deep"
+    )
+    assert contents(tmp_path) == ["data_2d_h36m_noisy.npz"]
+
+
+def test_prepare_says_what_there_is(refused):
+    assert "synthetic" in refused("prepare")
+    assert refused("prepare", "h36m") == "source: one of synthetic was wanted, not 'h36m'"
+    assert "seed" in refused("prepare", "synthetic", "--seed", "-1")
+
+
+def test_check_data_lists_problems(cli, tmp_path):
+    made = h36m_files.make()
+    made.poses["S9"]["Eating"][2, 3, 1] = np.nan
+    made.views["S11"]["Sitting"].pop()
+    h36m_files.write(tmp_path, made)
+    code, out, err = cli("check-data", tmp_path)
+    assert code == 2
+    problems = [line for line in out.splitlines() if line.startswith("PROBLEM: ")]
+    assert len(problems) == 2
+    assert "data_3d_h36m.npz: S9 'Eating': frame 2" in problems[0]
+    assert "S11 'Sitting': 4 cameras were wanted" in problems[1]
+    assert err == f"rsnet-jax check-data: error: {tmp_path}: 2 problems, see above\n"
+
+
+def test_check_data_does_not_list_thousands(cli, tmp_path):
+    made = h36m_files.make()
+    made.poses["S9"] |= {f"Clip{i}": np.zeros((1, 31, 3), np.float32) for i in range(50)}
+    h36m_files.write(tmp_path, made)
+    code, out, err = cli("check-data", tmp_path)
+    assert code == 2
+    assert out.count("PROBLEM: ") == 21 and "and 80 more" in out  # 50 shapes, 50 not in 2D
+    assert "100 problems" in err
+
+
+def test_check_data_of_no_data(cli, refused, tmp_path):
+    assert "FOLDER" in refused("check-data")
+    code, out, err = cli("check-data", tmp_path / "missing")
+    assert code == 2 and err.endswith(": 1 problem, see above\n")
+    assert out.startswith(f"PROBLEM: {tmp_path / 'missing'}: no such folder")

@@ -1,0 +1,194 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import chex
+import h36m_files
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rsnet_jax import evaluation
+from rsnet_jax.checkpoint import load_checkpoint
+from rsnet_jax.config import DataConfig
+from rsnet_jax.data.load import load_frames
+from rsnet_jax.skeleton import H36M_16
+from rsnet_jax.steps import mirror
+
+ROOT = Path(__file__).parents[2]
+METRICS = ("mpjpe", "pa_mpjpe", "n_mpjpe")
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Options that name a small Human3.6M folder: 100 views of two subjects."""
+    root = tmp_path / "dataset"
+    root.mkdir()
+    h36m_files.write(root, h36m_files.make())
+    return ["--data.root", root, "--data.detections", "hr"]
+
+
+def test_fresh_weights_are_said_to_be_fresh(cli):
+    code, out, err = cli("evaluate", "--data.actions", "Walk", "--data.every", 48)
+    assert (code, err) == (0, "")
+    assert "NOT TRAINED" in out and "synthetic, gt keypoints, subjects S9 S11" in out
+    assert out.count("Walk ") == 1 and "Crouch" not in out
+
+
+def test_json_and_predictions_agree(cli, golden, made, tmp_path):
+    report_path, predictions_path = tmp_path / "new" / "out.json", tmp_path / "out.npz"
+    code, out, _ = cli(
+        "evaluate", golden / "e2e_tiny", *made, "--batch-size", 32, "--json", report_path,
+        "--predictions", predictions_path,
+    )  # fmt: skip
+    assert code == 0
+    report = json.loads(report_path.read_text())
+    assert (report["dataset"], report["detections"]) == ("h36m", "hr")
+    assert (report["frames"], report["flip_test"], report["published"]) == (100, True, False)
+    rows = dict(np.load(predictions_path))  # plain arrays: allow_pickle is off
+    assert {len(column) for column in rows.values()} == {100}
+    assert rows["index"].dtype == np.int32 and rows["lifted_pose"].dtype == np.float32
+    # Rows are subject, clip, camera, time: the first clip has 5 frames in each of 4 cameras.
+    assert rows["subject"].tolist() == ["S9"] * 60 + ["S11"] * 40
+    assert rows["action"][:36].tolist() == ["Walking"] * 20 + ["Eating"] * 16
+    assert rows["camera"][:20:5].tolist() == ["54138969", "55011271", "58860488", "60457274"]
+    assert rows["index"][:10].tolist() == [0, 1, 2, 3, 4] * 2
+    assert rows["sequence"][0] == "S9/Walking 1/54138969"
+    for stage in ("lifted", "refined"):
+        assert rows[f"{stage}_pose"].shape == (100, 16, 3)
+        np.testing.assert_array_equal(rows[f"{stage}_pose"][:, 0], 0)
+        for metric in METRICS:
+            table = report[stage][metric]
+            assert set(table) == {"average", "Walking", "Eating", "Sitting"}
+            means = {a: table[a] for a in table if a != "average"}
+            assert table["average"] == pytest.approx(np.mean(list(means.values())), rel=1e-12)
+            for action, mean in means.items():
+                errors = rows[f"{stage}_{metric}_mm"][rows["action"] == action]
+                assert mean == pytest.approx(errors.mean(), rel=1e-5)
+                assert f"{mean:.2f}" in out
+        assert list(report[stage]["per_joint_mpjpe"])[:2] == ["pelvis", "right_hip"]
+        assert report[stage]["per_joint_mpjpe"]["pelvis"] == 0
+
+
+def test_p2_is_credited_by_batch_only_when_published(cli, network, made, tmp_path):
+    distinct = {}
+    for mode in ("--published", "--no-published"):
+        path = tmp_path / f"{mode}.npz"
+        options = [mode, "--batch-size", 50, "--predictions", path]
+        assert cli("evaluate", network, *made, *options)[0] == 0
+        distinct[mode] = len(np.unique(np.load(path)["lifted_pa_mpjpe_mm"]))
+    assert distinct["--published"] == 2  # batches
+    assert distinct["--no-published"] > 90
+
+
+def test_flip_test_swaps_left_and_right():
+    pose = np.zeros((1, 16, 3), np.float32)
+    pose[0, H36M_16.joints.index("left_wrist")] = (1, 2, 3)
+    mirrored = np.asarray(mirror(jnp.asarray(pose), H36M_16))
+    wrist = H36M_16.joints.index("right_wrist")
+    np.testing.assert_array_equal(mirrored[0, wrist], (-1, 2, 3))
+    assert not np.delete(mirrored, wrist, axis=1).any()
+
+
+def test_true_and_published_numbers(cli, golden, mocap, tmp_path):
+    """Against the authors' code (millimeters), in the two ways of counting."""
+    expected = json.loads((golden / "e2e_tiny" / "expected.json").read_text())
+    data = ["--data.root", mocap / "cmu_mocap_tiny", "--data.detections", "hr"]
+    for mode, options in {"default": [], "published": ["--published"]}.items():
+        path = tmp_path / f"{mode}.json"
+        code, *_ = cli("evaluate", golden / "e2e_tiny", *data, *options, "--json", path)
+        assert code == 0
+        report = json.loads(path.read_text())
+        assert report["frames"] == expected["frames"]
+        for stage in ("lifted", "refined"):
+            for metric, table in expected[mode][stage].items():
+                ours = {key: report[stage][metric][key] for key in table}
+                assert ours == pytest.approx(table, abs=0.01), (mode, stage, metric)
+
+
+def test_every_kind_of_checkpoint_gives_the_same_numbers(
+    cli, golden, network, head, made, tmp_path
+):
+    folder, tensors, again = tmp_path / "hr", tmp_path / "hr.safetensors", tmp_path / "again"
+    for source, out in ((golden / "e2e_tiny", folder), (folder, tensors), (tensors, again)):
+        assert cli("convert", source, "--out", out)[0] == 0
+    pairs = [[golden / "e2e_tiny"], [network, "--refine", head], [folder], [tensors], [again]]
+    reports = []
+    for number, pair in enumerate(pairs):
+        path = tmp_path / f"{number}.json"
+        assert cli("evaluate", *pair, *made, "--json", path)[0] == 0
+        reports.append(json.loads(path.read_text()))
+        assert Path(reports[-1].pop("checkpoint").split(" with ")[0]).exists()
+    assert all(report == reports[0] for report in reports)
+    assert reports[0]["refined"] is not None
+
+
+def evaluate_average(cli, path, *argv):
+    assert cli("evaluate", *argv, "--json", path, "--overwrite")[0] == 0
+    report = json.loads(path.read_text())
+    return report["lifted"]["mpjpe"]["average"], (report["refined"] or report["lifted"])["mpjpe"]
+
+
+def test_options_change_what_they_name(cli, golden, made, tmp_path):
+    path, folder = tmp_path / "out.json", golden / "e2e_tiny"
+    lifted, refined = evaluate_average(cli, path, folder, *made)
+    same = evaluate_average(cli, path, folder, *made, "--batch-size", 16)
+    assert same[0] == pytest.approx(lifted, abs=1e-3)
+    assert abs(evaluate_average(cli, path, folder, *made, "--no-flip-test")[0] - lifted) > 0.1
+    assert abs(evaluate_average(cli, path, folder, *made, "--published")[0] - lifted) > 0.01
+    rough = evaluate_average(cli, path, folder, *made, "--precision", "bfloat16")[0]
+    assert rough == pytest.approx(lifted, rel=0.05) and rough != lifted
+    dropped = [
+        evaluate_average(cli, path, folder, *made, "--refine-dropout-seed", seed) for seed in (1, 2)
+    ]
+    assert dropped[0][0] == dropped[1][0] == lifted
+    assert len({average["average"] for average in (refined, dropped[0][1], dropped[1][1])}) == 3
+
+
+def test_split_and_stride(cli, golden, network, made, tmp_path):
+    path = tmp_path / "out.json"
+    options = ["--data.subjects-train", "S9", "--split", "train", "--data.every", 5]
+    assert cli("evaluate", network, *made, *options, "--json", path)[0] == 0
+    report = json.loads(path.read_text())
+    assert report["subjects"] == ["S9"] and report["refined"] is None
+    assert report["frames"] == 4 * (1 + 1 + 2)  # clips of 5, 4 and 6 frames, four cameras
+
+
+def test_step_is_traced_once_with_an_uneven_last_batch(golden, monkeypatch):
+    make = evaluation.make_measure_step
+
+    def make_guarded(*args, **kwargs):
+        return chex.assert_max_traces(make(*args, **kwargs), n=1)
+
+    monkeypatch.setattr(evaluation, "make_measure_step", make_guarded)
+    chex.clear_trace_counter()
+    frames = load_frames(DataConfig(actions=("Run",), every=10), "test")
+    assert len(frames) > 40 and len(frames) % 40
+    checkpoint = load_checkpoint(golden / "e2e_tiny")
+    evaluation.evaluate(checkpoint, frames, protocol=evaluation.Protocol(batch_size=40))
+
+
+def test_overwrite_replaces_the_file(cli, network, made, tmp_path):
+    path = tmp_path / "out.json"
+    path.write_text("old")
+    assert cli("evaluate", network, *made, "--json", path)[0] == 2
+    assert path.read_text() == "old"
+    assert cli("evaluate", network, *made, "--json", path, "--overwrite")[0] == 0
+    assert json.loads(path.read_text())["frames"] == 100
+
+
+def test_lines_fit_a_terminal(cli, made, monkeypatch, golden):
+    monkeypatch.chdir(golden)  # a short path
+    out = cli("evaluate", "e2e_tiny", *made)[1]
+    assert max(map(len, out.replace("with e2e", "with\n").splitlines())) <= 80
+
+
+def test_script_as_a_process(made, network, tmp_path):
+    command = [sys.executable, ROOT / "evaluate.py", network, *made, "--json", tmp_path / "o.json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("RS-Net, width 16")
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr.startswith("evaluate.py: error: ") and again.stderr.count("\n") == 1
