@@ -77,9 +77,9 @@ class RunCheckpoints:
         try:
             if step in self._manager.all_steps():  # stopped right after an epoch's end was saved
                 return
-            self._manager.save(step, items, metrics=metrics)
+            self._manager.save(step, args=items, metrics=metrics)
         except Exception as error:
-            raise self._failed(error) from None
+            raise self._failed(error) from error
 
     def wait(self) -> None:
         """Waits for what is being written.
@@ -90,7 +90,7 @@ class RunCheckpoints:
         try:
             self._manager.wait_until_finished()
         except Exception as error:
-            raise self._failed(error) from None
+            raise self._failed(error) from error
 
     def _failed(self, error: Exception) -> OutputError:
         reason = " ".join(str(error).split())[:200]
