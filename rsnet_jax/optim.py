@@ -1,5 +1,6 @@
 """The optimizer and the learning rates of the published recipes."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -38,9 +39,9 @@ def scale_by_torch_amsgrad(
         mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mean, updates)
         square = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.square, updates)
         largest = jax.tree.map(jnp.maximum, state.largest_square, square)
-        # 1 - b ** t loses half its digits in float32 at the first steps.
-        mean_share = -jnp.expm1(count * jnp.log(b1))
-        square_share = -jnp.expm1(count * jnp.log(b2))
+        # In float32, 1 - b ** t loses half its digits at the first steps, and so does log(b).
+        mean_share = -jnp.expm1(count * math.log(b1))
+        square_share = -jnp.expm1(count * math.log(b2))
 
         def step(m: jax.Array, v: jax.Array) -> jax.Array:
             return (m / mean_share) / (jnp.sqrt(v) / jnp.sqrt(square_share) + eps)

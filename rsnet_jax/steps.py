@@ -62,7 +62,7 @@ def mirror(
 
 def mirror_camera(cameras: Float[Array, "batch 9"]) -> Float[Array, "batch 9"]:
     """The camera that sees the mirrored scene: c_x and p1 change their sign."""
-    return cameras.at[:, jnp.array([2, 7])].multiply(-1)
+    return jnp.asarray(cameras).at[:, jnp.array([2, 7])].multiply(-1)
 
 
 def gather(table: Table, rows: Int[Array, " batch"], skeleton: Skeleton) -> Batch:

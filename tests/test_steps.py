@@ -1,11 +1,26 @@
+import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from rsnet_jax.config import Config, ModelConfig
+from rsnet_jax.camera import project
+from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
+from rsnet_jax.data.load import load_frames
+from rsnet_jax.parallel import AXIS, Devices
 from rsnet_jax.skeleton import H36M_16
-from rsnet_jax.steps import lift, mirror
-from rsnet_jax.weights import build_model, init_variables
+from rsnet_jax.steps import (
+    Table,
+    TrainState,
+    fresh_sums,
+    gather,
+    lift,
+    make_run,
+    make_train_step,
+    mirror,
+)
+from rsnet_jax.weights import build_head, build_model, init_head_variables, init_variables
 
 CONFIG = Config(model=ModelConfig(width=6, blocks=1))
 
@@ -35,3 +50,88 @@ def test_flip_test_makes_the_network_symmetric(rng, network):
     again = mirror(model.apply(variables, mirror(keypoints, H36M_16)), H36M_16)
     np.testing.assert_allclose(run(keypoints), (plain + again) / 2, rtol=0, atol=1e-5)
     assert np.abs(np.asarray(plain - again)).max() > 1e-2  # the network alone is not
+
+
+@pytest.fixture(scope="module")
+def table():
+    frames = load_frames(DataConfig(every=30), "test")
+    return Table(frames.keypoints_2d, frames.joints_3d, frames.camera, frames.camera_vectors)
+
+
+def test_mirrored_samples_are_views_of_the_mirrored_scene(table):
+    """Projecting the mirrored pose with the mirrored camera gives the mirrored keypoints."""
+    count = len(table.keypoints_2d)
+    rows = np.arange(2 * count)
+    batch = jax.tree.map(np.asarray, gather(jax.tree.map(np.asarray, table), rows, H36M_16))
+    points = batch.joints_3d.copy()
+    points[:, 1:] += points[:, :1]
+    for i in rows:
+        seen = project(points[i], batch.cameras[i])
+        np.testing.assert_allclose(batch.keypoints_2d[i], seen, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(batch.keypoints_2d[:count], table.keypoints_2d)
+    left, right = H36M_16.joints.index("left_knee"), H36M_16.joints.index("right_knee")
+    np.testing.assert_array_equal(
+        batch.joints_3d[count:, left], table.joints_3d[:, right] * np.float32([-1, 1, 1])
+    )
+    lens = table.camera_vectors[table.camera]
+    np.testing.assert_array_equal(
+        batch.cameras[count:], lens * np.float32([1, 1, -1, 1, 1, 1, 1, -1, 1])
+    )
+
+
+def train_on(devices, strategy, table, *, steps=20, rate=0.05):
+    """Plain SGD with dropout: Adam would turn rounding noise in zero gradients into full steps."""
+    config = Config(
+        model=ModelConfig(width=6, blocks=1, refine_hidden=16),
+        parallel=ParallelConfig(devices=devices, strategy=strategy),
+    )
+    where, tx = Devices.choose(config.parallel), optax.sgd(rate)
+    step = make_train_step(
+        build_model(config, axis_name=AXIS), build_head(config, axis_name=AXIS), tx
+    )
+    network, head = init_variables(config), init_head_variables(config)
+    params = {"network": network["params"], "head": head["params"]}
+    state = TrainState(jnp.int32(0), params, network["batch_stats"], tx.init(params), fresh_sums())
+    run = where.spread(
+        make_run(
+            step,
+            skeleton=H36M_16,
+            axis_name=AXIS,
+            rows=16 // devices,
+            devices=devices,
+            steps_per_epoch=5,
+            key=jax.random.key(1),
+        )
+    )
+    order = jax.random.permutation(jax.random.key(2), 2 * len(table.camera))
+    arguments = [where.replicate(x) for x in (state, table, order)]
+    state = run(*arguments, where.replicate(jnp.int32(steps // 2)))
+    state = run(state, *arguments[1:], where.replicate(jnp.int32(steps)))
+    return jax.device_get(state)
+
+
+@pytest.fixture(scope="module")
+def on_one_device(table):
+    return train_on(1, "mesh", table)
+
+
+@pytest.mark.parametrize("strategy", ["mesh", "pmap"])
+@pytest.mark.parametrize("devices", [2, 4])
+def test_training_does_not_depend_on_the_devices(table, on_one_device, devices, strategy):
+    many = train_on(devices, strategy, table)
+    assert many.step == on_one_device.step == 20
+    start = init_variables(Config(model=ModelConfig(width=6, blocks=1)))["params"]
+    moved = jnp.sqrt(
+        sum(
+            jnp.sum((a - b) ** 2)
+            for a, b in zip(
+                jax.tree.leaves(on_one_device.params["network"]),
+                jax.tree.leaves(start),
+                strict=True,
+            )
+        )
+    )
+    assert moved > 0.01
+    chex.assert_trees_all_close(many.params, on_one_device.params, rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(many.batch_stats, on_one_device.batch_stats, rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(many.sums, on_one_device.sums, rtol=1e-5)
