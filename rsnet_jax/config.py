@@ -8,6 +8,10 @@ import yaml
 
 from rsnet_jax.errors import ConfigError
 
+SUBJECTS_TRAIN = ("S1", "S5", "S6", "S7", "S8")
+SUBJECTS_TEST = ("S9", "S11")
+"""The split of Human3.6M, which the synthetic data follow."""
+
 Rate = Annotated[float, pydantic.Field(ge=0, lt=1)]
 
 
@@ -77,9 +81,9 @@ class DataConfig(Section):
     """Folder with data_3d_h36m.npz and data_2d_h36m_<detections>.npz."""
     detections: str | None = None
     """2D keypoints: hr, gt, ... for files, gt (default) or noisy for the synthetic set."""
-    subjects_train: Subjects = ("S1", "S5", "S6", "S7", "S8")
+    subjects_train: Subjects = SUBJECTS_TRAIN
     """Subjects to train on."""
-    subjects_test: Subjects = ("S9", "S11")
+    subjects_test: Subjects = SUBJECTS_TEST
     """Subjects to evaluate on."""
     actions: tuple[str, ...] = ()
     """Only these actions; none named means all."""

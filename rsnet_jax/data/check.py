@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from rsnet_jax.data.frames import Clip
+from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN
+from rsnet_jax.data.frames import Clip, action_of
 from rsnet_jax.data.h36m import (
     FILE_3D,
-    SUBJECTS_TEST,
-    SUBJECTS_TRAIN,
     Contents,
     available_detections,
     file_2d,
@@ -23,7 +22,6 @@ from rsnet_jax.data.h36m_cameras import h36m_cameras
 from rsnet_jax.data.h36m_layout import KEPT_OF_32, distance_to_truth, far_remark, resolve_order
 from rsnet_jax.data.h36m_problems import (
     MISSING_ORIGINALLY,
-    action_of,
     count_joints,
     pairing_problems,
     pose_problems,

@@ -22,7 +22,12 @@ class Clip:
 
     @property
     def action(self) -> str:
-        return self.name.split(" ")[0]
+        return action_of(self.name)
+
+
+def action_of(name: str) -> str:
+    """The action of a clip called "Walking 1" or "Walking"."""
+    return name.split(" ")[0]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rsnet_jax.data.frames import Clip, Frames, tabulate
+from rsnet_jax.data.frames import Clip, Frames, action_of, tabulate
 from rsnet_jax.data.h36m_cameras import h36m_cameras
 from rsnet_jax.data.h36m_layout import (
     KEPT_OF_32,
@@ -21,7 +21,6 @@ from rsnet_jax.data.h36m_layout import (
     resolve_order,
 )
 from rsnet_jax.data.h36m_problems import (
-    action_of,
     count_joints,
     pairing_problems,
     pose_problems,
@@ -30,9 +29,6 @@ from rsnet_jax.data.h36m_problems import (
 )
 from rsnet_jax.data.safe_npz import load_npz
 from rsnet_jax.errors import ConfigError, DataError
-
-SUBJECTS_TRAIN = ("S1", "S5", "S6", "S7", "S8")
-SUBJECTS_TEST = ("S9", "S11")
 
 FILE_3D = "data_3d_h36m.npz"
 PREFIX_2D = "data_2d_h36m_"
@@ -82,7 +78,7 @@ def load_h36m(
     Args:
         root: the folder.
         detections: which 2D file to read, such as "gt" or "hr"; any that the folder has.
-        subjects: such as `SUBJECTS_TRAIN`.
+        subjects: such as `config.SUBJECTS_TRAIN`.
         actions: clip names up to the first space; empty for all.
         every: keeps frames 0, every, 2 * every, ... of each clip.
 

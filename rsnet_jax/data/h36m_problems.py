@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rsnet_jax.data.frames import action_of
 from rsnet_jax.data.h36m_cameras import h36m_cameras
 from rsnet_jax.data.h36m_layout import KEPT_OF_32
 from rsnet_jax.errors import DataError
@@ -27,11 +28,6 @@ def raise_first(problems: Iterable[str]) -> None:
     """Raises a DataError of the first problem, if there is one."""
     for problem in problems:
         raise DataError(problem)
-
-
-def action_of(name: str) -> str:
-    """The action of clip "Walking 1" is "Walking"."""
-    return name.split(" ")[0]
 
 
 def count_joints(clips_2d: Clips) -> int | None:

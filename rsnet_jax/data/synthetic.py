@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rsnet_jax.camera import Camera, denormalize_screen, project, world_to_camera
+from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN
 from rsnet_jax.data.frames import Clip
 from rsnet_jax.data.h36m_cameras import h36m_cameras
 from rsnet_jax.data.synthetic_body import BODIES, pose
@@ -20,8 +21,6 @@ from rsnet_jax.errors import DataError
 from rsnet_jax.skeleton import H36M_16
 
 DETECTIONS = ("gt", "noisy")
-SUBJECTS_TRAIN = ("S1", "S5", "S6", "S7", "S8")
-SUBJECTS_TEST = ("S9", "S11")
 
 FAMILIES = MappingProxyType(
     {
@@ -67,7 +66,7 @@ def synthetic_clips(
         detections: `gt` for exact projections with lens distortion, `noisy` for what a detector
             might have made of them. The poses are the same.
         seed: not negative.
-        subjects: names from `SUBJECTS_TRAIN` and `SUBJECTS_TEST`. A clip does not depend on
+        subjects: names from `config.SUBJECTS_TRAIN` and `SUBJECTS_TEST`. A clip does not depend on
             which others are asked for.
 
     Raises:

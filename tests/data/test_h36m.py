@@ -6,9 +6,8 @@ import h36m_files
 import numpy as np
 import pytest
 
+from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN
 from rsnet_jax.data.h36m import (
-    SUBJECTS_TEST,
-    SUBJECTS_TRAIN,
     available_detections,
     load_clips,
     load_h36m,

@@ -3,12 +3,11 @@ import itertools
 import numpy as np
 import pytest
 
+from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN
 from rsnet_jax.data.frames import tabulate
 from rsnet_jax.data.h36m_cameras import h36m_cameras
 from rsnet_jax.data.synthetic import (
     DETECTIONS,
-    SUBJECTS_TEST,
-    SUBJECTS_TRAIN,
     correlated_noise,
     outliers,
     swap_sides,
