@@ -12,7 +12,7 @@ def prepared(tmp_path_factory):
     from rsnet_jax.cli.main import main
 
     folder = tmp_path_factory.mktemp("made") / "new" / "synthetic"
-    assert main(["prepare", "synthetic", "--out", str(folder), "--seed", "3"]) == 0
+    assert main(["prepare", "synthetic", "--out", str(folder)]) == 0
     return folder
 
 
@@ -27,7 +27,7 @@ def test_prepared_files_are_sound(cli, prepared):
 
 
 def test_prepared_files_equal_the_built_in_set(cli, network, prepared, tmp_path):
-    few = ["--data.actions", "Walk", "--data.every", "12", "--seed", "3", "--predictions"]
+    few = ["--data.actions", "Walk", "--data.every", "12", "--predictions"]
     files = ["--data.root", prepared, "--data.detections", "noisy"]
     built_in, read = tmp_path / "a.npz", tmp_path / "b.npz"
     assert cli("evaluate", network, "--data.detections", "noisy", *few, built_in)[0] == 0
