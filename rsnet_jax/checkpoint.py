@@ -5,9 +5,9 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import jax
 
@@ -20,6 +20,7 @@ from rsnet_jax.weights import Checkpoint, init_head_variables, init_variables
 
 ORBAX_MARK = "_CHECKPOINT_METADATA"
 FORMAT = 1
+Result = TypeVar("Result")
 RUN_CHECKPOINTS = "checkpoints"  # of the folder of a run
 
 
@@ -111,25 +112,43 @@ def restore_items(folder: Path, **items: Any) -> Any:
     """
     import orbax.checkpoint as ocp
 
-    reason = ""
+    def read() -> Any:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+            return reader.restore(folder, ocp.args.Composite(**items))
+
+    try:
+        return quietly(read)
+    except OrbaxFailure as failure:
+        raise CheckpointError(f"{folder}: not a readable rsnet_jax checkpoint: {failure}") from None
+
+
+class OrbaxFailure(Exception):
+    """Something that Orbax or TensorStore could not do; the message is one line."""
+
+
+def quietly(work: Callable[[], Result]) -> Result:
+    """Calls Orbax, which is as loud as it is unclear when a file is damaged or a disk full.
+
+    Raises:
+        OrbaxFailure: `work` failed.
+    """
     with _without_thread_noise():
         try:
-            with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-                return reader.restore(folder, ocp.args.Composite(**items))
-        except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder
+            return work()
+        except Exception as error:  # Orbax and TensorStore raise many kinds
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        # Readers of the other arrays are still under way; let them end while nobody listens.
+        # The threads of the other arrays are still under way; let them end while nobody listens.
         time.sleep(0.3)
         gc.collect()
-    raise CheckpointError(f"{folder}: not a readable rsnet_jax checkpoint: {reason}")
+    raise OrbaxFailure(reason)
 
 
 @contextlib.contextmanager
 def _without_thread_noise() -> Iterator[None]:
-    """Keeps stderr quiet while Orbax reads.
+    """Keeps stderr quiet while Orbax works.
 
-    When one array of a damaged folder cannot be read, TensorStore's threads print a traceback for
-    each of the others, straight to the file descriptor; the one error that matters is raised.
+    When one array cannot be read or written, TensorStore's threads print a traceback for each of
+    the others, straight to the file descriptor; the one error that matters is raised.
     """
     sys.stderr.flush()
     saved, hook = os.dup(2), sys.unraisablehook
@@ -160,24 +179,44 @@ def choose_step(folder: Path, step: int | Literal["best", "latest"] | None) -> P
     Raises:
         CheckpointError: there is none, or not that one.
     """
-    steps = sorted(int(p.name) for p in folder.iterdir() if (p / ORBAX_MARK).exists())
+    steps = saved_steps(folder)
     if not steps:
         raise CheckpointError(f"{folder}: no checkpoint was saved yet")
     if isinstance(step, int):
         if step not in steps:
             raise CheckpointError(f"{folder}: no checkpoint of step {step}; there are {steps}")
         return folder / str(step)
-    if step != "latest":
-        import orbax.checkpoint as ocp
+    best = None if step == "latest" else best_step(validation_errors(folder))
+    return folder / str(steps[-1] if best is None else best)  # no best before the first epoch's end
 
-        errors = {}
-        for number in steps:
-            about = restore_items(folder / str(number), about=ocp.args.JsonRestore())["about"]
+
+def saved_steps(folder: Path) -> list[int]:
+    """The checkpoints of a run, in order; those that are still being written do not count."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        int(path.name)
+        for path in folder.iterdir()
+        if path.name.isdigit() and (path / ORBAX_MARK).exists()
+    )
+
+
+def validation_errors(folder: Path) -> dict[int, float]:
+    """Validation MPJPE (mm) of the checkpoints of a run that have one and can be read."""
+    import orbax.checkpoint as ocp
+
+    errors = {}
+    for step in saved_steps(folder):
+        with contextlib.suppress(CheckpointError):
+            about = restore_items(folder / str(step), about=ocp.args.JsonRestore())["about"]
             if about.get("mpjpe") is not None:
-                errors[number] = about["mpjpe"]
-        if errors:  # none before the end of the first epoch
-            return folder / str(min(errors, key=lambda number: errors[number]))
-    return folder / str(steps[-1])
+                errors[step] = float(about["mpjpe"])
+    return errors
+
+
+def best_step(errors: Mapping[int, float]) -> int | None:
+    """The checkpoint with the lowest error, the first of several; None if there is none."""
+    return min(errors, key=lambda step: (errors[step], step), default=None)
 
 
 def load_checkpoint(

@@ -31,7 +31,9 @@ class Devices:
         """
         found = jax.devices()
         if config.devices is not None and config.devices > len(found):
-            raise ConfigError(f"parallel.devices is {config.devices}, there are {len(found)}")
+            raise ConfigError(
+                f"parallel.devices: {config.devices} were wanted, only {len(found)} found"
+            )
         return cls(Mesh(np.array(found[: config.devices]), (AXIS,)), config.strategy)
 
     @property

@@ -6,23 +6,38 @@ tensorboard/          the same, for TensorBoard
 checkpoints/STEP/     the latest and the best, see `rsnet_jax.checkpoint`
 """
 
+import contextlib
 import dataclasses
 import logging
 import shutil
-import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from rsnet_jax.checkpoint import RUN_CHECKPOINTS, describe_weights, restore_items
-from rsnet_jax.config import Config
-from rsnet_jax.errors import CheckpointError, OutputError, TrainingError
+from rsnet_jax.checkpoint import (
+    RUN_CHECKPOINTS,
+    OrbaxFailure,
+    best_step,
+    describe_weights,
+    quietly,
+    restore_items,
+    saved_steps,
+    validation_errors,
+)
+from rsnet_jax.config import Config, save_preset
+from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, TrainingError
+from rsnet_jax.outputs import claim, replacing
 from rsnet_jax.skeleton import Skeleton
 from rsnet_jax.steps import TrainState
 
 CONFIG_FILE = "config.yaml"
+METRICS_FILE = "metrics.jsonl"
+BOARD_FOLDER = "tensorboard"
+MAY_CHANGE = ("train.epochs", "data.root", "parallel.")
+"""What may differ when a run is resumed."""
 log = logging.getLogger(__name__)
 
 
@@ -30,8 +45,11 @@ log = logging.getLogger(__name__)
 class Progress:
     """Where a run stands, besides its arrays."""
 
+    samples: int
+    """Of an epoch. A run over other data would be another run."""
     epochs_done: int = 0
-    epoch_seconds: float = 0.0  # spent on the epoch under way
+    epoch_seconds: float = 0.0
+    """Spent on the epoch under way."""
 
 
 class RunCheckpoints:
@@ -39,31 +57,30 @@ class RunCheckpoints:
 
     def __init__(self, workdir: Path, config: Config, skeleton: Skeleton):
         import orbax.checkpoint as ocp  # slow to import
-        from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
         self._ocp = ocp
         self._config, self._skeleton = config, skeleton
         self.folder = (workdir / RUN_CHECKPOINTS).absolute()
-        best = BestN(
-            get_metric_fn=lambda metrics: metrics["mpjpe"],
-            reverse=True,
-            n=1,
-            keep_checkpoints_without_metrics=False,
-        )
+        # Orbax's own policy for the best would forget, from one process to the next, what it knew.
+        self._errors = validation_errors(self.folder)
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=AnyPreservationPolicy([LatestN(1), best]),
+            preservation_policy=LatestAndBest(self._errors),
             cleanup_tmp_directories=True,
+            # A few megabytes take no time, and an error is told where it happens.
+            enable_async_checkpointing=False,
         )
-        self._manager = ocp.CheckpointManager(self.folder, options=options)
+        with self._reporting_failure():
+            self._manager = quietly(lambda: ocp.CheckpointManager(self.folder, options=options))
 
     def save(self, state: TrainState, progress: Progress, *, mpjpe: float | None = None) -> None:
-        """Writes in the background; `mpjpe` is the validation error at the end of an epoch.
+        """Writes a checkpoint; `mpjpe` is the validation error at the end of an epoch.
+
+        It appears when it is complete, and only then older ones are deleted.
 
         Raises:
-            OutputError: writing this or the previous checkpoint failed; earlier ones are intact.
+            OutputError: writing failed; earlier checkpoints are intact.
         """
         ocp, step = self._ocp, int(state.step)
-        state = jax.tree.map(jnp.copy, state)  # the next dispatch reuses the memory of the original
         about = describe_weights(
             self._config, self._skeleton, head="head" in state.params, source="trained", step=step
         )
@@ -73,52 +90,66 @@ class RunCheckpoints:
             training=ocp.args.StandardSave({"opt_state": state.opt_state, "sums": state.sums}),
             about=ocp.args.JsonSave(about),
         )
-        metrics = None if mpjpe is None else {"mpjpe": mpjpe}
+        if mpjpe is not None:
+            self._errors[step] = mpjpe
+        with self._reporting_failure():
+            quietly(lambda: self._manager.save(step, args=items, force=True))
+
+    @contextlib.contextmanager
+    def _reporting_failure(self) -> Iterator[None]:
         try:
-            if step in self._manager.all_steps():  # stopped right after an epoch's end was saved
-                return
-            self._manager.save(step, args=items, metrics=metrics)
-        except Exception as error:
-            raise self._failed(error) from error
+            yield
+        except OrbaxFailure as failure:
+            steps = saved_steps(self.folder)
+            kept = "none was saved before"
+            if steps:
+                kept = f"step {steps[-1]} is intact, continue from it with --resume"
+            raise OutputError(
+                f"{self.folder}: a checkpoint could not be written: {failure}; {kept}"
+            ) from None
 
-    def wait(self) -> None:
-        """Waits for what is being written.
+    def __enter__(self) -> "RunCheckpoints":
+        return self
 
-        Raises:
-            OutputError: writing failed; earlier checkpoints are intact.
-        """
-        try:
-            self._manager.wait_until_finished()
-        except Exception as error:
-            raise self._failed(error) from error
-
-    def _failed(self, error: Exception) -> OutputError:
-        reason = " ".join(str(error).split())[:200]
-        good = self._manager.latest_step()
-        return OutputError(f"{self.folder}: a checkpoint could not be written: {reason}; "
-                           f"step {good} is intact, continue from it with --resume")  # fmt: skip
-
-    def close(self) -> None:
-        """Ends the background work."""
+    def __exit__(self, *_: object) -> None:
+        """Ends Orbax's threads."""
         self._manager.close()
 
     def restore_latest(self, target: TrainState) -> tuple[TrainState, Progress]:
-        """The newest checkpoint that can be read, placed as `target` is.
+        """The newest checkpoint that can be read, placed as `target` is; newer ones are deleted.
 
         Raises:
             CheckpointError: none can be read.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
-        for step in steps:
+        problems = []
+        for step in reversed(saved_steps(self.folder)):
             try:
-                restored = restore_run(self.folder / str(step), target)
+                restored = restore_run(self.folder / str(step), target, self._config)
             except CheckpointError as error:
-                log.warning("%s; trying the one before", error)
+                problems.append(str(error))
                 continue
-            for newer in steps[: steps.index(step)]:
-                self._manager.delete(newer)
+            for problem in problems:
+                log.warning("%s; continuing from step %d", problem, step)
+            for other in self._manager.all_steps():
+                if other > step:
+                    self._manager.delete(other)
+                    self._errors.pop(other, None)
             return restored
-        raise CheckpointError(f"{self.folder}: none of the {len(steps)} checkpoints can be read")
+        raise CheckpointError("no checkpoint to continue from: " + "; ".join(problems))
+
+
+@dataclasses.dataclass(frozen=True)
+class LatestAndBest:
+    """An Orbax preservation policy: the last checkpoint, and that with the lowest of `errors`."""
+
+    errors: dict[int, float]
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Whether to keep each of `checkpoints`, which are in the order of their steps."""
+        del context
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        best = best_step({step: self.errors[step] for step in steps if step in self.errors})
+        return [step in (steps[-1], best) for step in steps]
 
 
 def weights_of(state: TrainState) -> dict[str, Any]:
@@ -129,11 +160,11 @@ def weights_of(state: TrainState) -> dict[str, Any]:
     return weights
 
 
-def restore_run(folder: Path, target: TrainState) -> tuple[TrainState, Progress]:
+def restore_run(folder: Path, target: TrainState, config: Config) -> tuple[TrainState, Progress]:
     """One checkpoint of a run, placed as `target` is.
 
     Raises:
-        CheckpointError: it is damaged, or of another network.
+        CheckpointError: it is damaged, or not of the run with this `config`.
     """
     import orbax.checkpoint as ocp
 
@@ -142,44 +173,70 @@ def restore_run(folder: Path, target: TrainState) -> tuple[TrainState, Progress]
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree
         )
 
-    training = {"opt_state": target.opt_state, "sums": target.sums}
+    about = restore_items(folder, about=ocp.args.JsonRestore())["about"]
+    try:
+        check_same_run(Config(**about["config"]), config)
+        step, progress = int(about["step"]), Progress(**about["progress"])
+        if folder.name != str(step):
+            raise ConfigError(f"it is of step {step}")
+    except (ConfigError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder}: not a checkpoint of this run: {error}") from None
     items = restore_items(
         folder,
-        about=ocp.args.JsonRestore(),
         weights=ocp.args.StandardRestore(shapes(weights_of(target))),
-        training=ocp.args.StandardRestore(shapes(training)),
+        training=ocp.args.StandardRestore(
+            shapes({"opt_state": target.opt_state, "sums": target.sums})
+        ),
     )
     network = items["weights"]["network"]
     params = {"network": network["params"]}
     if "head" in target.params:
         params["head"] = items["weights"]["head"]["params"]
-    step = jax.device_put(jnp.int32(items["about"]["step"]), target.step.sharding)
-    state = TrainState(step, params, network["batch_stats"], **items["training"])
-    return state, Progress(**items["about"]["progress"])
+    state = TrainState(
+        step=jax.device_put(jnp.int32(step), target.step.sharding),
+        params=params,
+        batch_stats=network["batch_stats"],
+        **items["training"],
+    )
+    return state, progress
 
 
 def claim_workdir(workdir: Path, *, overwrite: bool) -> None:
-    """Makes the folder of a new run.
+    """Makes sure that a run can live in a folder; leaves nothing behind.
 
     Raises:
-        OutputError: it holds another run (and `overwrite` is off), or cannot be written to.
+        OutputError: it holds a run (and `overwrite` is off), or cannot be written to.
     """
-    if (workdir / CONFIG_FILE).exists() or (workdir / RUN_CHECKPOINTS).exists():
-        if not overwrite:
-            raise OutputError(
-                f"{workdir} holds a run already; continue it with --resume, replace it with "
-                "--overwrite, or give another --workdir"
-            )
-        for path in (RUN_CHECKPOINTS, "tensorboard"):
-            shutil.rmtree(workdir / path, ignore_errors=True)
-        for path in (CONFIG_FILE, "metrics.jsonl"):
-            (workdir / path).unlink(missing_ok=True)
+    holds_run = (workdir / CONFIG_FILE).exists() or saved_steps(workdir / RUN_CHECKPOINTS)
+    if holds_run and not overwrite:
+        raise OutputError(
+            f"{workdir} holds a run already; continue it with --resume, replace it with "
+            "--overwrite, or give another --workdir"
+        )
+    claim(workdir / CONFIG_FILE, overwrite=True)
+
+
+def start_run(workdir: Path, config: Config) -> None:
+    """Makes the folder of a new run; what an earlier run left there is deleted.
+
+    Raises:
+        OutputError: something cannot be deleted or written.
+    """
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=workdir):
-            pass
+        for name in (CONFIG_FILE, METRICS_FILE):  # first the mark of a run
+            (workdir / name).unlink(missing_ok=True)
+        for name in (RUN_CHECKPOINTS, BOARD_FOLDER):
+            if (workdir / name).exists():
+                shutil.rmtree(workdir / name)
     except OSError as error:
-        raise OutputError(f"{workdir} cannot be written to: {error.strerror}") from None
+        raise OutputError(f"{workdir} cannot be replaced: {error.strerror}") from None
+    write_config(workdir, config)
+
+
+def write_config(workdir: Path, config: Config) -> None:
+    """Writes config.yaml; raises an OutputError if that fails."""
+    with replacing(workdir / CONFIG_FILE) as path:
+        save_preset(path, config)
 
 
 def require_run(workdir: Path) -> Path:
@@ -192,3 +249,32 @@ def require_run(workdir: Path) -> Path:
     if not path.is_file():
         raise TrainingError(f"{workdir}: no run to resume here (no {CONFIG_FILE})")
     return path
+
+
+def check_same_run(before: Config, after: Config) -> None:
+    """Refuses to continue a run as another one.
+
+    Raises:
+        ConfigError: a field differs that must not.
+    """
+    old, new = (
+        flatten(config.model_dump(mode="json")) | {"data.dataset": config.data.source}
+        for config in (before, after)
+    )
+    for name, value in old.items():
+        if new[name] != value and not name.startswith(MAY_CHANGE):
+            raise ConfigError(
+                f"{name} was {value} and cannot become {new[name]} on --resume; only "
+                "train.epochs, data.root and parallel.* may change"
+            )
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted names."""
+    flat = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

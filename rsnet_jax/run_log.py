@@ -3,6 +3,8 @@
 import contextlib
 import json
 import signal
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
@@ -10,6 +12,7 @@ from typing import Any
 
 import tqdm
 
+from rsnet_jax.errors import OutputError
 from rsnet_jax.outputs import replacing
 
 
@@ -17,28 +20,78 @@ class MetricsLog:
     """`metrics.jsonl`, a line an epoch, and the same figures for TensorBoard."""
 
     def __init__(self, workdir: Path, *, epochs_done: int):
-        """Drops lines after `epochs_done`: a run that was killed will write them again."""
-        from tensorboardX import SummaryWriter  # slow to import
+        """Drops lines after `epochs_done`: a run that was killed will write them again.
 
+        Raises:
+            OutputError: the files cannot be written; `append` raises it too.
+        """
         self.path = workdir / "metrics.jsonl"
         kept = [line for line in read_metrics(self.path) if line["epoch"] <= epochs_done]
         with replacing(self.path) as partial:
             partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        purge = epochs_done + 1 if epochs_done else None
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=purge)
+        with _reporting_failure(workdir):
+            self._board = Board(workdir / "tensorboard", after=epochs_done)
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Adds an epoch."""
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        for name, value in line.items():
-            if name != "epoch":
-                self._board.add_scalar(name, value, line["epoch"])
-        self._board.flush()
+        with _reporting_failure(self.path.parent):
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            self._board.add({name: line[name] for name in line if name != "epoch"}, line["epoch"])
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Ends the TensorBoard file."""
+        with contextlib.suppress(OSError) if kind else _reporting_failure(self.path.parent):
+            self._board.close()
+
+
+class Board:
+    """Figures for TensorBoard.
+
+    tensorboardX's `SummaryWriter` writes in a thread that dies of a full disk and leaves its
+    caller waiting; this writes at once.
+    """
+
+    def __init__(self, folder: Path, *, after: int):
+        """TensorBoard will not show what earlier files of the folder hold beyond step `after`."""
+        from tensorboardX.event_file_writer import EventsWriter  # slow to import
+        from tensorboardX.proto import event_pb2
+        from tensorboardX.summary import scalar
+
+        self._messages: Any = event_pb2  # made by protobuf, without types
+        self._scalar = scalar
+        folder.mkdir(exist_ok=True)
+        self._writer = EventsWriter(str(folder / "events"))
+        if after:
+            log = self._messages.SessionLog
+            self._write(after + 1, session_log=log(status=log.START))
+
+    def add(self, figures: Mapping[str, float], step: int) -> None:
+        """Adds the figures of one step."""
+        for name, value in figures.items():
+            self._write(step, summary=self._scalar(name, value))
+        self._writer.flush()
+
+    def _write(self, step: int, **content: Any) -> None:
+        self._writer.write_event(self._messages.Event(wall_time=time.time(), step=step, **content))
 
     def close(self) -> None:
-        """Ends the TensorBoard file."""
-        self._board.close()
+        """Ends the file."""
+        self._writer.close()
+
+
+@contextlib.contextmanager
+def _reporting_failure(workdir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{workdir}: the metrics cannot be written: {error.strerror or error}; what was saved "
+            "before is intact, continue with --resume"
+        ) from None
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -74,17 +127,21 @@ class StopRequest:
         return self.signal is not None
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler; a second SIGINT stops at once."""
+        """The signal handler; SIGINT after another signal stops at once."""
         del frame
-        if self.signal is signal.SIGINT and number == signal.SIGINT:
+        if self.signal is None:
+            self.signal = signal.Signals(number)
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
 
 
 @contextlib.contextmanager
 def catching_signals() -> Iterator[StopRequest]:
-    """Installs a `StopRequest` for SIGINT and SIGTERM while a run is under way."""
+    """A `StopRequest` for SIGINT and SIGTERM; it stays silent outside of the main thread."""
     request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request  # only the main thread may install handlers
+        return
     before = {n: signal.signal(n, request.handle) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield request

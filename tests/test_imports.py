@@ -20,9 +20,10 @@ ORDER = [
     *("optim", "parallel", "weights", "steps"),
     *("interop", "interop.torch_file", "interop.convert", "interop.published"),
     "interop.safetensors_file",
-    *("checkpoint", "run_log", "run_folder", "evaluation", "training", "lifter", "rsnet_jax"),
+    *("checkpoint", "run_log", "run_folder", "evaluation", "training_report", "training_start"),
+    *("training", "lifter", "rsnet_jax"),
     *("cli", "cli.options", "cli.tables", "cli.check_data", "cli.convert", "cli.evaluate"),
-    *("cli.info", "cli.prepare", "cli.main", "__main__"),
+    *("cli.info", "cli.prepare", "cli.train", "cli.main", "__main__"),
 ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rsnet_jax.checkpoint import load_checkpoint, save_checkpoint
-from rsnet_jax.cli.options import CheckpointArgument, parse
+from rsnet_jax.cli.options import CheckpointArgument, Step, parse
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.interop.published import (
     PUBLISHED_DROPOUT,
@@ -30,12 +30,15 @@ class ConvertOptions:
 
     checkpoint: CheckpointArgument = None
     """What to read: a published network .pth, a folder of published .pth files, a .safetensors
-    file, or a folder made by this command."""
+    file, a folder made by this command, or the folder of a run."""
     out: Path | None = None
     """What to write: NAME.safetensors or NAME.pth (published tensor names; a refinement head goes
     into the same .safetensors, or a .pth of its own), or a folder (Orbax)."""
     refine: Path | None = None
     """The published refinement head (.pth) that goes with a published network."""
+    step: Step | None = None
+    """Which checkpoint of a run: best (default, by validation MPJPE), latest, or a number of
+    optimizer steps."""
     dropout: float | None = None
     """The dropout a published network was trained with, by default 0.2; its file does not tell."""
     double_gelu: bool = True
@@ -61,6 +64,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     checkpoint = load_checkpoint(
         options.checkpoint,
         refine=options.refine,
+        step=options.step,
         dropout=PUBLISHED_DROPOUT if options.dropout is None else options.dropout,
         double_gelu=options.double_gelu,
     )

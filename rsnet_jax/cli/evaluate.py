@@ -11,7 +11,7 @@ import numpy as np
 import tyro
 
 from rsnet_jax.checkpoint import load_checkpoint
-from rsnet_jax.cli.options import CheckpointArgument, check_seed, parse
+from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import Config, DataConfig, Precision
 from rsnet_jax.data.load import Split, load_frames
@@ -29,10 +29,13 @@ class EvaluateOptions:
     """
 
     checkpoint: Annotated[CheckpointArgument, tyro.conf.arg(metavar="[CHECKPOINT]")] = None
-    """A folder made by `rsnet-jax convert`, a .safetensors file, a published network .pth, or a
-    folder of published .pth files. Give it first."""
+    """The folder of a run, one made by `rsnet-jax convert`, a .safetensors file, a published
+    network .pth, or a folder of published .pth files. Give it first."""
     refine: Path | None = None
     """The published refinement head (.pth) that goes with a published network."""
+    step: Step | None = None
+    """Which checkpoint of a run: best (default, by validation MPJPE), latest, or a number of
+    optimizer steps."""
     data: DataConfig = DataConfig()
     split: Split = "test"
     """test: data.subjects_test; train: data.subjects_train."""
@@ -115,11 +118,11 @@ def open_checkpoint(
 ) -> tuple[Checkpoint | None, EvaluateOptions]:
     """The weights, if any, and the options with the checkpoint's data configuration as default."""
     if options.checkpoint is None:
-        for name in ("refine", "refine_dropout_seed"):
+        for name in ("refine", "step", "refine_dropout_seed"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"{name.replace('_', '-')} goes with a CHECKPOINT; none is given")
         return None, options
-    checkpoint = load_checkpoint(options.checkpoint, refine=options.refine)
+    checkpoint = load_checkpoint(options.checkpoint, refine=options.refine, step=options.step)
     if options.refine_dropout_seed is not None and checkpoint.refine_variables is None:
         raise ConfigError(f"refine-dropout-seed: no refinement head in {checkpoint.source}")
     # Whether there is a root decides the data set, also when the root is given here.

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from rsnet_jax.checkpoint import load_checkpoint
-from rsnet_jax.cli.options import CheckpointArgument, parse
+from rsnet_jax.cli.options import CheckpointArgument, Step, parse
 from rsnet_jax.cli.tables import prose
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.weights import Checkpoint
@@ -20,10 +20,13 @@ class InfoOptions:
     """Tells what a checkpoint is."""
 
     checkpoint: CheckpointArgument = None
-    """A folder made by `rsnet-jax convert`, a .safetensors file, a published network .pth, or a
-    folder of published .pth files."""
+    """The folder of a run, one made by `rsnet-jax convert`, a .safetensors file, a published
+    network .pth, or a folder of published .pth files."""
     refine: Path | None = None
     """The published refinement head (.pth) that goes with a published network."""
+    step: Step | None = None
+    """Which checkpoint of a run: best (default, by validation MPJPE), latest, or a number of
+    optimizer steps."""
     debug: bool = False
     """Show where an error came from."""
 
@@ -33,7 +36,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     options = parse(InfoOptions, argv, prog=prog, default=InfoOptions())
     if options.checkpoint is None:
         raise ConfigError("which CHECKPOINT? Give a folder, a .safetensors or a published .pth")
-    print(describe(load_checkpoint(options.checkpoint, refine=options.refine)))
+    print(describe(load_checkpoint(options.checkpoint, refine=options.refine, step=options.step)))
 
 
 def describe(checkpoint: Checkpoint) -> str:

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import tyro
 
@@ -17,6 +17,8 @@ Options = TypeVar("Options")
 CheckpointArgument = Annotated[
     Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")
 ]
+Step = int | Literal["best", "latest"]
+"""Which checkpoint of a run; the default is the best by validation MPJPE."""
 
 # tyro frames its messages: a title, a rule, the message, rules around hints.
 _RULE = re.compile(r"^\s*[-─]{5,}\s*$")

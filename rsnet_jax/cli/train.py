@@ -5,7 +5,7 @@ import datetime
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import tyro
@@ -25,12 +25,11 @@ from rsnet_jax.config import (
     load_preset,
 )
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.run_folder import claim_workdir, require_run
-from rsnet_jax.training import Result, fit
+from rsnet_jax.run_folder import check_same_run, require_run
+from rsnet_jax.training import fit
+from rsnet_jax.training_report import Result
 
 DEFAULT_PRESET = Path("configs/synthetic.yaml")
-MAY_CHANGE = ("train.epochs", "data.root", "parallel.")
-"""What may differ when a run is resumed."""
 log = logging.getLogger(__name__)
 
 
@@ -83,9 +82,11 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             raise ConfigError("--resume needs the --workdir of the run")
         if options.preset is not None:
             raise ConfigError("--resume continues with the stored configuration; give no preset")
+        if options.overwrite:
+            raise ConfigError("--resume continues a run, --overwrite replaces it; give one of them")
         stored = load_preset(require_run(options.workdir))
         options = parse(TrainOptions, argv, prog=prog, default=TrainOptions().with_config(stored))
-        check_unchanged(stored, options.config)
+        check_same_run(stored, options.config)
     else:
         preset = find_preset(options.preset or DEFAULT_PRESET)
         default = TrainOptions().with_config(load_preset(preset))
@@ -93,38 +94,11 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         now = datetime.datetime.now(datetime.UTC)
         workdir = options.workdir or Path("runs") / f"{preset.stem}-{now:%Y%m%d-%H%M%S}"
         options = dataclasses.replace(options, workdir=workdir)
-        claim_workdir(workdir, overwrite=options.overwrite)
     workdir = options.workdir
     assert workdir is not None  # given, or made up above
     log.info("workdir: %s", workdir)
-    result = fit(options.config, workdir, resume=options.resume)
+    result = fit(options.config, workdir, resume=options.resume, overwrite=options.overwrite)
     print(summary(result, workdir))
-
-
-def check_unchanged(stored: Config, given: Config) -> None:
-    """Refuses to resume a run as another one.
-
-    Raises:
-        ConfigError: a field differs that must not.
-    """
-    before, after = (flatten(config.model_dump(mode="json")) for config in (stored, given))
-    for name, value in before.items():
-        if after[name] != value and not name.startswith(MAY_CHANGE):
-            raise ConfigError(
-                f"{name} was {value} and cannot become {after[name]} on --resume; only "
-                "train.epochs, data.root and parallel.* may change"
-            )
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by their dotted names."""
-    flat = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def summary(result: Result, workdir: Path) -> str:

@@ -251,7 +251,7 @@ def test_help_joins_the_lines_of_the_source(cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     told = " ".join(cli("evaluate", "--help")[1].split())
     assert "only joint 0 of a prediction is zeroed, and P2 is credited batch by batch." in told
-    assert "[CHECKPOINT] A folder made by" in told
+    assert "[CHECKPOINT] The folder of a run, one made by" in told
     assert "--data.dataset {synthetic,h36m} Default: h36m where a root is given" in told
 
 

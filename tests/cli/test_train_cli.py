@@ -1,0 +1,103 @@
+import json
+import re
+
+import pytest
+from training_runs import SMOKE, STEPS, Command, lines, train
+
+from rsnet_jax import load_checkpoint, training
+from rsnet_jax.checkpoint import saved_steps
+
+EPOCHS = 4
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("cli") / "run"
+    train(workdir, train={"epochs": EPOCHS})
+    return workdir
+
+
+def no_loading(*args):
+    raise AssertionError("data were loaded")
+
+
+def test_refused_before_any_work(refused, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "load_train_and_validation", no_loading)
+    (tmp_path / "file").write_text("")
+    assert "holds a run already" in refused("train", SMOKE, "--workdir", run)
+    assert "not a folder" in refused("train", SMOKE, "--workdir", tmp_path / "file")
+    assert "cannot be written" in refused("train", SMOKE, "--workdir", "/proc/x", "--overwrite")
+    resume = ["train", "--resume", "--workdir"]
+    assert "no run to resume" in refused(*resume, tmp_path)
+    assert "needs the --workdir" in refused("train", "--resume")
+    assert "give no preset" in refused("train", SMOKE, "--workdir", run, "--resume")
+    assert "give one of them" in refused(*resume, run, "--overwrite")
+    assert refused(*resume, run, "--optim.decay", 0.5).startswith("optim.decay was 0.95 and cannot")
+    assert "data.dataset was synthetic" in refused(*resume, run, "--data.root", tmp_path)
+    assert "no preset" in refused("train", "missing.yaml")
+
+
+def test_errors_of_the_configuration(cli, tmp_path):
+    for options, told in [
+        (["--parallel.devices", 99], "parallel.devices: 99 were wanted, only 4 found"),
+        (["--train.batch-size", 9999], "at most 1520 fits"),
+        (["--train.batch-size", 66], "66 does not divide among 4 devices; nearest: 64 or 68"),
+        (["--train.validation", "S9"], "train.validation must be test or one of several"),
+        (["--train.init", tmp_path / "no.pth"], "no.pth"),
+    ]:
+        code, out, err = cli("train", SMOKE, "--workdir", tmp_path / "x", *options)
+        assert (code, out) == (2, "") and told in err.splitlines()[-1], err
+        assert not (tmp_path / "x").exists()
+
+
+def test_overwrite_replaces_a_run(cli, tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: 3\n")
+    (tmp_path / "checkpoints" / "9999").mkdir(parents=True)
+    options = ["--train.epochs", EPOCHS, "--parallel.devices", 1, "--overwrite"]
+    code, out, _ = cli("train", SMOKE, "--workdir", tmp_path, *options)
+    assert code == 0
+    assert "always predicting the mean training pose would give 21" in out
+    assert f"Evaluate again with: python evaluate.py {tmp_path}" in out
+    assert saved_steps(tmp_path / "checkpoints")[-1] == EPOCHS * STEPS
+
+
+def test_step_of_a_run(cli, refused, run, tmp_path):
+    best = load_checkpoint(run).step
+    for command in ("info", "evaluate"):
+        assert f"checkpoints/{best}" in cli(command, run)[1]
+        assert f"checkpoints/{EPOCHS * STEPS}" in cli(command, run, "--step", "latest")[1]
+    out = tmp_path / "out.safetensors"
+    assert cli("convert", run, "--step", best, "--out", out)[0] == 0 and out.exists()
+    assert "no checkpoint of step 7; there are" in refused("info", run, "--step", 7)
+    assert "--step" in refused("info", run, "--step", "soon")
+    assert "--step is for the folder of a run" in refused("info", out, "--step", 7)
+    assert "step goes with a CHECKPOINT" in refused("evaluate", "--step", "best")
+
+
+def test_evaluate_agrees_with_the_run(cli, run, tmp_path):
+    assert cli("evaluate", run, "--json", tmp_path / "out.json")[0] == 0
+    report = json.loads((tmp_path / "out.json").read_text())
+    told = min(line["refined_mpjpe"] for line in lines(run))
+    assert report["refined"]["mpjpe"]["average"] == pytest.approx(told, rel=1e-5)
+    assert (report["detections"], report["frames"]) == ("noisy", 304)
+
+
+def test_disk_that_fills_while_saving(tmp_path):
+    """Files of a checkpoint are larger than the limit, those of metrics and configuration not."""
+    workdir, log = tmp_path / "run", tmp_path / "log"
+    train(workdir, train={"epochs": 2})
+    before = load_checkpoint(workdir, step="latest")
+    options = ["--resume", "--train.epochs", EPOCHS, "--workdir", workdir]
+    command = Command(log, "train", *options, file_size=100_000)
+    assert command.wait() == 2
+    told = log.read_text()
+    assert "Traceback" not in told
+    last = told.splitlines()[-1]
+    assert re.match(r"rsnet-jax train: error: .*a checkpoint could not be written: ", last), told
+    assert f"step {2 * STEPS} is intact, continue from it with --resume" in last
+    after = load_checkpoint(workdir, step="latest")
+    assert before.step == after.step == 2 * STEPS
+    command = Command(log, "train", *options)
+    assert command.wait() == 0, log.read_text()
+    assert [line["epoch"] for line in lines(workdir)] == [1, 2, 3, 4]
+    assert all(path.name.isdigit() for path in (workdir / "checkpoints").iterdir())
