@@ -150,8 +150,13 @@ def _without_thread_noise() -> Iterator[None]:
     When one array cannot be read or written, TensorStore's threads print a traceback for each of
     the others, straight to the file descriptor; the one error that matters is raised.
     """
+    hook = sys.unraisablehook
+    try:
+        saved = os.dup(2)
+    except OSError:  # stderr is closed
+        yield
+        return
     sys.stderr.flush()
-    saved, hook = os.dup(2), sys.unraisablehook
     try:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 2)
@@ -250,7 +255,7 @@ def load_checkpoint(
     unknown: dict[str, Any] = dict(dropout=dropout, double_gelu=double_gelu, skeleton=skeleton)
     if path.is_dir():
         if not (path / ORBAX_MARK).exists():
-            if not any(path.glob("*.pth")):
+            if not any(path.glob("*.pth*")):
                 raise CheckpointError(
                     f"{path}: holds neither a checkpoint ({ORBAX_MARK}) nor published .pth files"
                 )

@@ -69,6 +69,19 @@ class ModelConfig(Section):
     refine_dropout: Rate = 0.5
     """Of the refinement head, in training."""
 
+    @pydantic.field_validator("dropout", "refine_dropout")
+    @classmethod
+    def _drops_something(cls, rate: float) -> float:
+        if rate and not 1 / 512 <= rate <= 511 / 512:
+            raise ValueError("0, or a rate from 1/512 to 511/512 (masks have 256 levels) is wanted")
+        return rate
+
+    @pydantic.model_validator(mode="after")
+    def _has_channels_to_halve(self):
+        if self.hops * self.width < 2:
+            raise ValueError("model.width * model.hops must be at least 2 channels, got 1")
+        return self
+
 
 class DataConfig(Section):
     """The data."""
@@ -90,18 +103,20 @@ class DataConfig(Section):
     every: Annotated[int, pydantic.Field(ge=1, lt=2**31)] = 1
     """Keep every n-th frame of a clip."""
 
-    @pydantic.model_validator(mode="after")
-    def _root_and_dataset_agree(self):
-        if self.dataset == "h36m" and self.root is None:
-            raise ValueError("dataset h36m needs data.root, the folder of its files")
-        if self.dataset == "synthetic" and self.root is not None:
-            raise ValueError("the synthetic dataset is built in and takes no data.root")
-        return self
-
     @property
     def source(self) -> Literal["synthetic", "h36m"]:
         """The data set meant, after the default."""
         return self.dataset or ("synthetic" if self.root is None else "h36m")
+
+    def check(self) -> None:
+        """Raises a ConfigError unless root and data set agree.
+
+        Not a rule of every instance: options are read before the preset that completes them.
+        """
+        if self.source == "h36m" and self.root is None:
+            raise ConfigError("dataset h36m needs data.root, the folder of its files")
+        if self.source == "synthetic" and self.root is not None:
+            raise ConfigError("the synthetic dataset is built in and takes no data.root")
 
 
 class TrainConfig(Section):
@@ -126,12 +141,6 @@ class TrainConfig(Section):
     """Start from these weights (any CHECKPOINT) with a fresh optimizer."""
     save_minutes: Annotated[float, pydantic.Field(gt=0)] = 5.0
     """Save within an epoch this often, for --resume; the end of each epoch is always saved."""
-
-    @pydantic.model_validator(mode="after")
-    def _refined_needs_a_head(self):
-        if self.select == "refined" and not self.refine:
-            raise ValueError("train.select refined needs train.refine")
-        return self
 
     @property
     def selected(self) -> Literal["lifted", "refined"]:
@@ -170,7 +179,7 @@ class Config(Section):
     """Everything that decides a run."""
 
     seed: Annotated[int, pydantic.Field(ge=0)] = 0
-    """Of fresh weights, order, dropout, and of the synthetic data."""
+    """Of fresh weights, order and dropout."""
     precision: Precision = "highest"
     """Of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16 products
     on a TPU), bfloat16 (all computation)."""
@@ -180,9 +189,16 @@ class Config(Section):
     optim: OptimConfig = OptimConfig()
     parallel: ParallelConfig = ParallelConfig()
 
+    @pydantic.model_validator(mode="after")
+    def _sections_agree(self):
+        self.data.check()
+        if self.train.select == "refined" and not self.train.refine:
+            raise ConfigError("train.select refined needs train.refine")
+        return self
+
 
 def find_preset(name: str | Path) -> Path:
-    """A preset by path, or by the name of one that comes with the package.
+    """A preset by its path, or one that comes with the package: NAME or configs/NAME.yaml.
 
     Raises:
         ConfigError: there is none.
@@ -191,14 +207,13 @@ def find_preset(name: str | Path) -> Path:
     if path.is_file():
         return path
     package = Path(__file__).parent
-    for folder in (package / "configs", package.parent / "configs"):  # a wheel, a checkout
-        if not folder.is_dir():
-            continue
-        if (folder / path.name).with_suffix(".yaml").is_file():
-            return (folder / path.name).with_suffix(".yaml")
-        known = ", ".join(sorted(preset.stem for preset in folder.glob("*.yaml")))
-        raise ConfigError(f"no preset {name}; there are {known}, or give the path of a .yaml file")
-    raise ConfigError(f"no preset {name}")
+    folders = [package / "configs", package.parent / "configs"]  # of a wheel, of a checkout
+    ours = [preset for folder in folders for preset in sorted(folder.glob("*.yaml"))]
+    for preset in ours:
+        if str(path) in (preset.stem, preset.name, f"configs/{preset.name}"):
+            return preset
+    known = ", ".join(preset.stem for preset in ours)
+    raise ConfigError(f"no preset {name}; there are {known}, or give the path of a .yaml file")
 
 
 def load_preset(path: Path) -> Config:

@@ -201,7 +201,8 @@ def make_measure_step(
             if published:
                 errors["pa_mpjpe"] = credit_batch_mean(errors["pa_mpjpe"], rows.weight)
             sums[stage] = {n: per_action(error * rows.weight) for n, error in errors.items()}
-            sums[stage]["per_joint_mpjpe"] = rows.weight @ metrics.joint_errors(pose, target)
+            weighted = metrics.joint_errors(pose, target) * rows.weight[:, None]
+            sums[stage]["per_joint_mpjpe"] = weighted.sum(axis=0)
             if keep_predictions:
                 kept[stage] = {"pose": pose, **errors}
         return sums, kept

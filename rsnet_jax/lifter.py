@@ -1,5 +1,6 @@
 """Keypoints in, poses out."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float
 
 from rsnet_jax.camera import normalize_screen
 from rsnet_jax.checkpoint import load_checkpoint
+from rsnet_jax.config import Precision
 from rsnet_jax.errors import DataError
 from rsnet_jax.steps import lift, recenter
 from rsnet_jax.weights import Checkpoint
@@ -19,27 +21,40 @@ LARGEST_BATCH = 512
 class Lifter:
     """Lifts 2D poses of one image size, any number at a time.
 
-    A refinement head is not used: it needs the true depth of the pelvis.
+    A refinement head is not used: it needs the true depth of the pelvis. Matrix products are
+    float32 unless `precision` says otherwise, see `config.Config`.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, flip_test: bool = True):
-        self.checkpoint = checkpoint
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        flip_test: bool = True,
+        precision: Precision = "highest",
+    ):
+        # Not the training's: a checkpoint was chosen and measured at the highest.
+        config = checkpoint.config.model_copy(update={"precision": precision})
+        self.checkpoint = dataclasses.replace(checkpoint, config=config)
         self.skeleton = checkpoint.skeleton
 
+        model = self.checkpoint.model
+
         def predict(variables: Any, keypoints: Array) -> Array:
-            pose = lift(checkpoint.model, variables, keypoints, flip_test=flip_test)
+            pose = lift(model, variables, keypoints, flip_test=flip_test)
             return recenter(pose)
 
         self._predict = jax.jit(predict)
 
     @classmethod
-    def load(cls, path: str | Path, *, flip_test: bool = True) -> "Lifter":
+    def load(
+        cls, path: str | Path, *, flip_test: bool = True, precision: Precision = "highest"
+    ) -> "Lifter":
         """A lifter from whatever `load_checkpoint` reads.
 
         Raises:
             CheckpointError: nothing readable is there.
         """
-        return cls(load_checkpoint(path), flip_test=flip_test)
+        return cls(load_checkpoint(path), flip_test=flip_test, precision=precision)
 
     def __call__(
         self, keypoints: Float[np.ndarray, "time joint 2"], *, image_size: tuple[int, int]
@@ -83,6 +98,5 @@ class Lifter:
         count = len(screen)
         rows = 1 << (count - 1).bit_length()
         padded = np.concatenate([screen, np.zeros((rows - count, *screen.shape[1:]), np.float32)])
-        precision = self.checkpoint.config.precision
-        with jax.default_matmul_precision(precision):
+        with jax.default_matmul_precision(self.checkpoint.config.precision):
             return np.asarray(self._predict(self.checkpoint.variables, padded))[:count]

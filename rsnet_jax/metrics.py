@@ -3,6 +3,8 @@
 Poses are root-relative unless said otherwise.
 """
 
+import functools
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -53,14 +55,16 @@ def procrustes_align(
     target_center = target.mean(axis=-2, keepdims=True)
     centered, target_centered = pose - pose_center, target - target_center
     spread = jnp.sum(jnp.square(centered), axis=(-2, -1), keepdims=True)
-    covariance = jnp.swapaxes(centered, -1, -2) @ target_centered
+    # An error must not be rounded by its ruler: TF32 and bfloat16 products are for networks.
+    product = functools.partial(jnp.matmul, precision="highest")
+    covariance = product(jnp.swapaxes(centered, -1, -2), target_centered)
     u, singular, vt = jnp.linalg.svd(covariance)
     # det(u @ vt) = -1 would be a reflection: flip the axis that explains least.
-    sign = jnp.where(jnp.linalg.det(u @ vt) < 0, -1.0, 1.0).astype(pose.dtype)
+    sign = jnp.where(jnp.linalg.det(product(u, vt)) < 0, -1.0, 1.0).astype(pose.dtype)
     signs = jnp.ones_like(singular).at[..., -1].set(sign)
-    rotation = (u * signs[..., None, :]) @ vt
+    rotation = product(u * signs[..., None, :], vt)
     scale = jnp.sum(singular * signs, axis=-1)[..., None, None] / jnp.where(spread == 0, 1, spread)
-    return scale * (centered @ rotation) + target_center
+    return scale * product(centered, rotation) + target_center
 
 
 def pa_mpjpe(

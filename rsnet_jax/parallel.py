@@ -40,6 +40,27 @@ class Devices:
     def count(self) -> int:
         return self.mesh.size
 
+    @property
+    def steps_per_program(self) -> int:
+        """Training steps worth compiling into one program.
+
+        A CPU's steps are long and its calls cheap; an accelerator should not wait for the host.
+        """
+        return 4 if self.mesh.devices.flat[0].platform == "cpu" else 64
+
+    def check_room(self, size: int, *, what: str) -> None:
+        """Makes sure that `size` bytes take at most a quarter of each device's memory.
+
+        Raises:
+            ConfigError: they take more.
+        """
+        memory = (self.mesh.devices.flat[0].memory_stats() or {}).get("bytes_limit")
+        if memory is not None and size > memory / 4:
+            raise ConfigError(
+                f"{what} take {size / 2**30:.1f} GiB, more than a quarter of a device's "
+                f"{memory / 2**30:.1f} GiB; fewer with --data.every or --data.actions"
+            )
+
     def replicate(self, tree: Any) -> Any:
         """Puts a copy of every array on every device."""
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))

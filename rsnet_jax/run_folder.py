@@ -116,7 +116,7 @@ class RunCheckpoints:
         self._manager.close()
 
     def restore_latest(self, target: TrainState) -> tuple[TrainState, Progress]:
-        """The newest checkpoint that can be read, placed as `target` is; newer ones are deleted.
+        """The newest checkpoint that can be read, placed as `target` is; newer are put aside.
 
         Raises:
             CheckpointError: none can be read.
@@ -130,12 +130,20 @@ class RunCheckpoints:
                 continue
             for problem in problems:
                 log.warning("%s; continuing from step %d", problem, step)
-            for other in self._manager.all_steps():
-                if other > step:
-                    self._manager.delete(other)
-                    self._errors.pop(other, None)
+            self._put_aside(step)
             return restored
         raise CheckpointError("no checkpoint to continue from: " + "; ".join(problems))
+
+    def _put_aside(self, step: int) -> None:
+        """Moves checkpoints after `step` out of the way: they may be unreadable for today only."""
+        for other in saved_steps(self.folder):
+            if other > step:
+                aside = self.folder.with_name(f"unreadable-{other}")
+                shutil.rmtree(aside, ignore_errors=True)
+                (self.folder / str(other)).rename(aside)
+                log.warning("%s is now %s", self.folder / str(other), aside)
+                self._errors.pop(other, None)
+        self._manager.reload()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,17 +215,18 @@ def claim_workdir(workdir: Path, *, overwrite: bool) -> None:
     Raises:
         OutputError: it holds a run (and `overwrite` is off), or cannot be written to.
     """
-    holds_run = (workdir / CONFIG_FILE).exists() or saved_steps(workdir / RUN_CHECKPOINTS)
-    if holds_run and not overwrite:
+    names = (CONFIG_FILE, METRICS_FILE, RUN_CHECKPOINTS, BOARD_FOLDER)
+    found = [name for name in names if (workdir / name).exists()]
+    if found and not overwrite:
         raise OutputError(
-            f"{workdir} holds a run already; continue it with --resume, replace it with "
-            "--overwrite, or give another --workdir"
+            f"{workdir} holds a run already ({', '.join(found)}); continue it with --resume, "
+            "replace it with --overwrite, or give another --workdir"
         )
     claim(workdir / CONFIG_FILE, overwrite=True)
 
 
 def start_run(workdir: Path, config: Config) -> None:
-    """Makes the folder of a new run; what an earlier run left there is deleted.
+    """Makes the folder of a new run; an earlier run is deleted, files of others are kept.
 
     Raises:
         OutputError: something cannot be deleted or written.
@@ -225,9 +234,10 @@ def start_run(workdir: Path, config: Config) -> None:
     try:
         for name in (CONFIG_FILE, METRICS_FILE):  # first the mark of a run
             (workdir / name).unlink(missing_ok=True)
-        for name in (RUN_CHECKPOINTS, BOARD_FOLDER):
-            if (workdir / name).exists():
-                shutil.rmtree(workdir / name)
+        for path in (workdir / RUN_CHECKPOINTS).glob("[0-9]*"):
+            shutil.rmtree(path)
+        for path in (workdir / BOARD_FOLDER).glob("events*"):
+            path.unlink()
     except OSError as error:
         raise OutputError(f"{workdir} cannot be replaced: {error.strerror}") from None
     write_config(workdir, config)

@@ -145,24 +145,29 @@ def make_run(
     rows: int,
     devices: int,
     steps_per_epoch: int,
+    length: int,
     key: PRNGKeyArray,
 ) -> Callable[[TrainState, Table, Int[Array, " sample"], Int[Array, ""]], TrainState]:
-    """Returns `run(state, table, order, until) -> state`: steps until the number `until`.
+    """Returns `run(state, table, order, until) -> state`: `length` steps, but none from `until` on.
 
     Per-device code; each device takes its `rows` of every global batch from `order`, the epoch's
-    order of the rows of `table`. The number of steps is an argument, so one program serves all.
+    order of the rows of `table`. Steps past the end are computed and dropped, so that one program
+    serves every epoch and its loop has a length known beforehand: an accelerator would ask the host
+    before each turn of any other.
     """
 
     def run(
         state: TrainState, table: Table, order: Int[Array, " sample"], until: Int[Array, ""]
     ) -> TrainState:
-        def body(state: TrainState) -> TrainState:
+        def body(state: TrainState, _: None) -> tuple[TrainState, None]:
             batch = (state.step % steps_per_epoch) * devices + jax.lax.axis_index(axis_name)
             mine = jax.lax.dynamic_slice(order, (batch * rows,), (rows,))
             step_key = jax.random.fold_in(key, state.step)
-            return step(state, gather(table, mine, skeleton), step_key)
+            after = step(state, gather(table, mine, skeleton), step_key)
+            due = state.step < until
+            return jax.tree.map(lambda old, new: jnp.where(due, new, old), state, after), None
 
-        return jax.lax.while_loop(lambda state: state.step < until, body, state)
+        return jax.lax.scan(body, state, length=length)[0]
 
     return run
 

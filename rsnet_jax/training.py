@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -40,14 +40,20 @@ from rsnet_jax.training_report import (
     mean_pose_error,
 )
 from rsnet_jax.training_start import check_batch, check_progress, fresh_state
-from rsnet_jax.weights import Variables, build_head, build_model
+from rsnet_jax.weights import Variables, build_head, build_model, run_keys
 
 DISPATCH_SECONDS = 0.5
 """How long the devices work before the host looks again at signals, the loss and the clock."""
 log = logging.getLogger(__name__)
 
-Run = Callable[[TrainState, jax.Array, int], TrainState]
-"""`run(state, order, until)`: steps until the number `until`, over an epoch's order of samples."""
+
+class Run(NamedTuple):
+    """The compiled program that trains."""
+
+    advance: Callable[[TrainState, jax.Array, int], TrainState]
+    """`advance(state, order, until)`: steps until the number `until`, over an epoch's order."""
+    stride: int
+    """Steps of one call of the program; others are cut short, at the same price."""
 
 
 def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool = False) -> Result:
@@ -75,8 +81,8 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
         config.optim, epochs=config.train.epochs, steps_per_epoch=steps_per_epoch
     )
     tx = make_optimizer(schedule)
-    order_key, step_key = jax.random.split(jax.random.key(config.seed))
-    run = compile_run(config, tx, train, devices, steps_per_epoch=steps_per_epoch, key=step_key)
+    keys = run_keys(config.seed)
+    run = compile_run(config, tx, train, devices, steps_per_epoch=steps_per_epoch, key=keys.steps)
     evaluator = Evaluator(config, validation, refine=config.train.refine, protocol=Protocol())
 
     saved = resume and bool(saved_steps(workdir / RUN_CHECKPOINTS))
@@ -99,7 +105,7 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
         ):
             for epoch in range(progress.epochs_done + 1, config.train.epochs + 1):
                 watch = Watch(config, checkpoints, progress, stop, workdir)
-                order = devices.replicate(epoch_order(order_key, epoch, samples=samples))
+                order = devices.replicate(epoch_order(keys.order, epoch, samples=samples))
                 state, seconds = run_epoch(
                     run, state, order, epoch=epoch, steps_per_epoch=steps_per_epoch, watch=watch
                 )
@@ -146,18 +152,22 @@ def compile_run(
             rows=config.train.batch_size // devices.count,
             devices=devices.count,
             steps_per_epoch=steps_per_epoch,
+            length=devices.steps_per_program,
             key=key,
         )
     )
-    table = devices.replicate(
-        Table(train.keypoints_2d, train.joints_3d, train.camera, train.camera_vectors)
-    )
+    table = Table(train.keypoints_2d, train.joints_3d, train.camera, train.camera_vectors)
+    devices.check_room(sum(column.nbytes for column in table), what="the training frames")
+    table = devices.replicate(table)
 
     def run(state: TrainState, order: jax.Array, until: int) -> TrainState:
+        end = devices.replicate(jnp.int32(until))
         with jax.default_matmul_precision(config.precision):
-            return program(state, table, order, devices.replicate(jnp.int32(until)))
+            for _ in range(int(state.step), until, devices.steps_per_program):
+                state = program(state, table, order, end)
+        return state
 
-    return run
+    return Run(run, devices.steps_per_program)
 
 
 def epoch_order(key: jax.Array, epoch: int, *, samples: int) -> jax.Array:
@@ -239,18 +249,19 @@ def run_epoch(
     start, end = (epoch - 1) * steps_per_epoch, epoch * steps_per_epoch
     step = int(state.step)
     began = time.monotonic() - watch.progress.epoch_seconds
-    dispatch = 1  # steps; the first one compiles, and tells nothing about their speed
+    dispatch = run.stride  # steps; the first ones compile, and tell nothing about their speed
     with epoch_bar(
         epoch, epochs, samples=batch_size * (end - start), done=batch_size * (step - start)
     ) as bar:
         while step < end:
             until, since = min(step + dispatch, end), time.monotonic()
-            state = run(state, order, until)
+            state = run.advance(state, order, until)
             loss = float(state.sums["loss"])  # waits for the devices
             speed = (until - step) / (time.monotonic() - since)
             bar.set_postfix(loss=f"{loss / (until - start):.4f}", refresh=False)
             bar.update(batch_size * (until - step))
             watch.look(state, since=step, end=end, seconds=time.monotonic() - began)
             step = until
-            dispatch = max(1, min(4 * dispatch, round(DISPATCH_SECONDS * speed)))
+            dispatch = min(4 * dispatch, round(DISPATCH_SECONDS * speed))
+            dispatch = max(1, dispatch // run.stride) * run.stride
     return state, time.monotonic() - began

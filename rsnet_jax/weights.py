@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -87,17 +87,30 @@ def build_head(config: Config, *, axis_name: str | None = None) -> PostRefine:
     )
 
 
+class RunKeys(NamedTuple):
+    """A key for each thing that is random in a run."""
+
+    network: PRNGKeyArray  # fresh weights
+    head: PRNGKeyArray  # fresh weights of the refinement head
+    order: PRNGKeyArray  # of the samples; folded with the epoch
+    steps: PRNGKeyArray  # dropout; folded with the step
+
+
+def run_keys(seed: int) -> RunKeys:
+    """Independent keys of one seed."""
+    return RunKeys(*jax.random.split(jax.random.key(seed), len(RunKeys._fields)))
+
+
 def init_variables(config: Config, skeleton: Skeleton = H36M_16) -> Variables:
     """Fresh weights of the network, drawn as torch draws them."""
     keypoints = jnp.zeros((1, skeleton.num_joints, 2))
-    return _init(build_model(config, skeleton), jax.random.key(config.seed), keypoints)
+    return _init(build_model(config, skeleton), run_keys(config.seed).network, keypoints)
 
 
 def init_head_variables(config: Config, skeleton: Skeleton = H36M_16) -> Variables:
     """Fresh weights of the refinement head, drawn as torch draws them."""
     pose = jnp.zeros((1, skeleton.num_joints, 3))
-    key = jax.random.fold_in(jax.random.key(config.seed), 1)
-    return _init(build_head(config), key, pose, pose)
+    return _init(build_head(config), run_keys(config.seed).head, pose, pose)
 
 
 @functools.partial(jax.jit, static_argnums=0)

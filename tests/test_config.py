@@ -1,6 +1,6 @@
 import pytest
 
-from rsnet_jax.config import Config, DataConfig, ModelConfig
+from rsnet_jax.config import Config, DataConfig, ModelConfig, find_preset, load_preset
 from rsnet_jax.errors import ConfigError
 
 
@@ -13,8 +13,11 @@ from rsnet_jax.errors import ConfigError
         (lambda: ModelConfig(double_gelu="maybe"), r"model\.double_gelu: .*boolean.*'maybe'"),
         (lambda: DataConfig(every=0), r"data\.every: .* got 0"),
         (lambda: DataConfig(dataset="coco"), r"data\.dataset: .*'synthetic' or 'h36m'.*'coco'"),
-        (lambda: DataConfig(dataset="h36m"), "needs data.root"),
-        (lambda: DataConfig(dataset="synthetic", root="x"), "takes no data.root"),
+        (lambda: Config(data=DataConfig(dataset="h36m")), "needs data.root"),
+        (lambda: Config(data={"dataset": "synthetic", "root": "x"}), "takes no data.root"),
+        (lambda: Config(train={"select": "refined"}), "select refined needs train.refine"),
+        (lambda: ModelConfig(width=1, hops=1), "at least 2 channels"),
+        (lambda: ModelConfig(dropout=0.001), "1/512"),
         (lambda: Config(model={"width": -1}), r"model\.width: .* got -1"),
         (lambda: Config(precision="double"), r"precision: .*'highest'.*'double'"),
     ],
@@ -36,3 +39,41 @@ def test_configuration_is_frozen_and_survives_storage():
 def test_a_root_means_human36m_files():
     assert DataConfig().source == "synthetic"
     assert DataConfig(root="somewhere").source == "h36m"
+
+
+@pytest.mark.parametrize("name", ["smoke", "smoke.yaml", "configs/smoke.yaml"])
+def test_presets_that_come_along_are_found_anywhere(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert find_preset(name).name == "smoke.yaml"
+    (tmp_path / "configs").mkdir()
+    own = tmp_path / "configs" / "smoke.yaml"
+    own.write_text("seed: 3")
+    assert load_preset(find_preset("configs/smoke.yaml")).seed == 3
+
+
+@pytest.mark.parametrize("name", ["nowhere/smoke.yaml", "smoke.txt", "smoke.v2", "smoke.yml"])
+def test_a_mistyped_preset_is_not_another_one(name):
+    with pytest.raises(ConfigError, match=f"no preset {name}; there are h36m_gt, h36m_hr, smoke"):
+        find_preset(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: {widht: 3}", "unknown setting model.widht"),
+        ("- a", "wanted settings"),
+        ("model: [", "not readable YAML"),
+        ("speed: 3", "unknown setting speed"),
+    ],
+)
+def test_a_bad_preset_is_one_line(tmp_path, text, message):
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_preset(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["h36m_gt", "h36m_hr", "smoke", "synthetic"])
+def test_every_preset_is_sound(name):
+    load_preset(find_preset(name))

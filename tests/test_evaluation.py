@@ -49,12 +49,27 @@ def test_the_batch_size_changes_nothing(released, synthetic):
                 assert other[stage][metric][key] == pytest.approx(figure, abs=1e-3)
 
 
+def mirrored_by_hand(poses):
+    left, right = [4, 5, 6, 10, 11, 12], [1, 2, 3, 13, 14, 15]
+    mirrored = poses.copy()
+    mirrored[:, left + right] = poses[:, right + left]
+    mirrored[..., 0] *= -1
+    return mirrored
+
+
 def test_figures_are_those_of_the_predictions(released, synthetic):
     """Every figure of the report from the poses alone, by NumPy."""
     result = evaluate(released, synthetic, keep_predictions=True)
     kept = result.predictions
     target = synthetic.joints_3d.copy()
     target[:, 0] = 0
+    plain, mirrored = (
+        np.asarray(released.model.apply(released.variables, keypoints))
+        for keypoints in (synthetic.keypoints_2d, mirrored_by_hand(synthetic.keypoints_2d))
+    )
+    lifted = (plain + mirrored_by_hand(mirrored)) / 2
+    assert np.abs(lifted[:, 0]).max() > 0.01  # joint 0 of the network's output is not at the origin
+    np.testing.assert_allclose(kept["lifted_pose"], lifted - lifted[:, :1], rtol=0, atol=1e-5)
     for stage in ("lifted", "refined"):
         pose = kept[f"{stage}_pose"]
         assert not pose[:, 0].any()

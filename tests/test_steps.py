@@ -100,6 +100,7 @@ def train_on(devices, strategy, table, *, steps=20, rate=0.05):
             rows=16 // devices,
             devices=devices,
             steps_per_epoch=5,
+            length=10,
             key=jax.random.key(1),
         )
     )
@@ -135,3 +136,77 @@ def test_training_does_not_depend_on_the_devices(table, on_one_device, devices, 
     chex.assert_trees_all_close(many.params, on_one_device.params, rtol=1e-5, atol=1e-6)
     chex.assert_trees_all_close(many.batch_stats, on_one_device.batch_stats, rtol=1e-5, atol=1e-6)
     chex.assert_trees_all_close(many.sums, on_one_device.sums, rtol=1e-5)
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_a_run_follows_the_order_and_draws_new_keys(table, devices):
+    """A step that only notes what it is given: rows in the epoch's order, a key for each step."""
+    rows, steps, length = 8, 5, 4
+    count = 2 * len(table.camera)
+    # The pelvis tells a row of the table and its mirror image from every other.
+    numbered = table._replace(
+        joints_3d=np.tile(np.arange(1.0, count // 2 + 1)[:, None, None], (1, 16, 3)).astype(
+            np.float32
+        )
+    )
+
+    def note(state, batch, key):
+        seen = jax.lax.all_gather(batch.joints_3d[:, 0, 0], AXIS, tiled=True)
+        sums = {
+            "seen": state.sums["seen"].at[state.step].set(seen),
+            "keys": state.sums["keys"].at[state.step].set(jax.random.key_data(key)),
+        }
+        return state._replace(step=state.step + 1, sums=sums)
+
+    where = Devices.choose(ParallelConfig(devices=devices))
+    run = where.spread(
+        make_run(
+            note,
+            skeleton=H36M_16,
+            axis_name=AXIS,
+            rows=rows // devices,
+            devices=devices,
+            steps_per_epoch=steps,
+            length=length,
+            key=jax.random.key(1),
+        )
+    )
+    sums = {"seen": jnp.zeros((steps, rows)), "keys": jnp.zeros((steps, 2), jnp.uint32)}
+    state = TrainState(jnp.int32(0), {}, {}, {}, sums)
+    order = jax.random.permutation(jax.random.key(2), count)
+    arguments = [where.replicate(x) for x in (state, numbered, order)]
+    state = run(*arguments, where.replicate(jnp.int32(3)))  # one step less than its length
+    assert state.step == 3
+    assert not state.sums["seen"][3:].any()
+    state = jax.device_get(run(state, *arguments[1:], where.replicate(jnp.int32(steps))))
+    want = np.asarray(order)[: steps * rows].reshape(steps, rows)
+    frame = want % (count // 2) + 1
+    np.testing.assert_array_equal(state.sums["seen"], np.where(want < count // 2, frame, -frame))
+    assert len({key.tobytes() for key in state.sums["keys"]}) == steps
+
+
+def test_options_of_the_step_reach_the_loss(table):
+    """The sign of the symmetry penalty, and the dropout of the head."""
+    batch = gather(jax.tree.map(jnp.asarray, table), jnp.arange(16), H36M_16)
+
+    def loss(*, absolute=False, head_dropout=0.5, key=0):
+        config = Config(
+            model=ModelConfig(
+                width=4, blocks=1, dropout=0, refine_hidden=64, refine_dropout=head_dropout
+            )
+        )
+        network, head = init_variables(config), init_head_variables(config)
+        params = {"network": network["params"], "head": head["params"]}
+        tx = optax.sgd(0.1)
+        state = TrainState(
+            jnp.int32(0), params, network["batch_stats"], tx.init(params), fresh_sums()
+        )
+        step = make_train_step(
+            build_model(config), build_head(config), tx, absolute_symmetry=absolute
+        )
+        return float(jax.jit(step)(state, batch, jax.random.key(key)).sums["loss"])
+
+    assert loss() == loss()
+    assert loss(absolute=True) > loss()
+    assert loss(key=1) != loss()
+    assert loss(head_dropout=0, key=1) == loss(head_dropout=0)

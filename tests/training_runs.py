@@ -69,11 +69,11 @@ def run_hook(monkeypatch, hook):
         run = compile_run(*args, **kwargs)
 
         def hooked(state, order, until):
-            state = run(state, order, until)
+            state = run.advance(state, order, until)
             changed = hook(state, until)
             return state if changed is None else changed
 
-        return hooked
+        return run._replace(advance=hooked)
 
     monkeypatch.setattr(training, "compile_run", compile_with_hook)
 

@@ -127,6 +127,8 @@ def open_checkpoint(
         raise ConfigError(f"refine-dropout-seed: no refinement head in {checkpoint.source}")
     # Whether there is a root decides the data set, also when the root is given here.
     data = checkpoint.config.data.model_copy(update={"dataset": None})
+    if options.data.dataset == "synthetic" and data.source != "synthetic":
+        data = DataConfig()  # nothing that was said of files goes for it
     default = EvaluateOptions(data=data)
     return checkpoint, parse(EvaluateOptions, argv, prog=prog, default=default)
 

@@ -76,7 +76,9 @@ class TrainOptions:
 
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Parses, trains, prints the table of the best checkpoint."""
-    options = parse(TrainOptions, argv, prog=prog, default=TrainOptions())
+    # Which preset? Its settings are the defaults of the options, in the help too.
+    quiet = [argument for argument in argv if argument not in ("-h", "--help")]
+    options = parse(TrainOptions, quiet, prog=prog, default=TrainOptions())
     if options.resume:
         if options.workdir is None:
             raise ConfigError("--resume needs the --workdir of the run")

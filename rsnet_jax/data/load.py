@@ -45,9 +45,10 @@ def load_train_and_validation(data: DataConfig, validation: str) -> tuple[Frames
 
 def load_subjects(data: DataConfig, subjects: tuple[str, ...]) -> Frames:
     """The rows of some subjects; raises like `load_frames`."""
+    data.check()
     if data.source == "synthetic":
         return _load_synthetic(data, subjects)
-    assert data.root is not None  # DataConfig sees to it
+    assert data.root is not None  # checked above
     if data.detections is None:
         found = ", ".join(available_detections(data.root)) or "none"
         raise DataError(

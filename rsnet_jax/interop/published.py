@@ -134,7 +134,7 @@ def pair_in_folder(folder: Path) -> tuple[Path, Path | None]:
         CheckpointError: there is no network, or more than one, or no telling which head.
     """
     networks, heads = [], []
-    for file in sorted(folder.glob("*.pth")):
+    for file in sorted([*folder.glob("*.pth"), *folder.glob("*.pth.tar")]):
         is_head = any(key.startswith(HEAD_PREFIX) for key in read_state_dict(file))
         (heads if is_head else networks).append(file)
     if len(networks) != 1:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy_reference
 import pytest
+from numpy_reference import gelu
 
 from rsnet_jax import camera, losses
 from rsnet_jax.config import Config, ModelConfig
@@ -221,3 +222,73 @@ def test_weights_that_are_not_numbers_are_refused():
     variables["params"]["norm_0"]["conv"]["weight"] = weight.at[0, 0, 0, 0].set(jnp.nan)
     with pytest.raises(Exception, match="params/norm_0/conv/weight has NaN"):
         Checkpoint(variables, None, config, STAR, source="made up")
+
+
+def test_dropout_is_where_the_paper_has_it(rng):
+    """Block I: after the normalization. Block II: between the two GELUs."""
+    config = Config(model=ModelConfig(width=40, blocks=1, dropout=0.25))
+    variables = init_variables(config, STAR)
+    keypoints = rng.normal(size=(64, 5, 2)).astype(np.float32)
+
+    @jax.jit
+    def run(variables, keypoints):
+        return build_model(config, STAR).apply(
+            variables,
+            keypoints,
+            train=True,
+            rngs={"dropout": jax.random.key(5)},
+            capture_intermediates=True,
+            mutable=["batch_stats", "intermediates"],
+        )
+
+    found = run(variables, keypoints)[1]["intermediates"]
+    rate, masks = 64 / 256, []
+    for block in ("input", "norm_0", "gelu_0"):
+        out = np.asarray(found[block]["__call__"][0], np.float64)
+        dropped = out == 0
+        assert dropped.mean() == pytest.approx(rate, abs=0.01), block
+        if block == "norm_0":
+            inner = np.asarray(found[block]["norm"]["__call__"][0], np.float64)
+            want = np.where(dropped, 0, inner / (1 - rate))
+        else:
+            inner = np.asarray(found[block]["conv"]["__call__"][0], np.float64)
+            want = gelu(np.where(dropped, 0, gelu(inner) / (1 - rate)))
+        np.testing.assert_allclose(out, want, rtol=1e-4, atol=1e-6)
+        masks.append(dropped.reshape(64, -1))
+    assert (masks[1] != masks[2]).mean() > 0.3  # every block draws its own
+
+
+def test_types_do_not_mix(rng):
+    """Strict promotion: no other type slips into a computation in float32."""
+    config = Config(model=ModelConfig(width=4, blocks=1))
+    variables = init_variables(config, STAR)
+    keypoints = jnp.asarray(rng.normal(size=(4, 5, 2)), jnp.float32)
+
+    def loss(params):
+        network = {"params": params, "batch_stats": variables["batch_stats"]}
+        pose, _ = build_model(config, STAR).apply(
+            network,
+            keypoints,
+            train=True,
+            rngs={"dropout": jax.random.key(0)},
+            mutable=["batch_stats"],
+        )
+        return jnp.sum(jnp.square(pose))
+
+    with jax.numpy_dtype_promotion("strict"):
+        grads = jax.jit(jax.grad(loss))(variables["params"])
+    assert {leaf.dtype for leaf in jax.tree.leaves(grads)} == {jnp.dtype(jnp.float32)}
+
+
+def test_bfloat16_is_kept_between_layers(rng):
+    """Flax's own layer norm mixes types under strict promotion; what it returns counts."""
+    config = Config(model=ModelConfig(width=4, blocks=1), precision="bfloat16")
+    variables = init_variables(config, STAR)
+    assert {x.dtype for x in jax.tree.leaves(variables["params"])} == {jnp.dtype(jnp.float32)}
+    keypoints = jnp.asarray(rng.normal(size=(4, 5, 2)), jnp.float32)
+    _, found = build_model(config, STAR).apply(
+        variables, keypoints, capture_intermediates=True, mutable=["intermediates"]
+    )
+    outputs = dict(found["intermediates"])
+    assert outputs.pop("__call__")[0].dtype == jnp.float32
+    assert {x.dtype for x in jax.tree.leaves(outputs)} == {jnp.dtype(jnp.bfloat16)}
