@@ -129,19 +129,21 @@ class RunCheckpoints:
                 problems.append(str(error))
                 continue
             for problem in problems:
-                log.warning("%s; continuing from step %d", problem, step)
+                log.warning("%s; put aside; continuing from step %d", problem, step)
             self._put_aside(step)
             return restored
         raise CheckpointError("no checkpoint to continue from: " + "; ".join(problems))
 
     def _put_aside(self, step: int) -> None:
-        """Moves checkpoints after `step` out of the way: they may be unreadable for today only."""
-        for other in saved_steps(self.folder):
+        """Moves checkpoints after `step` to WORKDIR/unreadable-STEP.
+
+        They are not deleted: what cannot be read now may be readable tomorrow.
+        """
+        for other in self._manager.all_steps():  # folders without content among them
             if other > step:
                 aside = self.folder.with_name(f"unreadable-{other}")
                 shutil.rmtree(aside, ignore_errors=True)
                 (self.folder / str(other)).rename(aside)
-                log.warning("%s is now %s", self.folder / str(other), aside)
                 self._errors.pop(other, None)
         self._manager.reload()
 
@@ -238,6 +240,9 @@ def start_run(workdir: Path, config: Config) -> None:
             shutil.rmtree(path)
         for path in (workdir / BOARD_FOLDER).glob("events*"):
             path.unlink()
+        for name in (RUN_CHECKPOINTS, BOARD_FOLDER):
+            with contextlib.suppress(OSError):  # it is not there, or holds files of others
+                (workdir / name).rmdir()
     except OSError as error:
         raise OutputError(f"{workdir} cannot be replaced: {error.strerror}") from None
     write_config(workdir, config)

@@ -103,7 +103,9 @@ def test_a_bad_newest_checkpoint_is_passed_over(tmp_path, caplog, how):
     assert sorted(path.name for path in folder.iterdir()) == ["20"]
     if how != "empty":  # an empty folder is no checkpoint
         told = [r.getMessage() for r in caplog.records if r.name.startswith("rsnet_jax")]
-        assert len(told) == 1 and told[0].endswith("; continuing from step 10")
+        assert len(told) == 1 and told[0].endswith("; put aside; continuing from step 10")
+        [aside] = run.glob("unreadable-*")
+        assert any(aside.iterdir())
 
 
 def test_all_bad(tmp_path, caplog):
@@ -126,12 +128,21 @@ def test_claim_and_start(tmp_path):
     save(run, {10: 50.0})
     (run / "metrics.jsonl").write_text("{}\n")
     (run / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match="holds a run already; .*--resume.*--overwrite"):
+    (run / "tensorboard" / "mine").mkdir(parents=True)
+    (run / "tensorboard" / "events.1").write_text("")
+    with pytest.raises(OutputError, match="holds a run already .*--resume.*--overwrite"):
         claim_workdir(run, overwrite=False)
     claim_workdir(run, overwrite=True)
     assert saved_steps(run / "checkpoints") == [10]  # nothing is lost before the new run begins
     start_run(run, CONFIG)
-    assert sorted(path.name for path in run.iterdir()) == ["config.yaml", "notes.txt"]
+    left = sorted(str(path.relative_to(run)) for path in run.rglob("*"))
+    assert left == ["config.yaml", "notes.txt", "tensorboard", "tensorboard/mine"]
+
+
+def test_files_of_others_are_no_place_for_a_run(tmp_path):
+    (tmp_path / "checkpoints" / "hr").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"holds a run already \(checkpoints\)"):
+        claim_workdir(tmp_path, overwrite=False)
 
 
 def test_places_that_cannot_be_written(tmp_path):
