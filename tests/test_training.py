@@ -49,8 +49,9 @@ def test_a_run_learns(run):
     np.testing.assert_allclose(
         [line["learning_rate"] for line in found], 1e-3 * 0.95 ** np.arange(4), rtol=1e-6
     )
-    for key in ("loss", "train_mpjpe", "mpjpe", "refined_mpjpe"):
+    for key in ("loss", "train_mpjpe", "mpjpe"):
         assert found[-1][key] < 0.8 * found[0][key], key
+    assert found[-1]["refined_mpjpe"] < found[0]["refined_mpjpe"]  # the true depth helps at once
     assert found[-1]["refined_mpjpe"] < 0.75 * result.mean_pose_mpjpe
     assert 200 < result.mean_pose_mpjpe < 225
     assert f"{STEPS} steps of 64 an epoch (48 samples do not fill a batch" in told[0]
@@ -124,7 +125,7 @@ def test_not_finite_weights_are_never_saved(run, tmp_path, monkeypatch):
 
     run_hook(monkeypatch, spoil)
     spoil.at = STEPS + 1  # within the second epoch, about to be saved
-    told = "weights between steps 23 and 24; the last good checkpoint, step 23, is kept in .*Try a"
+    told = "weights between steps 23 and 27; the last good checkpoint, step 23, is kept in .*Try a"
     with pytest.raises(TrainingError, match=told):
         train(tmp_path / "a", train={"epochs": EPOCHS, "save_minutes": OFTEN})
     assert saved_steps(tmp_path / "a" / "checkpoints") == [STEPS]
