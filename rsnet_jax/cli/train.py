@@ -41,7 +41,7 @@ class TrainOptions:
     override the preset.
     """
 
-    preset: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="PRESET")] = None
+    preset: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[PRESET]")] = None
     """A .yaml file: configs/h36m_hr.yaml, configs/h36m_gt.yaml, ... or your own. Give it first."""
     workdir: Path | None = None
     """Folder for checkpoints, metrics.jsonl and TensorBoard; default: runs/PRESET-TIME."""
