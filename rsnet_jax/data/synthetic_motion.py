@@ -6,7 +6,7 @@ are in `rsnet_jax.data.synthetic_gait`.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -72,6 +72,18 @@ def draw_arm(rng: np.random.Generator, name: str) -> Float[np.ndarray, " 4"]:
     """Angles of one arm."""
     low, high = np.array(ARM_POSES[name], float).T
     return rng.uniform(low, high)
+
+
+def take_up(
+    arms: Float[np.ndarray, "time 2 4"],
+    names: Iterable[str],
+    rng: np.random.Generator,
+    *,
+    share: Float[np.ndarray, " time"],
+) -> Float[np.ndarray, "time 2 4"]:
+    """Arms on their way from their first pose (`share` 0) to newly drawn named ones (1)."""
+    poses = np.stack([draw_arm(rng, str(name)) for name in names])
+    return arms + np.multiply.outer(share, poses - arms[0])
 
 
 def draw_gaze(rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
@@ -211,12 +223,10 @@ def crouch(body: Body, rng: np.random.Generator, time: Float[np.ndarray, " time"
     pelvis_turn[:, 1] += 0.45 * bend
     trunk[:, 1] += 0.55 * bend
     head[:, 1] -= 0.45 * bend
-    arms = base.arms.copy()
     names = rng.choice(["front", "low", "low", "lap", "fold", "side"], 2)
     if rng.random() < 0.5:
         names[1] = names[0]
-    for side, name in enumerate(names):
-        arms[:, side] += np.multiply.outer(low, draw_arm(rng, str(name)) - arms[0, side])
+    arms = take_up(base.arms, names, rng, share=low)
     return dataclasses.replace(
         base,
         pelvis=pelvis,
@@ -265,13 +275,11 @@ def turn_look(body: Body, rng: np.random.Generator, time: Float[np.ndarray, " ti
     nod = sway(rng, time, size=14)
     head = base.head + np.stack([0.5 * yaw + glance, nod, zero], axis=-1)
     pelvis = base.pelvis - np.multiply.outer(np.sin(np.pi * turned) ** 2, [0, 0, 0.02])
-    arms = base.arms.copy()
     names = rng.choice(["hang", "hang", "shade", "akimbo", "fold", "phone", "front"], 2)
     if "fold" in names or rng.random() < 0.3:
         names[:] = names[0]
     raised = through(np.array([0.0, 1.0]), [0, rng.uniform(0.5, 0.9)], time=time)
-    for side, name in enumerate(names):
-        arms[:, side] += np.multiply.outer(raised, draw_arm(rng, str(name)) - arms[0, side])
+    arms = take_up(base.arms, names, rng, share=raised)
     return dataclasses.replace(
         base,
         pelvis=pelvis,
