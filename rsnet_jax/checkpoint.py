@@ -15,6 +15,7 @@ from rsnet_jax.config import Config
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
 from rsnet_jax.interop.published import PUBLISHED_DROPOUT, load_torch_checkpoint
 from rsnet_jax.interop.safetensors_file import load_safetensors
+from rsnet_jax.processes import several
 from rsnet_jax.skeleton import H36M_16, Skeleton
 from rsnet_jax.weights import Checkpoint, init_head_variables, init_variables
 
@@ -93,7 +94,7 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
         step = about["step"]
     except (ConfigError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: its configuration cannot be used: {error}") from None
-    weights = restore_items(folder, weights=ocp.args.StandardRestore(target))["weights"]
+    weights = restore_items(folder, weights=ocp.args.StandardRestore(here(target)))["weights"]
     return Checkpoint(
         variables=weights["network"],
         refine_variables=weights.get("head"),
@@ -113,13 +114,29 @@ def restore_items(folder: Path, **items: Any) -> Any:
     import orbax.checkpoint as ocp
 
     def read() -> Any:
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+        options = ocp.CompositeOptions(multiprocessing_options=alone())
+        handler = ocp.CompositeCheckpointHandler(composite_options=options)
+        with ocp.Checkpointer(handler, multiprocessing_options=alone()) as reader:
             return reader.restore(folder, ocp.args.Composite(**items))
 
     try:
         return quietly(read)
     except OrbaxFailure as failure:
         raise CheckpointError(f"{folder}: not a readable rsnet_jax checkpoint: {failure}") from None
+
+
+def alone() -> Any:
+    """Orbax's options for a process that reads or writes by itself, whatever others do."""
+    import orbax.checkpoint as ocp
+
+    if not several():
+        return ocp.options.MultiprocessingOptions()
+    number = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=number,
+        active_processes={number},
+        barrier_sync_key_prefix=f"process{number}",
+    )
 
 
 class OrbaxFailure(Exception):
@@ -170,12 +187,17 @@ def _without_thread_noise() -> Iterator[None]:
 
 
 def _shapes(config: Config, skeleton: Skeleton, *, head: bool) -> Any:
-    """What the weights look like, placed on one device of this machine."""
+    """What the weights look like."""
     tree = {"network": jax.eval_shape(lambda: init_variables(config, skeleton))}
     if head:
         tree["head"] = jax.eval_shape(lambda: init_head_variables(config, skeleton))
-    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), tree)
+    return tree
+
+
+def here(tree: Any) -> Any:
+    """Arrays of the shapes of `tree`, to be restored on one device of this process."""
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), tree)
 
 
 def choose_step(folder: Path, step: int | Literal["best", "latest"] | None) -> Path:

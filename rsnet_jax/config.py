@@ -21,6 +21,13 @@ def _named_once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _host_and_port(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        raise ValueError("HOST:PORT was wanted")
+    return address
+
+
 Subjects = Annotated[tuple[str, ...], pydantic.AfterValidator(_named_once)]
 Precision = Literal["highest", "default", "bfloat16"]
 
@@ -165,7 +172,11 @@ class OptimConfig(Section):
 
 
 class ParallelConfig(Section):
-    """The devices."""
+    """The devices, and the processes they belong to.
+
+    TPU pods, Slurm and Open MPI tell the processes of each other; otherwise each is started with
+    `coordinator`, `num_processes` and its `process_id`, which are not stored with a run.
+    """
 
     prefix: ClassVar[str] = "parallel."
 
@@ -173,6 +184,20 @@ class ParallelConfig(Section):
     """How the step is spread: jit of shard_map over a mesh, or pmap. Both give the same run."""
     devices: Annotated[int, pydantic.Field(ge=1)] | None = None
     """Use only the first so many; default: all."""
+    coordinator: Annotated[str, pydantic.AfterValidator(_host_and_port)] | None = pydantic.Field(
+        default=None, exclude=True
+    )
+    """HOST:PORT of process 0, where the others find it."""
+    num_processes: Annotated[int, pydantic.Field(ge=1)] | None = pydantic.Field(
+        default=None, exclude=True
+    )
+    """How many processes there are."""
+    process_id: Annotated[int, pydantic.Field(ge=0)] | None = pydantic.Field(
+        default=None, exclude=True
+    )
+    """Which of them this is, from 0."""
+    join_seconds: Annotated[float, pydantic.Field(gt=0)] = pydantic.Field(default=300, exclude=True)
+    """How long to wait for the others at the start."""
 
 
 class Config(Section):

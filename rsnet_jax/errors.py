@@ -5,6 +5,8 @@ class RSNetError(Exception):
     """A problem the user can mend. The message names what came and what was wanted."""
 
     exit_code = 2
+    everywhere = False
+    """Of several processes, each raises it: they can end in order."""
 
 
 class ConfigError(RSNetError):

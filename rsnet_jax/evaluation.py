@@ -11,10 +11,13 @@ import tqdm
 from jaxtyping import Array
 
 from rsnet_jax import metrics
-from rsnet_jax.config import Config, Precision
+from rsnet_jax.config import Config, ParallelConfig, Precision
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.errors import DataError
-from rsnet_jax.steps import Batch, make_predict_step, relative_target
+from rsnet_jax.parallel import AXIS, Devices
+from rsnet_jax.processes import is_first
+from rsnet_jax.skeleton import Skeleton
+from rsnet_jax.steps import Batch, Table, gather, make_predict_step, relative_target
 from rsnet_jax.weights import Checkpoint, Variables, build_head, build_model
 
 BATCH_SIZE = 512
@@ -39,15 +42,19 @@ class Protocol:
     flip_test: bool = True
     published: bool = False
     batch_size: int | None = None
-    """Default: 128 for `published`, where it matters, and 512 otherwise."""
+    """Of all devices together; default: 128 for `published`, where it matters, otherwise 512 each
+    (in all with `refine_dropout_seed`, whose masks depend on it)."""
     refine_dropout_seed: int | None = None
     """Keeps the refinement head's dropout on, as the published 47.04 mm was measured."""
     precision: Precision = "highest"
 
-    @property
-    def rows(self) -> int:
-        """Rows of a batch."""
-        return self.batch_size or (PUBLISHED_BATCH_SIZE if self.published else BATCH_SIZE)
+    def rows(self, devices: int) -> int:
+        """Rows of a batch; more of them on more devices where it changes nothing."""
+        if self.batch_size is not None:
+            return self.batch_size
+        if self.published:
+            return PUBLISHED_BATCH_SIZE
+        return BATCH_SIZE * (devices if self.refine_dropout_seed is None else 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +70,7 @@ def evaluate(
     frames: Frames,
     *,
     protocol: Protocol | None = None,
+    parallel: ParallelConfig | None = None,
     keep_predictions: bool = False,
     progress: bool = False,
 ) -> Evaluation:
@@ -72,11 +80,13 @@ def evaluate(
         checkpoint: its skeleton must be that of `frames`.
         frames: the split.
         protocol: default: flip test, true values.
+        parallel: the devices; default: all of them. They change nothing but rounding.
         keep_predictions: returns every pose and its errors as well.
         progress: shows a bar on a terminal.
 
     Raises:
         DataError: the skeletons differ.
+        ConfigError: the devices are not there, or have no room for the split.
     """
     if checkpoint.skeleton != frames.skeleton:
         raise DataError(
@@ -87,6 +97,7 @@ def evaluate(
     evaluator = Evaluator(
         checkpoint.config,
         frames,
+        Devices.choose(parallel or ParallelConfig()),
         refine=checkpoint.refine_variables is not None,
         protocol=protocol or Protocol(),
         keep_predictions=keep_predictions,
@@ -103,27 +114,42 @@ class Evaluator:
         self,
         config: Config,
         frames: Frames,
+        devices: Devices,
         *,
         refine: bool,
         protocol: Protocol,
         keep_predictions: bool = False,
     ):
         self.frames, self.protocol, self.keep_predictions = frames, protocol, keep_predictions
-        self.rows = min(protocol.rows, len(frames))
+        self._devices = devices
+        self._batch = min(protocol.rows(devices.count), len(frames))
+        self._batches = -(-len(frames) // self._batch)
+        self._stride = min(devices.steps_per_program, self._batches)
+        table = Table(frames.keypoints_2d, frames.joints_3d, frames.camera, frames.camera_vectors)
+        devices.check_room(sum(column.nbytes for column in table), what="the frames to measure on")
+        self._table = devices.replicate((table, frames.action))
         config = config.model_copy(update={"precision": protocol.precision})
         predict = make_predict_step(
-            build_model(config, frames.skeleton),
-            build_head(config) if refine else None,
+            build_model(config, frames.skeleton, axis_name=AXIS),
+            build_head(config, axis_name=AXIS) if refine else None,
             flip_test=protocol.flip_test,
             published=protocol.published,
             refine_dropout=protocol.refine_dropout_seed is not None,
         )
-        self._step = jax.jit(
-            make_measure_step(
-                predict,
-                actions=len(frames.actions),
-                published=protocol.published,
-                keep_predictions=keep_predictions,
+        measure = make_measure_step(
+            predict,
+            actions=len(frames.actions),
+            published=protocol.published,
+            keep_predictions=keep_predictions,
+        )
+        self._program = devices.spread(
+            make_pass(
+                measure,
+                frames.skeleton,
+                batch=self._batch,
+                devices=devices.count,
+                length=self._stride,
+                key=jax.random.key(protocol.refine_dropout_seed or 0),
             )
         )
 
@@ -134,43 +160,88 @@ class Evaluator:
         *,
         progress: bool = False,
     ) -> Evaluation:
-        """A pass over the split."""
-        key = jax.random.key(self.protocol.refine_dropout_seed or 0)
+        """A pass over the split; weights that are not on the devices yet are sent there."""
+        weights = (variables, head_variables)
+        if not all(_is_on(self._devices, leaf) for leaf in jax.tree.leaves(weights)):
+            weights = self._devices.replicate(weights)
         sums, kept = [], []
-        starts = range(0, len(self.frames), self.rows)
         bar = tqdm.tqdm(
-            starts, "evaluating", unit="batch", leave=False, disable=not progress or None
+            desc="evaluating",
+            total=self._batches,
+            unit="batch",
+            leave=False,
+            disable=None if progress and is_first() else True,
         )
-        with jax.default_matmul_precision(self.protocol.precision):
-            for number, start in enumerate(bar):
-                rows = rows_of(self.frames, start, self.rows)
-                batch_key = jax.random.fold_in(key, number)
-                batch_sums, batch_kept = self._step(variables, head_variables, rows, batch_key)
+        with bar, jax.default_matmul_precision(self.protocol.precision):
+            for first in range(0, self._batches, self._stride):
+                start = self._devices.replicate(jnp.int32(first))
+                batch_sums, batch_kept = self._program(weights, *self._table, start)
                 sums.append(batch_sums)
-                kept.append(batch_kept)
-        total = jax.tree.map(lambda *parts: np.sum(np.asarray(parts, np.float64), axis=0), *sums)
-        predictions = gather(kept, self.frames) if self.keep_predictions else None
+                kept.append(jax.device_get(batch_kept))
+                bar.update(min(self._stride, self._batches - first))
+            sums = jax.tree.map(_joined, *jax.device_get(sums))
+        # Batches past the end weigh nothing. Added up in float64, whatever the number of batches.
+        total = jax.tree.map(lambda x: x[: self._batches].sum(axis=0, dtype=np.float64), sums)
+        predictions = None
+        if self.keep_predictions:
+            rows = jax.tree.map(self._in_order, *kept)
+            predictions = with_labels(rows, self.frames)
         return Evaluation(make_report(total, self.frames, self.protocol), predictions)
+
+    def _in_order(self, *parts: np.ndarray) -> np.ndarray:
+        """Rows of all batches, without those that only fill up."""
+        batches = _joined(*parts)[: self._batches, : self._batch]
+        return batches.reshape(-1, *batches.shape[2:])[: len(self.frames)]
+
+
+def _joined(*parts: Any) -> np.ndarray:
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def _is_on(devices: Devices, leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and leaf.sharding.device_set == set(
+        devices.mesh.devices.flat
+    )
 
 
 class Rows(NamedTuple):
-    """A batch and what measuring needs besides."""
+    """A device's part of a batch, and what measuring needs besides."""
 
     batch: Batch
     action: Any  # (batch,) int32
     weight: Any  # (batch,) 1, or 0 for a row that only fills up the batch
 
 
-def rows_of(frames: Frames, start: int, count: int) -> Rows:
-    """`count` rows from `start` on; past the end the last row is repeated with weight 0."""
-    index = np.minimum(np.arange(start, start + count), len(frames) - 1)
-    batch = Batch(
-        keypoints_2d=frames.keypoints_2d[index],
-        joints_3d=frames.joints_3d[index],
-        cameras=frames.camera_vectors[frames.camera[index]],
-    )
-    weight = (np.arange(start, start + count) < len(frames)).astype(np.float32)
-    return Rows(batch, frames.action[index], weight)
+def make_pass(
+    measure: Callable[..., tuple[Any, Any]],
+    skeleton: Skeleton,
+    *,
+    batch: int,
+    devices: int,
+    length: int,
+    key: Array,
+) -> Callable[[Any, Table, Array, Array], tuple[Any, Any]]:
+    """Returns `run(weights, table, action, first) -> (sums, kept)` of `length` batches.
+
+    Per-device code; `first` is the number of the first batch. A batch of the split is shared out
+    evenly, so that devices may get rows beyond it: those weigh nothing.
+    """
+    share = -(-batch // devices)
+
+    def run(weights: Any, table: Table, action: Array, first: Array) -> tuple[Any, Any]:
+        count = len(action)
+        place = share * jax.lax.axis_index(AXIS) + jnp.arange(share)
+
+        def body(number: Array, _: None) -> tuple[Array, tuple[Any, Any]]:
+            row = number * batch + place
+            weight = jnp.where((place < batch) & (row < count), 1.0, 0.0)
+            row = jnp.minimum(row, count - 1)
+            rows = Rows(gather(table, row, skeleton), action[row], weight)
+            return number + 1, measure(*weights, rows, jax.random.fold_in(key, number))
+
+        return jax.lax.scan(body, first, length=length)[1]
+
+    return run
 
 
 def make_measure_step(
@@ -180,11 +251,11 @@ def make_measure_step(
     published: bool,
     keep_predictions: bool,
 ) -> Callable[[Variables, Variables | None, Rows, Array], tuple[Any, Any]]:
-    """Returns `step(variables, head_variables, rows, key) -> (sums, kept)`.
+    """Returns `step(variables, head_variables, rows, key) -> (sums, kept)`, per-device code.
 
-    `sums` add up over batches: {"frames": per action, "lifted": {metric: per action,
-    "per_joint_mpjpe": per joint}, "refined": ...}, meters. `kept` has poses and errors per row, or
-    nothing.
+    `sums` are those of the whole batch: {"frames": per action, "lifted": {metric: per action,
+    "per_joint_mpjpe": per joint}, "refined": ...}, meters. `kept` has poses and errors of every row
+    of the batch, or nothing.
     """
 
     def step(variables: Variables, head_variables: Variables | None, rows: Rows, key: Array):
@@ -205,14 +276,15 @@ def make_measure_step(
             sums[stage]["per_joint_mpjpe"] = weighted.sum(axis=0)
             if keep_predictions:
                 kept[stage] = {"pose": pose, **errors}
-        return sums, kept
+        return jax.lax.psum(sums, AXIS), jax.lax.all_gather(kept, AXIS, tiled=True)
 
     return step
 
 
 def credit_batch_mean(error: Array, weight: Array) -> Array:
     """The published slip in Protocol 2: every row gets the mean of its batch."""
-    return jnp.full_like(error, (error * weight).sum() / weight.sum())
+    total, count = jax.lax.psum(((error * weight).sum(), weight.sum()), AXIS)
+    return jnp.full_like(error, total / jnp.maximum(count, 1))
 
 
 def make_report(total: Mapping[str, Any], frames: Frames, protocol: Protocol) -> dict[str, Any]:
@@ -242,9 +314,8 @@ def make_report(total: Mapping[str, Any], frames: Frames, protocol: Protocol) ->
     }
 
 
-def gather(kept: list[dict[str, Any]], frames: Frames) -> dict[str, np.ndarray]:
+def with_labels(rows: dict[str, Any], frames: Frames) -> dict[str, np.ndarray]:
     """Poses (meters, root-relative, camera axes) and errors (mm) of every row, with its labels."""
-    rows = jax.tree.map(lambda *parts: np.concatenate(parts)[: len(frames)], *kept)
     predictions = {
         "subject": np.array(frames.subjects)[frames.subject],
         "action": np.array(frames.actions)[frames.action],

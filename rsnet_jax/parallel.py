@@ -17,7 +17,7 @@ AXIS = "data"
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """The devices of a run, in a row."""
+    """The devices of a run, those of all its processes, in a row."""
 
     mesh: Mesh
     strategy: str
@@ -27,14 +27,20 @@ class Devices:
         """The devices a configuration asks for.
 
         Raises:
-            ConfigError: there are fewer.
+            ConfigError: there are fewer, or a process would be left without one.
         """
         found = jax.devices()
         if config.devices is not None and config.devices > len(found):
             raise ConfigError(
                 f"parallel.devices: {config.devices} were wanted, only {len(found)} found"
             )
-        return cls(Mesh(np.array(found[: config.devices]), (AXIS,)), config.strategy)
+        chosen = found[: config.devices]
+        if {device.process_index for device in chosen} != set(range(jax.process_count())):
+            raise ConfigError(
+                f"parallel.devices: the first {len(chosen)} of {len(found)} devices leave one of "
+                f"{jax.process_count()} processes without any; leave it out to use all"
+            )
+        return cls(Mesh(np.array(chosen), (AXIS,)), config.strategy)
 
     @property
     def count(self) -> int:
@@ -42,7 +48,7 @@ class Devices:
 
     @property
     def steps_per_program(self) -> int:
-        """Training steps worth compiling into one program.
+        """Steps worth compiling into one program.
 
         A CPU's steps are long and its calls cheap; an accelerator should not wait for the host.
         """
@@ -54,7 +60,7 @@ class Devices:
         Raises:
             ConfigError: they take more.
         """
-        memory = (self.mesh.devices.flat[0].memory_stats() or {}).get("bytes_limit")
+        memory = (self.mesh.local_devices[0].memory_stats() or {}).get("bytes_limit")
         if memory is not None and size > memory / 4:
             raise ConfigError(
                 f"{what} take {size / 2**30:.1f} GiB, more than a quarter of a device's "
@@ -62,35 +68,56 @@ class Devices:
             )
 
     def replicate(self, tree: Any) -> Any:
-        """Puts a copy of every array on every device."""
-        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+        """Puts a copy of every array on every device; every process must hold the same values."""
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
+        if everywhere.is_fully_addressable:
+            return jax.device_put(tree, everywhere)
 
-    def spread(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def place(array: Any) -> jax.Array:
+            values = np.asarray(array)
+            # device_put would send all of it around to compare the processes.
+            return jax.make_array_from_callback(values.shape, everywhere, values.__getitem__)
+
+        return jax.tree.map(place, tree)
+
+    def spread(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
         """Compiles per-device code `function(state, *rest)`, the same on every device outside.
 
-        The code tells its devices apart by `jax.lax.axis_index(AXIS)`. The memory of `state` is
-        reused. Arguments must have been placed with `replicate`: pmap would send others to the
-        devices again at every call.
+        The code tells its devices apart by `jax.lax.axis_index(AXIS)`. With `donate` the memory of
+        `state` is reused. Arguments must have been placed with `replicate`, and so are results.
         """
         if self.strategy == "pmap":
-            return self._spread_by_pmap(function)
+            return self._spread_by_pmap(function, donate=donate)
         everywhere = PartitionSpec()
         mapped = jax.shard_map(
             function, mesh=self.mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False
         )
-        return jax.jit(mapped, donate_argnums=0)
+        return jax.jit(mapped, donate_argnums=(0,) if donate else ())
 
-    def _spread_by_pmap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _spread_by_pmap(self, function: Callable[..., Any], *, donate: bool) -> Callable[..., Any]:
         mapped = jax.pmap(
             lambda _, state, rest: function(state, *rest),
             axis_name=AXIS,
             in_axes=(0, None, None),
             out_axes=None,
             devices=list(self.mesh.devices.flat),
-            donate_argnums=1,
+            donate_argnums=(1,) if donate else (),
         )
         # pmap wants at least one argument that differs between devices.
-        numbers = jax.device_put(
-            np.arange(self.count), NamedSharding(self.mesh, PartitionSpec(AXIS))
+        numbers = jax.make_array_from_callback(
+            (self.count,),
+            NamedSharding(self.mesh, PartitionSpec(AXIS)),
+            np.arange(self.count).__getitem__,
         )
-        return lambda state, *rest: mapped(numbers, state, rest)
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
+
+        def rejoin(array: jax.Array) -> jax.Array:
+            """What pmap returns knows of this process's devices only."""
+            pieces = [shard.data for shard in array.addressable_shards]
+            return jax.make_array_from_single_device_arrays(array.shape, everywhere, pieces)
+
+        def call(state: Any, *rest: Any) -> Any:
+            results = mapped(numbers, state, rest)
+            return results if everywhere.is_fully_addressable else jax.tree.map(rejoin, results)
+
+        return call

@@ -4,6 +4,8 @@ config.yaml           the whole configuration
 metrics.jsonl         a line an epoch
 tensorboard/          the same, for TensorBoard
 checkpoints/STEP/     the latest and the best, see `rsnet_jax.checkpoint`
+
+Of several processes, the first alone reads and writes here and tells the others.
 """
 
 import contextlib
@@ -20,8 +22,11 @@ import jax.numpy as jnp
 from rsnet_jax.checkpoint import (
     RUN_CHECKPOINTS,
     OrbaxFailure,
+    alone,
     best_step,
     describe_weights,
+    here,
+    load_checkpoint,
     quietly,
     restore_items,
     saved_steps,
@@ -30,6 +35,7 @@ from rsnet_jax.checkpoint import (
 from rsnet_jax.config import Config, save_preset
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, TrainingError
 from rsnet_jax.outputs import claim, replacing
+from rsnet_jax.processes import on_first, share
 from rsnet_jax.skeleton import Skeleton
 from rsnet_jax.steps import TrainState
 
@@ -56,11 +62,15 @@ class RunCheckpoints:
     """Saves the state of a run; keeps the latest and the one with the lowest validation error."""
 
     def __init__(self, workdir: Path, config: Config, skeleton: Skeleton):
-        import orbax.checkpoint as ocp  # slow to import
-
-        self._ocp = ocp
         self._config, self._skeleton = config, skeleton
         self.folder = (workdir / RUN_CHECKPOINTS).absolute()
+        self._manager: Any = None
+        self._errors: dict[int, float] = {}
+        on_first(self._open)
+
+    def _open(self) -> None:
+        import orbax.checkpoint as ocp  # slow to import
+
         # Orbax's own policy for the best would forget, from one process to the next, what it knew.
         self._errors = validation_errors(self.folder)
         options = ocp.CheckpointManagerOptions(
@@ -68,8 +78,11 @@ class RunCheckpoints:
             cleanup_tmp_directories=True,
             # A few megabytes take no time, and an error is told where it happens.
             enable_async_checkpointing=False,
+            multiprocessing_options=alone(),
+            create=False,
         )
         with self._reporting_failure():
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._manager = quietly(lambda: ocp.CheckpointManager(self.folder, options=options))
 
     def save(self, state: TrainState, progress: Progress, *, mpjpe: float | None = None) -> None:
@@ -80,18 +93,24 @@ class RunCheckpoints:
         Raises:
             OutputError: writing failed; earlier checkpoints are intact.
         """
-        ocp, step = self._ocp, int(state.step)
+        step = int(state.step)
         about = describe_weights(
             self._config, self._skeleton, head="head" in state.params, source="trained", step=step
         )
         about |= {"progress": dataclasses.asdict(progress), "mpjpe": mpjpe}
+        on_first(lambda: self._write(step, state, about))
+
+    def _write(self, step: int, state: TrainState, about: dict[str, Any]) -> None:
+        import orbax.checkpoint as ocp
+
+        training = {"opt_state": state.opt_state, "sums": state.sums}
         items = ocp.args.Composite(
-            weights=ocp.args.StandardSave(weights_of(state)),
-            training=ocp.args.StandardSave({"opt_state": state.opt_state, "sums": state.sums}),
+            weights=ocp.args.StandardSave(jax.device_get(weights_of(state))),
+            training=ocp.args.StandardSave(jax.device_get(training)),
             about=ocp.args.JsonSave(about),
         )
-        if mpjpe is not None:
-            self._errors[step] = mpjpe
+        if about["mpjpe"] is not None:
+            self._errors[step] = about["mpjpe"]
         with self._reporting_failure():
             quietly(lambda: self._manager.save(step, args=items, force=True))
 
@@ -99,7 +118,7 @@ class RunCheckpoints:
     def _reporting_failure(self) -> Iterator[None]:
         try:
             yield
-        except OrbaxFailure as failure:
+        except (OrbaxFailure, OSError) as failure:
             steps = saved_steps(self.folder)
             kept = "none was saved before"
             if steps:
@@ -113,18 +132,30 @@ class RunCheckpoints:
 
     def __exit__(self, *_: object) -> None:
         """Ends Orbax's threads."""
-        self._manager.close()
+        if self._manager is not None:
+            self._manager.close()
 
-    def restore_latest(self, target: TrainState) -> tuple[TrainState, Progress]:
-        """The newest checkpoint that can be read, placed as `target` is; newer are put aside.
+    def restore_latest(self, fresh: TrainState) -> tuple[TrainState, Progress]:
+        """The newest checkpoint that can be read, in the shapes of `fresh`; newer are put aside.
 
         Raises:
             CheckpointError: none can be read.
         """
+        state = fresh
+
+        def read() -> dict[str, Any]:
+            nonlocal state
+            state, progress = self._read_latest(fresh)
+            return dataclasses.asdict(progress)
+
+        progress = Progress(**on_first(read))
+        return share(state), progress
+
+    def _read_latest(self, fresh: TrainState) -> tuple[TrainState, Progress]:
         problems = []
         for step in reversed(saved_steps(self.folder)):
             try:
-                restored = restore_run(self.folder / str(step), target, self._config)
+                restored = restore_run(self.folder / str(step), fresh, self._config)
             except CheckpointError as error:
                 problems.append(str(error))
                 continue
@@ -170,18 +201,13 @@ def weights_of(state: TrainState) -> dict[str, Any]:
     return weights
 
 
-def restore_run(folder: Path, target: TrainState, config: Config) -> tuple[TrainState, Progress]:
-    """One checkpoint of a run, placed as `target` is.
+def restore_run(folder: Path, fresh: TrainState, config: Config) -> tuple[TrainState, Progress]:
+    """One checkpoint of a run, in the shapes of `fresh`.
 
     Raises:
         CheckpointError: it is damaged, or not of the run with this `config`.
     """
     import orbax.checkpoint as ocp
-
-    def shapes(tree: Any) -> Any:
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree
-        )
 
     about = restore_items(folder, about=ocp.args.JsonRestore())["about"]
     try:
@@ -191,24 +217,43 @@ def restore_run(folder: Path, target: TrainState, config: Config) -> tuple[Train
             raise ConfigError(f"it is of step {step}")
     except (ConfigError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: not a checkpoint of this run: {error}") from None
+    training = {"opt_state": fresh.opt_state, "sums": fresh.sums}
     items = restore_items(
         folder,
-        weights=ocp.args.StandardRestore(shapes(weights_of(target))),
-        training=ocp.args.StandardRestore(
-            shapes({"opt_state": target.opt_state, "sums": target.sums})
-        ),
+        weights=ocp.args.StandardRestore(here(weights_of(fresh))),
+        training=ocp.args.StandardRestore(here(training)),
     )
     network = items["weights"]["network"]
     params = {"network": network["params"]}
-    if "head" in target.params:
+    if "head" in fresh.params:
         params["head"] = items["weights"]["head"]["params"]
     state = TrainState(
-        step=jax.device_put(jnp.int32(step), target.step.sharding),
+        step=jnp.int32(step),
         params=params,
         batch_stats=network["batch_stats"],
         **items["training"],
     )
     return state, progress
+
+
+def load_best(workdir: Path, fresh: TrainState) -> tuple[dict[str, Any], int, str]:
+    """The best weights of a run, in the shapes of `fresh`, their step and where they are.
+
+    Raises:
+        CheckpointError: there are none.
+    """
+    weights = jax.device_get(weights_of(fresh))
+
+    def read() -> tuple[int, str]:
+        best = load_checkpoint(workdir)
+        weights["network"] = best.variables
+        if best.refine_variables is not None:
+            weights["head"] = best.refine_variables
+        assert best.step is not None  # a run's checkpoint
+        return best.step, best.source
+
+    step, source = on_first(read)
+    return share(weights), step, source
 
 
 def claim_workdir(workdir: Path, *, overwrite: bool) -> None:

@@ -14,10 +14,14 @@ import tqdm
 
 from rsnet_jax.errors import OutputError
 from rsnet_jax.outputs import replacing
+from rsnet_jax.processes import is_first, on_first, several
 
 
 class MetricsLog:
-    """`metrics.jsonl`, a line an epoch, and the same figures for TensorBoard."""
+    """`metrics.jsonl`, a line an epoch, and the same figures for TensorBoard.
+
+    Of several processes, the first alone writes.
+    """
 
     def __init__(self, workdir: Path, *, epochs_done: int):
         """Drops lines after `epochs_done`: a run that was killed will write them again.
@@ -26,14 +30,22 @@ class MetricsLog:
             OutputError: the files cannot be written; `append` raises it too.
         """
         self.path = workdir / "metrics.jsonl"
+        self._board: Board | None = None
+        on_first(lambda: self._open(epochs_done))
+
+    def _open(self, epochs_done: int) -> None:
         kept = [line for line in read_metrics(self.path) if line["epoch"] <= epochs_done]
         with replacing(self.path) as partial:
             partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        with _reporting_failure(workdir):
-            self._board = Board(workdir / "tensorboard", after=epochs_done)
+        with _reporting_failure(self.path.parent):
+            self._board = Board(self.path.parent / "tensorboard", after=epochs_done)
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Adds an epoch."""
+        on_first(lambda: self._append(line))
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        assert self._board is not None
         with _reporting_failure(self.path.parent):
             with self.path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -44,6 +56,8 @@ class MetricsLog:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Ends the TensorBoard file."""
+        if self._board is None:
+            return
         with contextlib.suppress(OSError) if kind else _reporting_failure(self.path.parent):
             self._board.close()
 
@@ -112,19 +126,16 @@ def epoch_bar(epoch: int, epochs: int, *, samples: int, done: int) -> tqdm.tqdm:
         unit=" samples",
         unit_scale=True,
         leave=False,
-        disable=None,
+        disable=None if is_first() else True,
         dynamic_ncols=True,
     )
 
 
 class StopRequest:
-    """Remembers that SIGINT or SIGTERM came, so that a run can save before it stops."""
+    """Remembers that a signal came, so that a run can save before it stops."""
 
     def __init__(self):
         self.signal: signal.Signals | None = None
-
-    def __bool__(self) -> bool:
-        return self.signal is not None
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The signal handler; SIGINT after another signal stops at once."""
@@ -137,12 +148,16 @@ class StopRequest:
 
 @contextlib.contextmanager
 def catching_signals() -> Iterator[StopRequest]:
-    """A `StopRequest` for SIGINT and SIGTERM; it stays silent outside of the main thread."""
+    """A `StopRequest` for SIGINT and SIGTERM; it stays silent outside of the main thread.
+
+    Of several processes, JAX itself catches SIGTERM and finds a step that all stop at.
+    """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request  # only the main thread may install handlers
         return
-    before = {n: signal.signal(n, request.handle) for n in (signal.SIGINT, signal.SIGTERM)}
+    caught = (signal.SIGINT,) if several() else (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, request.handle) for number in caught}
     try:
         yield request
     finally:

@@ -1,10 +1,11 @@
 """Training: the story of a run."""
 
+import contextlib
 import dataclasses
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rsnet_jax.checkpoint import RUN_CHECKPOINTS, load_checkpoint, saved_steps
+from rsnet_jax.checkpoint import RUN_CHECKPOINTS, saved_steps
 from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import load_train_and_validation
@@ -22,10 +23,20 @@ from rsnet_jax.errors import Interrupted, Preempted, TrainingError
 from rsnet_jax.evaluation import Evaluator, Protocol
 from rsnet_jax.optim import learning_rates, make_optimizer
 from rsnet_jax.parallel import AXIS, Devices
+from rsnet_jax.processes import (
+    Decision,
+    check_equal,
+    join,
+    on_first,
+    settle,
+    several,
+    together,
+)
 from rsnet_jax.run_folder import (
     Progress,
     RunCheckpoints,
     claim_workdir,
+    load_best,
     start_run,
     weights_of,
     write_config,
@@ -38,8 +49,14 @@ from rsnet_jax.training_report import (
     describe_start,
     epoch_line,
     mean_pose_error,
+    what_if_one_dies,
 )
-from rsnet_jax.training_start import check_batch, check_progress, fresh_state
+from rsnet_jax.training_start import (
+    check_batch,
+    check_progress,
+    fresh_state,
+    settings_of,
+)
 from rsnet_jax.weights import Variables, build_head, build_model, run_keys
 
 DISPATCH_SECONDS = 0.5
@@ -60,8 +77,8 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
     """Trains as `config` says, in `workdir`; see `run_folder` for what is left there.
 
     Args:
-        config: everything that decides the run.
-        workdir: a folder, made if it is not there.
+        config: everything that decides the run; the same in all processes, if there are several.
+        workdir: a folder, made if it is not there. Of several processes, the first alone uses it.
         resume: continues from the latest checkpoint; the run is the one never stopped, to the bit
             on the same devices.
         overwrite: replaces the run that the folder holds.
@@ -70,32 +87,45 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
         Interrupted: SIGINT came; the run is saved.
         Preempted: SIGTERM came; the run is saved.
         RSNetError: the data, the weights to start from, the folder or the configuration cannot be
-            used, or the loss is not finite.
+            used, the loss is not finite, or another process is gone.
     """
-    claim_workdir(workdir, overwrite=resume or overwrite)
-    devices = Devices.choose(config.parallel)
-    train, validation = load_train_and_validation(config.data, config.train.validation)
-    samples = 2 * len(train)
-    steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
+    join(config.parallel)
+    check_equal(settings_of(config) | {"--resume": resume, "--overwrite": overwrite})
+    on_first(lambda: claim_workdir(workdir, overwrite=resume or overwrite))
+    with together():
+        devices = Devices.choose(config.parallel)
+        train, validation = load_train_and_validation(config.data, config.train.validation)
+        samples = 2 * len(train)
+        steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
+    check_equal({"the training data": train.fingerprint, "the others": validation.fingerprint})
     schedule = learning_rates(
         config.optim, epochs=config.train.epochs, steps_per_epoch=steps_per_epoch
     )
     tx = make_optimizer(schedule)
     keys = run_keys(config.seed)
     run = compile_run(config, tx, train, devices, steps_per_epoch=steps_per_epoch, key=keys.steps)
-    evaluator = Evaluator(config, validation, refine=config.train.refine, protocol=Protocol())
+    evaluator = Evaluator(
+        config, validation, devices, refine=config.train.refine, protocol=Protocol()
+    )
 
-    saved = resume and bool(saved_steps(workdir / RUN_CHECKPOINTS))
-    state = devices.replicate(fresh_state(config, tx, train, init=not saved))
+    saved = resume and on_first(lambda: bool(saved_steps(workdir / RUN_CHECKPOINTS)))
+    with together():
+        state = fresh_state(config, tx, train, init=not saved)
     progress = Progress(samples=samples)
     if not resume:
-        start_run(workdir, config)
-    with RunCheckpoints(workdir, config, train.skeleton) as checkpoints:
+        on_first(lambda: start_run(workdir, config))
+    with (
+        RunCheckpoints(workdir, config, train.skeleton) as checkpoints,
+        telling_of_lost_processes(),
+    ):
         if saved:
             state, progress = checkpoints.restore_latest(state)
             check_progress(progress, config, samples=samples)
-        write_config(workdir, config)
+        state = devices.replicate(state)
+        on_first(lambda: write_config(workdir, config))
         describe_start(config, train, validation, devices=devices, steps_per_epoch=steps_per_epoch)
+        if several():
+            log.info("%s", what_if_one_dies(workdir))
         if resume:
             log.info("continuing after step %d", state.step)
 
@@ -120,13 +150,12 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
                 state = state._replace(sums=devices.replicate(fresh_sums()))
                 mpjpe = report[config.train.selected]["mpjpe"]["average"]
                 checkpoints.save(state, progress, mpjpe=mpjpe)
-                if stop:
-                    raise watch.stopped(last)
-    best = load_checkpoint(workdir)
-    report = evaluator(best.variables, best.refine_variables).report
+                watch.stop_if_asked(last)
+        weights, best_step, source = load_best(workdir, state)
+        report = evaluator(weights["network"], weights.get("head")).report
     return Result(
-        report=report | {"checkpoint": best.source},
-        best_epoch=(best.step or 0) // steps_per_epoch,
+        report=report | {"checkpoint": source},
+        best_epoch=best_step // steps_per_epoch,
         mean_pose_mpjpe=mean_pose_error(train, validation),
     )
 
@@ -154,7 +183,8 @@ def compile_run(
             steps_per_epoch=steps_per_epoch,
             length=devices.steps_per_program,
             key=key,
-        )
+        ),
+        donate=True,
     )
     table = Table(train.keypoints_2d, train.joints_3d, train.camera, train.camera_vectors)
     devices.check_room(sum(column.nbytes for column in table), what="the training frames")
@@ -176,9 +206,24 @@ def epoch_order(key: jax.Array, epoch: int, *, samples: int) -> jax.Array:
 
 
 def networks(state: TrainState) -> tuple[Variables, Variables | None]:
-    """The weights of network and head on one device, as an evaluation of a checkpoint has them."""
-    weights = jax.device_put(weights_of(state), jax.local_devices()[0])
+    """The weights of network and head."""
+    weights = weights_of(state)
     return weights["network"], weights.get("head")
+
+
+@contextlib.contextmanager
+def telling_of_lost_processes() -> Iterator[None]:
+    """Where the runtime notices that another process is gone, it says so in many words."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if not several():
+            raise
+        reason = str(error).strip().splitlines()[0][:200]
+        raise TrainingError(
+            f"another process has ended or cannot be reached ({reason}); what was saved is intact, "
+            "start all processes again with --resume"
+        ) from None
 
 
 @dataclasses.dataclass
@@ -191,48 +236,64 @@ class Watch:
     stop: StopRequest
     workdir: Path
     saved: float = dataclasses.field(default_factory=time.monotonic)
+    asked: signal.Signals | None = None
+    """The signal that all processes know of."""
 
-    def look(self, state: TrainState, *, since: int, end: int, seconds: float) -> None:
+    def look(
+        self, state: TrainState, *, since: int, end: int, seconds: float, dispatch: int
+    ) -> int:
         """Called after each dispatch; `since` is the step it began with.
 
-        The end of an epoch, step `end`, is saved after its validation and not here.
+        The end of an epoch, step `end`, is saved after its validation and not here. Returns the
+        steps of the next dispatch: `dispatch`, or what process 0 wants.
 
         Raises:
             TrainingError: the loss is not finite.
             Interrupted, Preempted: a signal came.
         """
-        self.check_finite(state.sums, "loss", since=since, until=int(state.step))
-        minutes = (time.monotonic() - self.saved) / 60
-        due = self.stop or minutes >= self.config.train.save_minutes
-        if due and int(state.step) < end:
-            self.check_finite(state, "weights", since=since, until=int(state.step))
+        step = int(state.step)
+        self.check_finite(state.sums, "loss", since=since, until=step)
+        due = (time.monotonic() - self.saved) / 60 >= self.config.train.save_minutes
+        agreed = settle(Decision(self.stop.signal, due, dispatch), since=since, until=step)
+        self.asked = self.asked or agreed.stop
+        if (self.asked or agreed.save) and step < end:
+            self.check_finite(state, "weights", since=since, until=step)
             self.checkpoints.save(state, dataclasses.replace(self.progress, epoch_seconds=seconds))
             self.saved = time.monotonic()
-            if self.stop:
-                raise self.stopped(int(state.step))
+            self._stop(step)
+        return agreed.dispatch
+
+    def stop_if_asked(self, step: int) -> None:
+        """Called when the end of an epoch is saved; raises what `look` raises for signals."""
+        agreed = settle(Decision(self.stop.signal, False, 0), since=step, until=step)
+        self.asked = self.asked or agreed.stop
+        self._stop(step)
+
+    def _stop(self, step: int) -> None:
+        if self.asked is not None:
+            kind = Interrupted if self.asked is signal.SIGINT else Preempted
+            error = kind(
+                f"{self.asked.name}: saved at step {step}; continue with --workdir {self.workdir} "
+                "--resume"
+            )
+            error.everywhere = True
+            raise error
 
     def check_finite(self, tree: Any, what: str, *, since: int, until: int) -> None:
         """Raises a TrainingError if anything computed between two steps is not finite."""
         try:
             chex.assert_tree_all_finite(jax.device_get(tree))
         except AssertionError:
-            steps = saved_steps(self.checkpoints.folder)
+            steps = on_first(lambda: saved_steps(self.checkpoints.folder))
             kept = f"the last good checkpoint, step {steps[-1]}, is kept" if steps else (
                 "no checkpoint had been saved"
             )  # fmt: skip
-            raise TrainingError(
+            error = TrainingError(
                 f"NaN or infinite {what} between steps {since} and {until}; {kept} in "
                 f"{self.workdir}. Try a lower optim.learning_rate"
-            ) from None
-
-    def stopped(self, step: int) -> Interrupted | Preempted:
-        """The end of a run after a signal; everything is written."""
-        assert self.stop.signal is not None
-        kind = Interrupted if self.stop.signal is signal.SIGINT else Preempted
-        return kind(
-            f"{self.stop.signal.name}: saved at step {step}; continue with --workdir "
-            f"{self.workdir} --resume"
-        )
+            )
+            error.everywhere = True  # all hold the same weights
+            raise error from None
 
 
 def run_epoch(
@@ -260,8 +321,9 @@ def run_epoch(
             speed = (until - step) / (time.monotonic() - since)
             bar.set_postfix(loss=f"{loss / (until - start):.4f}", refresh=False)
             bar.update(batch_size * (until - step))
-            watch.look(state, since=step, end=end, seconds=time.monotonic() - began)
+            wanted = min(4 * dispatch, round(DISPATCH_SECONDS * speed))
+            wanted = max(1, wanted // run.stride) * run.stride
+            seconds = time.monotonic() - began
+            dispatch = watch.look(state, since=step, end=end, seconds=seconds, dispatch=wanted)
             step = until
-            dispatch = min(4 * dispatch, round(DISPATCH_SECONDS * speed))
-            dispatch = max(1, dispatch // run.stride) * run.stride
     return state, time.monotonic() - began

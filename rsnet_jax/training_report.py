@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.evaluation import MM
 from rsnet_jax.parallel import Devices
+from rsnet_jax.processes import HEARTBEAT_SECONDS
 from rsnet_jax.steps import TrainState
 
 log = logging.getLogger(__name__)
@@ -96,6 +98,14 @@ def describe_start(
         " ".join(validation.subjects),
         f"{len(validation):,}",
         how,
+    )
+
+
+def what_if_one_dies(workdir: Path) -> str:
+    """Said beforehand: JAX ends the survivors of a lost process without a word of ours."""
+    return (
+        f"{jax.process_count()} processes; if one dies, JAX ends the others within "
+        f"{HEARTBEAT_SECONDS} s: start all of them again with --workdir {workdir} --resume"
     )
 
 

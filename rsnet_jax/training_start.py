@@ -1,6 +1,8 @@
 """What a run starts from: numbers that fit, and the state before the first step."""
 
 import logging
+from importlib import metadata
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -9,11 +11,22 @@ from rsnet_jax.checkpoint import load_checkpoint
 from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.run_folder import Progress
+from rsnet_jax.run_folder import Progress, flatten
 from rsnet_jax.steps import TrainState, fresh_sums
 from rsnet_jax.weights import Checkpoint, init_head_variables, init_variables
 
 log = logging.getLogger(__name__)
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """What all processes must have alike: the configuration and the versions that run it.
+
+    Where each of them finds its data may differ.
+    """
+    settings = flatten(config.model_dump(mode="json"))
+    del settings["data.root"]
+    versions = {f"the version of {name}": metadata.version(name) for name in ("rsnet-jax", "jax")}
+    return settings | versions
 
 
 def check_batch(config: Config, *, samples: int, devices: int) -> int:

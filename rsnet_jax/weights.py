@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import zlib
 from typing import Any, NamedTuple
 
 import chex
@@ -39,6 +40,14 @@ class Checkpoint:
                 raise CheckpointError(
                     f"{self.source}: the {name}'s {bad} has NaN or infinite values"
                 ) from None
+
+    @property
+    def fingerprint(self) -> str:
+        """A checksum of the weights."""
+        checksum = 0
+        for leaf in jax.tree.leaves((self.variables, self.refine_variables)):
+            checksum = zlib.crc32(np.asarray(leaf).tobytes(), checksum)
+        return f"{checksum:08x}"
 
     @property
     def model(self) -> RSNet:

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "rsnet_jax"
 # module gets its place here.
 ORDER = [
     *("errors", "skeleton", "camera", "config", "metrics", "losses", "outputs", "safe_pickle"),
+    *("rendezvous", "processes"),
     *("models.initializers", "models.layers", "models.graph_conv", "models.rsnet"),
     *("models.refine", "models"),
     *("data", "data.safe_npz", "data.h36m_cameras", "data.frames", "data.h36m_layout"),

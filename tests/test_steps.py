@@ -102,7 +102,8 @@ def train_on(devices, strategy, table, *, steps=20, rate=0.05):
             steps_per_epoch=5,
             length=10,
             key=jax.random.key(1),
-        )
+        ),
+        donate=True,
     )
     order = jax.random.permutation(jax.random.key(2), 2 * len(table.camera))
     arguments = [where.replicate(x) for x in (state, table, order)]
@@ -169,7 +170,8 @@ def test_a_run_follows_the_order_and_draws_new_keys(table, devices):
             steps_per_epoch=steps,
             length=length,
             key=jax.random.key(1),
-        )
+        ),
+        donate=True,
     )
     sums = {"seen": jnp.zeros((steps, rows)), "keys": jnp.zeros((steps, 2), jnp.uint32)}
     state = TrainState(jnp.int32(0), {}, {}, {}, sums)

@@ -1,6 +1,7 @@
 """`evaluate.py` and `rsnet-jax evaluate`."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +14,16 @@ import tyro
 from rsnet_jax.checkpoint import load_checkpoint
 from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse
 from rsnet_jax.cli.tables import evaluation_table
-from rsnet_jax.config import Config, DataConfig, Precision
+from rsnet_jax.config import Config, DataConfig, ParallelConfig, Precision
 from rsnet_jax.data.load import Split, load_frames
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation import Evaluation, Protocol, evaluate
 from rsnet_jax.outputs import claim, replacing
+from rsnet_jax.processes import check_equal, is_first, join, on_first, together
 from rsnet_jax.weights import Checkpoint, init_variables
+
+ALIKE = ("flip_test", "published", "batch_size", "refine_dropout_seed", "precision")
+"""Options that several processes must have alike."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +65,7 @@ class EvaluateOptions:
     this .npz."""
     overwrite: bool = False
     """Replace output files that exist."""
+    parallel: ParallelConfig = dataclasses.field(default_factory=ParallelConfig)
     debug: bool = False
     """Show where an error came from."""
 
@@ -77,12 +83,18 @@ class EvaluateOptions:
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Parses, evaluates, prints the table, writes the files asked for."""
     options = parse(EvaluateOptions, argv, prog=prog, default=EvaluateOptions())
+    join(options.parallel)
     for path in (options.json, options.predictions):
         if path is not None:
-            claim(path, overwrite=options.overwrite)
-    checkpoint, options = open_checkpoint(options, argv, prog=prog)
-    frames = load_frames(options.data, options.split)
+            on_first(functools.partial(claim, path, overwrite=options.overwrite))
+    with together():
+        checkpoint, options = open_checkpoint(options, argv, prog=prog)
+        frames = load_frames(options.data, options.split)
     checkpoint = checkpoint or fresh_checkpoint(options.seed)
+    check_equal(
+        {name: getattr(options, name) for name in ALIKE}
+        | {"the checkpoint": checkpoint.fingerprint, "the data": frames.fingerprint}
+    )
     protocol = Protocol(
         flip_test=options.flip_test,
         published=options.published,
@@ -94,9 +106,12 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         checkpoint,
         frames,
         protocol=protocol,
+        parallel=options.parallel,
         keep_predictions=options.predictions is not None,
         progress=True,
     )
+    if not is_first():
+        return
     try:
         write_outputs(result, options)
     finally:  # a full disk does not cost the result

@@ -4,10 +4,12 @@ import importlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from rsnet_jax import __version__
 from rsnet_jax.errors import RSNetError
+from rsnet_jax.processes import leave, several
 
 USER_ERROR, INTERRUPTED = 2, 130
 SUBCOMMANDS = {
@@ -59,12 +61,21 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
             raise
         kind = "error: " if error.exit_code == USER_ERROR else ""
         print(f"{prog}: {kind}{' '.join(str(error).split())}", file=sys.stderr)
+        if several() and not error.everywhere:
+            leave(error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
+        if several():
+            leave(INTERRUPTED)
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else 0
+    except Exception:
+        if several():  # the others would wait for this process at its end
+            traceback.print_exc()
+            leave(1)
+        raise
     return 0

@@ -25,6 +25,7 @@ from rsnet_jax.config import (
     load_preset,
 )
 from rsnet_jax.errors import ConfigError
+from rsnet_jax.processes import check_equal, is_first, join, on_first, together
 from rsnet_jax.run_folder import check_same_run, require_run
 from rsnet_jax.training import fit
 from rsnet_jax.training_report import Result
@@ -79,6 +80,11 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     # Which preset? Its settings are the defaults of the options, in the help too.
     quiet = [argument for argument in argv if argument not in ("-h", "--help")]
     options = parse(TrainOptions, quiet, prog=prog, default=TrainOptions())
+    if quiet == list(argv):
+        join(options.parallel)
+    if not is_first():
+        logging.getLogger("rsnet_jax").setLevel(logging.ERROR)
+    check_equal({"--workdir": options.workdir, "the preset": options.preset})
     if options.resume:
         if options.workdir is None:
             raise ConfigError("--resume needs the --workdir of the run")
@@ -86,21 +92,32 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             raise ConfigError("--resume continues with the stored configuration; give no preset")
         if options.overwrite:
             raise ConfigError("--resume continues a run, --overwrite replaces it; give one of them")
-        stored = load_preset(require_run(options.workdir))
+        stored = stored_config(options.workdir)
         options = parse(TrainOptions, argv, prog=prog, default=TrainOptions().with_config(stored))
         check_same_run(stored, options.config)
     else:
-        preset = find_preset(options.preset or DEFAULT_PRESET)
-        default = TrainOptions().with_config(load_preset(preset))
-        options = parse(TrainOptions, argv, prog=prog, default=default)
-        now = datetime.datetime.now(datetime.UTC)
-        workdir = options.workdir or Path("runs") / f"{preset.stem}-{now:%Y%m%d-%H%M%S}"
+        with together():
+            preset = find_preset(options.preset or DEFAULT_PRESET)
+            default = TrainOptions().with_config(load_preset(preset))
+            options = parse(TrainOptions, argv, prog=prog, default=default)
+        workdir = options.workdir or Path(on_first(lambda: default_workdir(preset)))
         options = dataclasses.replace(options, workdir=workdir)
     workdir = options.workdir
     assert workdir is not None  # given, or made up above
     log.info("workdir: %s", workdir)
     result = fit(options.config, workdir, resume=options.resume, overwrite=options.overwrite)
-    print(summary(result, workdir))
+    if is_first():
+        print(summary(result, workdir))
+
+
+def stored_config(workdir: Path) -> Config:
+    """The configuration of a run to be resumed."""
+    return Config(**on_first(lambda: load_preset(require_run(workdir)).model_dump(mode="json")))
+
+
+def default_workdir(preset: Path) -> str:
+    """A folder named after the preset and the time."""
+    return str(Path("runs") / f"{preset.stem}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}")
 
 
 def summary(result: Result, workdir: Path) -> str:

@@ -1,6 +1,7 @@
 """The one in-memory table every data set becomes: a row is one frame seen by one camera."""
 
 import dataclasses
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -53,6 +54,12 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.keypoints_2d)
+
+    @property
+    def fingerprint(self) -> str:
+        """The number of views and a checksum, to tell one table from another."""
+        checksum = zlib.crc32(self.joints_3d.tobytes(), zlib.crc32(self.keypoints_2d.tobytes()))
+        return f"{len(self)} views ({checksum:08x})"
 
 
 def tabulate(
