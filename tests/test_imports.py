@@ -10,7 +10,8 @@ PACKAGE = Path(__file__).parents[1] / "rsnet_jax"
 # A module imports only modules above it; `errors` at the top knows nothing of the others. A new
 # module gets its place here.
 ORDER = [
-    *("errors", "skeleton", "camera", "config", "metrics", "losses", "outputs", "safe_pickle"),
+    *("die_with_parent", "errors", "launcher"),
+    *("skeleton", "camera", "config", "metrics", "losses", "outputs", "safe_pickle"),
     *("models.initializers", "models.layers", "models.graph_conv", "models.rsnet"),
     *("models.refine", "models"),
     *("data", "data.safe_npz", "data.h36m_cameras", "data.frames", "data.h36m_layout"),
