@@ -29,6 +29,12 @@ class TrainingError(RSNetError):
     """A run that cannot start, or cannot go on."""
 
 
+class LostProcess(RSNetError):
+    """A run that one of its processes has left; it can be resumed."""
+
+    exit_code = 1
+
+
 class Interrupted(RSNetError):
     """A run stopped by the user (SIGINT), saved and ready to be resumed."""
 

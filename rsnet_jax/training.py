@@ -19,7 +19,7 @@ from rsnet_jax.checkpoint import RUN_CHECKPOINTS, saved_steps
 from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import load_train_and_validation
-from rsnet_jax.errors import Interrupted, Preempted, TrainingError
+from rsnet_jax.errors import Interrupted, LostProcess, Preempted, TrainingError
 from rsnet_jax.evaluation import Evaluator, Protocol
 from rsnet_jax.optim import learning_rates, make_optimizer
 from rsnet_jax.parallel import AXIS, Devices
@@ -220,7 +220,7 @@ def telling_of_lost_processes() -> Iterator[None]:
         if not several():
             raise
         reason = str(error).strip().splitlines()[0][:200]
-        raise TrainingError(
+        raise LostProcess(
             f"another process has ended or cannot be reached ({reason}); what was saved is intact, "
             "start all processes again with --resume"
         ) from None

@@ -10,7 +10,8 @@ PACKAGE = Path(__file__).parents[1] / "rsnet_jax"
 # A module imports only modules above it; `errors` at the top knows nothing of the others. A new
 # module gets its place here.
 ORDER = [
-    *("errors", "skeleton", "camera", "config", "metrics", "losses", "outputs", "safe_pickle"),
+    *("die_with_parent", "errors", "launcher"),
+    *("skeleton", "camera", "config", "metrics", "losses", "outputs", "safe_pickle"),
     *("rendezvous", "processes"),
     *("models.initializers", "models.layers", "models.graph_conv", "models.rsnet"),
     *("models.refine", "models"),
@@ -24,7 +25,7 @@ ORDER = [
     *("checkpoint", "run_log", "run_folder", "evaluation", "training_report", "training_start"),
     *("training", "lifter", "rsnet_jax"),
     *("cli", "cli.options", "cli.tables", "cli.check_data", "cli.convert", "cli.evaluate"),
-    *("cli.info", "cli.prepare", "cli.train", "cli.main", "__main__"),
+    *("cli.info", "cli.launch", "cli.prepare", "cli.train", "cli.main", "__main__"),
 ]
 
 

@@ -15,6 +15,7 @@ USER_ERROR, INTERRUPTED = 2, 130
 SUBCOMMANDS = {
     "train": ("rsnet_jax.cli.train", "train a network"),
     "evaluate": ("rsnet_jax.cli.evaluate", "measure a checkpoint on a data set"),
+    "launch": ("rsnet_jax.cli.launch", "train or evaluate in several processes on this machine"),
     "convert": ("rsnet_jax.cli.convert", "PyTorch weights to ours and back, safetensors"),
     "info": ("rsnet_jax.cli.info", "tell what a checkpoint is"),
     "prepare": ("rsnet_jax.cli.prepare", "make data files"),
@@ -32,7 +33,8 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None, *, prog: str = "rsnet-jax") -> int:
     """Runs one subcommand; returns the exit code.
 
-    0, 2 for a user's error, 75 for a run stopped by the machine (resumable), 130 interrupted.
+    0, 2 for a user's error, 75 for a run stopped by the machine (resumable), 130 interrupted;
+    `launch` also has 1, where a process died.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help", "help"):

@@ -127,7 +127,8 @@ def readable_help(text: str) -> str:
             told.append(words)
         else:
             finish_entry()
-            done.append(line)
+            is_prose = line[:1].isalnum() and not line.startswith("usage:")
+            done.extend(textwrap.wrap(line, width) if is_prose else [line])
     finish_entry()
     return "\n".join(done) + "\n"
 

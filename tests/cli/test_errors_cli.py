@@ -230,13 +230,13 @@ def test_a_failed_write_keeps_the_result_and_leaves_nothing(cli, tmp_path, monke
 
 def test_subcommands(cli, capsys):
     code, out, err = cli("evaluat")
-    assert (code, out) == (2, "") and "evaluate, convert, info" in err
+    assert (code, out) == (2, "") and "evaluate, launch, convert" in err
     assert cli()[0] == cli("--help")[0] == cli("--version")[0] == 0
     assert run("evaluate", ["--bogus"], prog="evaluate.py") == 2
     assert capsys.readouterr().err.startswith("evaluate.py: error: ")
 
 
-@pytest.mark.parametrize("name", ["evaluate", "convert", "info", "prepare", "check-data"])
+@pytest.mark.parametrize("name", ["evaluate", "convert", "info", "launch", "prepare", "check-data"])
 def test_help_reads_well(cli, name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, err = cli(name, "--help")

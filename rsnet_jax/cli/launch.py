@@ -1,0 +1,174 @@
+"""`rsnet-jax launch`."""
+
+import dataclasses
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rsnet_jax.cli.options import parse
+from rsnet_jax.errors import ConfigError, Interrupted, Preempted
+from rsnet_jax.launcher import GRACE, Outcome, launch
+
+PROGRAM = (sys.executable, "-m", "rsnet_jax")
+LAUNCHED = ("train", "evaluate")
+MOST = 256  # a slip of the finger should not fill the machine
+OURS = ("--parallel.coordinator", "--parallel.num-processes", "--parallel.process-id")
+DEVICES = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchOptions:
+    """Runs train or evaluate in several processes on this machine.
+
+    rsnet-jax launch -n 4 --devices-per-process 1 -- train configs/h36m_hr.yaml --workdir runs/hr
+
+    What comes after -- is the command. Each process also gets the --parallel options that join
+    them to one run.
+
+    Process 0 has the terminal. When a process fails, the others are stopped, and the last lines
+    say which failed, how, and how to go on. SIGINT (Ctrl-C) and SIGTERM are passed on: a training
+    run saves and stops; a second Ctrl-C kills it. No process outlives the launcher.
+
+    Each process takes every GPU it sees, so that several need --devices-per-process. A CPU is one
+    device; under XLA_FLAGS=--xla_force_host_platform_device_count=K it poses as K in each process.
+
+    Exit codes: 0 all succeeded, 2 a user's error, 75 stopped by SIGTERM (resumable), 130
+    interrupted, 1 anything else.
+    """
+
+    processes: Annotated[int | None, tyro.conf.arg(aliases=["-n"], metavar="N")] = None
+    """How many."""
+    devices_per_process: int | None = None
+    """GPUs of each process, by CUDA_VISIBLE_DEVICES: the first K of those it names already (or of
+    all) for process 0, the next K for process 1, ..."""
+    port: int | None = None
+    """On 127.0.0.1, where the processes find each other; default: a free one."""
+    grace: float = GRACE
+    """Seconds that the others get to end by themselves once a process has failed; then they are
+    killed, since without it they can neither go on nor save."""
+    debug: bool = False
+    """Show where an error came from."""
+
+    def __post_init__(self):
+        if self.processes is not None and not 1 <= self.processes <= MOST:
+            raise ConfigError(f"-n: 1 to {MOST} processes were wanted, not {self.processes}")
+        if self.devices_per_process is not None and self.devices_per_process < 1:
+            raise ConfigError(
+                f"devices-per-process: at least 1 was wanted, not {self.devices_per_process}"
+            )
+        if self.port is not None and not 1 <= self.port < 2**16:
+            raise ConfigError(f"port: 1 to 65535 was wanted, not {self.port}")
+        if not self.grace >= 0:
+            raise ConfigError(f"grace: seconds were wanted, not {self.grace}")
+
+
+def main(argv: Sequence[str], *, prog: str) -> None:
+    """Parses, runs the processes, says what came of them; exits with their code."""
+    split = argv.index("--") if "--" in argv else len(argv)
+    own, command = argv[:split], argv[split + 1 :]
+    if split == len(argv) and (found := next((word for word in LAUNCHED if word in argv), None)):
+        raise ConfigError(f"-- is wanted before the command: {prog} -n 4 -- {found} ...")
+    options = parse(LaunchOptions, own, prog=prog, default=LaunchOptions())
+    check_command(command, prog=prog)
+    if os.name != "posix":
+        raise ConfigError("launch needs Linux or macOS; start the processes one by one")
+    processes = options.processes
+    if processes is None:
+        raise ConfigError(f"how many processes? For example: {prog} -n 4 -- {command[0]} ...")
+    environments = [
+        visible_devices(number, processes, options.devices_per_process, os.environ)
+        for number in range(processes)
+    ]
+    coordinator = f"127.0.0.1:{free_port(options.port)}"
+    joined = [*PROGRAM, *command, OURS[0], coordinator, OURS[1], str(processes), OURS[2]]
+    outcome = launch(
+        [[*joined, str(number)] for number in range(processes)],
+        environments=environments,
+        grace=options.grace,
+    )
+    report(outcome, own, command, prog=prog)
+    sys.exit(outcome.code)
+
+
+def check_command(command: Sequence[str], *, prog: str) -> None:
+    """Raises a ConfigError for what cannot be launched."""
+    known = " or ".join(LAUNCHED)
+    if not command:
+        raise ConfigError(f"what to launch? For example: {prog} -n 4 -- train --workdir runs/new")
+    if command[0] not in LAUNCHED:
+        raise ConfigError(f"{known} can be launched, not {command[0]!r}")
+    for word in command:
+        if word.split("=")[0].replace("_", "-") in OURS:
+            raise ConfigError(f"{word.split('=')[0]} is set by launch itself; leave it out")
+
+
+def visible_devices(
+    process: int, processes: int, each: int | None, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """The variable that gives a process its share of the GPUs; none where `each` is None.
+
+    Raises:
+        ConfigError: fewer GPUs are visible than the processes want.
+    """
+    if each is None:
+        return {}
+    given, wanted = environment.get(DEVICES), processes * each
+    names = list(map(str, range(wanted))) if given is None else list(filter(None, given.split(",")))
+    if len(names) < wanted:
+        raise ConfigError(
+            f"devices-per-process: {processes} times {each} GPUs were wanted, {DEVICES}={given} "
+            f"has {len(names)}"
+        )
+    return {DEVICES: ",".join(names[process * each : (process + 1) * each])}
+
+
+def free_port(wanted: int | None) -> int:
+    """A free port, or the one wanted if it is free.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted or 0))
+        except OSError as error:
+            raise ConfigError(f"port {wanted}: {error.strerror}") from None
+        return probe.getsockname()[1]
+
+
+def report(outcome: Outcome, own: Sequence[str], command: Sequence[str], *, prog: str) -> None:
+    """Prints what the failed process said last, what happened, and how to go on."""
+    for line in outcome.lines:
+        print(line, file=sys.stderr)
+    stopped = outcome.code in (Preempted.exit_code, Interrupted.exit_code)
+    if outcome.message:
+        print(f"{prog}: {'' if stopped else 'error: '}{outcome.message}", file=sys.stderr)
+    if command[0] == "train" and (stopped or outcome.code == 1):
+        print(f"{prog}: {how_to_go_on(own, command, prog=prog)}", file=sys.stderr)
+
+
+def how_to_go_on(own: Sequence[str], command: Sequence[str], *, prog: str) -> str:
+    """The command that continues a training run, if it has begun to write."""
+    workdir = workdir_of(command)
+    if workdir is not None and not (Path(workdir) / "config.yaml").is_file():
+        return "the run had not begun; nothing is lost"
+    again = [*own, "--", "train", "--workdir", workdir or "WORKDIR", "--resume"]
+    hint = "" if workdir else " (the output above names the WORKDIR)"
+    return f"continue with: {prog} {shlex.join(again)}{hint}"
+
+
+def workdir_of(command: Sequence[str]) -> str | None:
+    """What `--workdir` says."""
+    found = None
+    for word, following in zip(command, [*command[1:], None], strict=True):
+        name, is_joined, value = word.partition("=")
+        if name == "--workdir":
+            found = value if is_joined else following
+    return found
