@@ -115,6 +115,14 @@ def test_devices_and_strategy_change_rounding_only(run, tmp_path, strategy, monk
         np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=5e-3)
 
 
+def test_rate_of_an_epoch_is_that_of_its_last_step(tmp_path):
+    """With a batch of twice the base, and a warm-up of twice the epoch."""
+    optim = {"base_batch_size": 32, "warmup_epochs": 2}
+    train(tmp_path, train={"epochs": 3}, optim=optim)
+    got = [line["learning_rate"] for line in lines(tmp_path)]
+    np.testing.assert_allclose(got, [2e-3 / 2, 2e-3 * 0.95, 2e-3 * 0.95**2], rtol=1e-6)
+
+
 def test_not_finite_weights_are_never_saved(run, tmp_path, monkeypatch):
     """The loss of the step that spoils the weights is still finite."""
 
