@@ -161,7 +161,12 @@ class OptimConfig(Section):
     prefix: ClassVar[str] = "optim."
 
     learning_rate: Annotated[float, pydantic.Field(gt=0)] = 1e-3
-    """Of the first epoch."""
+    """Of the first epoch, before scaling and after warm-up, if any."""
+    base_batch_size: Annotated[int, pydantic.Field(ge=1)] | None = None
+    """The batch size the learning rate is meant for; the rate is multiplied by train.batch_size /
+    base_batch_size. Default: no scaling."""
+    warmup_epochs: Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)] = 0.0
+    """The rate grows evenly from step to step over so many epochs, which may be a fraction."""
     decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.95
     """Factor after every `decay_every` epochs."""
     decay_every: Annotated[int, pydantic.Field(ge=1)] = 1
@@ -219,6 +224,11 @@ class Config(Section):
         self.data.check()
         if self.train.select == "refined" and not self.train.refine:
             raise ConfigError("train.select refined needs train.refine")
+        if self.optim.warmup_epochs > self.train.epochs:
+            raise ConfigError(
+                f"optim.warmup_epochs: at most train.epochs ({self.train.epochs}) was wanted, got "
+                f"{self.optim.warmup_epochs:g}"
+            )
         return self
 
 

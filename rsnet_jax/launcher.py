@@ -27,7 +27,7 @@ PATIENCE = 600.0  # a validation pass may be under way, and a shared disk slow
 TICK = 0.05  # seconds between two looks at the processes
 KEPT_LINES, LINE_BYTES = 20, 4000
 
-_STACK_FRAME = re.compile(r" +@ +0x|\*\*\* Check failure stack")  # what C++ prints of an abort
+_NOISE = re.compile(r" +@ +0x|\*\*\* Check failure stack|\[Gloo\] Rank")  # what C++ prints
 _ERROR_LINE = re.compile(r"[\w.]*(Error|Exception)\b|.*\berror: ")
 
 
@@ -117,7 +117,7 @@ class Child:
         with stream:
             while data := stream.readline(LINE_BYTES):
                 line = data.decode(errors="replace").rstrip()
-                if line and not _STACK_FRAME.match(line):
+                if line and not _NOISE.match(line):
                     self.lines.append(line)
 
     def send(self, number: signal.Signals) -> None:

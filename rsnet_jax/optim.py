@@ -1,4 +1,4 @@
-"""The optimizer and the learning rates of the published recipes."""
+"""The optimizer of the published recipes and the learning rates, published or for big batches."""
 
 import math
 from typing import Any, NamedTuple
@@ -51,15 +51,23 @@ def scale_by_torch_amsgrad(
     return optax.GradientTransformation(init, update)
 
 
-def learning_rates(config: OptimConfig, *, epochs: int, steps_per_epoch: int) -> optax.Schedule:
-    """The rate at each optimizer step; it changes between epochs only."""
+def learning_rates(
+    config: OptimConfig, *, epochs: int, steps_per_epoch: int, batch_size: int
+) -> optax.Schedule:
+    """The rate at each optimizer step; after a warm-up, if any, it changes between epochs only."""
+    scale = batch_size / (config.base_batch_size or batch_size)
     factors = {}
     for epoch in range(1, epochs):
         if config.large_decay_every and epoch % config.large_decay_every == 0:
             factors[epoch * steps_per_epoch] = config.large_decay
         elif epoch % config.decay_every == 0:
             factors[epoch * steps_per_epoch] = config.decay
-    return optax.piecewise_constant_schedule(config.learning_rate, factors)
+    decayed = optax.piecewise_constant_schedule(config.learning_rate * scale, factors)
+    warmup_steps = round(config.warmup_epochs * steps_per_epoch)
+    if not warmup_steps:
+        return decayed
+    share = optax.linear_schedule(0.0, 1.0, warmup_steps)
+    return lambda step: decayed(step) * share(step + 1)  # a first step at rate 0 would be wasted
 
 
 def make_optimizer(schedule: optax.Schedule) -> optax.GradientTransformation:

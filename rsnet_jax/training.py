@@ -99,7 +99,10 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
         steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
     check_equal({"the training data": train.fingerprint, "the others": validation.fingerprint})
     schedule = learning_rates(
-        config.optim, epochs=config.train.epochs, steps_per_epoch=steps_per_epoch
+        config.optim,
+        epochs=config.train.epochs,
+        steps_per_epoch=steps_per_epoch,
+        batch_size=config.train.batch_size,
     )
     tx = make_optimizer(schedule)
     keys = run_keys(config.seed)
@@ -141,7 +144,7 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
                 )
                 report = evaluator(*networks(state), progress=True).report
                 first, last = (epoch - 1) * steps_per_epoch, epoch * steps_per_epoch
-                rate = np.asarray(schedule(first)).item()
+                rate = np.asarray(schedule(last - 1)).item()
                 line = epoch_line(epoch, state, report, config, learning_rate=rate, seconds=seconds)
                 watch.check_finite((state, line), "weights or errors", since=first, until=last)
                 metrics_log.append(line)

@@ -1,6 +1,6 @@
 import pytest
 
-from rsnet_jax.config import Config, DataConfig, ModelConfig, find_preset, load_preset
+from rsnet_jax.config import Config, DataConfig, ModelConfig, OptimConfig, find_preset, load_preset
 from rsnet_jax.errors import ConfigError
 
 
@@ -19,6 +19,15 @@ from rsnet_jax.errors import ConfigError
         (lambda: ModelConfig(width=1, hops=1), "at least 2 channels"),
         (lambda: ModelConfig(dropout=0.001), "1/512"),
         (lambda: Config(model={"width": -1}), r"model\.width: .* got -1"),
+        (lambda: OptimConfig(base_batch_size=0), r"optim\.base_batch_size: .*equal to 1, got 0"),
+        (lambda: OptimConfig(base_batch_size=0.5), r"optim\.base_batch_size: .*integer.*got 0\.5"),
+        (lambda: OptimConfig(warmup_epochs=-1), r"optim\.warmup_epochs: .*equal to 0, got -1"),
+        (lambda: OptimConfig(warmup_epochs=float("nan")), r"optim\.warmup_epochs: .*got nan"),
+        (lambda: OptimConfig(warmup_epochs=float("inf")), r"optim\.warmup_epochs: .*got inf"),
+        (
+            lambda: Config(train={"epochs": 3}, optim={"warmup_epochs": 3.5}),
+            r"optim\.warmup_epochs: at most train\.epochs \(3\) was wanted, got 3\.5",
+        ),
         (lambda: Config(precision="double"), r"precision: .*'highest'.*'double'"),
     ],
 )
@@ -34,6 +43,16 @@ def test_configuration_is_frozen_and_survives_storage():
     assert again == config
     with pytest.raises(Exception, match="frozen"):
         config.seed = 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("name", ["h36m_gt", "h36m_hr"])
+def test_the_published_recipes_neither_scale_nor_warm_up(name):
+    optim = load_preset(find_preset(name)).optim
+    assert (optim.base_batch_size, optim.warmup_epochs) == (None, 0)
+
+
+def test_a_warmup_may_take_the_whole_run():
+    assert Config(train={"epochs": 3}, optim={"warmup_epochs": 3}).optim.warmup_epochs == 3
 
 
 def test_a_root_means_human36m_files():

@@ -6,11 +6,12 @@ import pytest
 
 from rsnet_jax import metrics
 from rsnet_jax.checkpoint import load_checkpoint
-from rsnet_jax.config import DataConfig
+from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.errors import DataError
 from rsnet_jax.evaluation import Protocol, evaluate
 from rsnet_jax.skeleton import H36M_16, Skeleton
+from rsnet_jax.weights import Checkpoint, init_head_variables, init_variables
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,45 @@ def test_published_p2_credits_the_batch_mean(released, synthetic):
     for start in range(0, len(true), 50):
         credited = kept["lifted_pa_mpjpe_mm"][start : start + 50]
         np.testing.assert_allclose(credited, true[start : start + 50].mean(), rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Untrained, with a head, and with the dropout of its head on where asked for."""
+    config = Config(model=ModelConfig(width=3, blocks=1, refine_hidden=8))
+    return Checkpoint(init_variables(config), init_head_variables(config), config)
+
+
+@pytest.mark.parametrize("strategy", ["mesh", "pmap"])
+@pytest.mark.parametrize(
+    "protocol",
+    [Protocol(batch_size=50), Protocol(batch_size=50, published=True, refine_dropout_seed=1)],
+    ids=["true", "published"],
+)
+def test_devices_change_rounding_only(small, synthetic, protocol, strategy):
+    """Neither the last batch nor a batch that does not divide among the devices is even."""
+    assert len(synthetic) % 50 and 50 % 4
+    one, *others = (
+        evaluate(
+            small,
+            synthetic,
+            protocol=protocol,
+            parallel=ParallelConfig(devices=devices, strategy=strategy),
+            keep_predictions=True,
+        )
+        for devices in (1, 2, 4, 8)
+    )
+    for other in others:
+        for name, want in one.predictions.items():
+            if name.endswith(("_mm", "_pose")):
+                # Millimeters and meters.
+                tolerance = 1e-2 if name.endswith("_mm") else 1e-5
+                np.testing.assert_allclose(other.predictions[name], want, rtol=0, atol=tolerance)
+            else:
+                np.testing.assert_array_equal(other.predictions[name], want)
+        for stage in ("lifted", "refined"):
+            for metric, table in one.report[stage].items():
+                assert other.report[stage][metric] == pytest.approx(table, rel=1e-5)
 
 
 def test_head_dropout_is_off_unless_asked_for(released, synthetic):

@@ -186,10 +186,14 @@ def test_fewer_epochs_than_done_are_refused(unbroken):
         train(unbroken, resume=True, train={"epochs": 2})
 
 
-def test_resume_with_other_devices(unbroken, tmp_path):
-    train(tmp_path, train={"epochs": 2})
-    devices = {"devices": 4, "strategy": "pmap"}
-    train(tmp_path, resume=True, train={"epochs": EPOCHS}, parallel=devices)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((1, "mesh"), (8, "pmap")), ((8, "pmap"), (1, "mesh")), ((8, "mesh"), (2, "mesh"))],
+)
+def test_resume_with_other_devices(unbroken, tmp_path, before, after):
+    for epochs, (devices, strategy) in ((2, before), (EPOCHS, after)):
+        parallel = {"devices": devices, "strategy": strategy}
+        train(tmp_path, resume=epochs > 2, train={"epochs": epochs}, parallel=parallel)
     for got, want in zip(lines(tmp_path), lines(unbroken), strict=True):
         np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=5e-3)
 

@@ -9,6 +9,7 @@ import pytest
 from training_runs import damage, smoke
 
 from rsnet_jax.checkpoint import choose_step, saved_steps
+from rsnet_jax.config import Config
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
 from rsnet_jax.run_folder import (
     LatestAndBest,
@@ -161,10 +162,20 @@ def test_same_run():
         ({"seed": 1}, "seed was 0 and cannot become 1"),
         ({"train": {"batch_size": 32}}, "train.batch_size was 64 and cannot become 32"),
         ({"optim": {"decay": 0.5}}, "optim.decay was 0.95"),
+        ({"optim": {"base_batch_size": 64}}, "optim.base_batch_size was None"),
         ({"data": {"root": "/x"}}, "data.dataset was synthetic and cannot become h36m"),
     ]:
         with pytest.raises(ConfigError, match=name):
             check_same_run(CONFIG, smoke(**changed))
+
+
+def test_a_run_from_before_a_setting_is_one_with_its_default():
+    old = CONFIG.model_dump(mode="json")
+    for name in ("base_batch_size", "warmup_epochs"):
+        del old["optim"][name]
+    check_same_run(Config(**old), CONFIG)
+    with pytest.raises(ConfigError, match="optim.warmup_epochs was 0.0 and cannot become 1.0"):
+        check_same_run(Config(**old), smoke(optim={"warmup_epochs": 1}))
 
 
 def test_metrics_log_forgets_what_will_be_written_again(tmp_path):

@@ -118,7 +118,7 @@ def on_one_device(table):
 
 
 @pytest.mark.parametrize("strategy", ["mesh", "pmap"])
-@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize("devices", [2, 4, 8])
 def test_training_does_not_depend_on_the_devices(table, on_one_device, devices, strategy):
     many = train_on(devices, strategy, table)
     assert many.step == on_one_device.step == 20
@@ -139,7 +139,7 @@ def test_training_does_not_depend_on_the_devices(table, on_one_device, devices, 
     chex.assert_trees_all_close(many.sums, on_one_device.sums, rtol=1e-5)
 
 
-@pytest.mark.parametrize("devices", [1, 4])
+@pytest.mark.parametrize("devices", [1, 8])
 def test_a_run_follows_the_order_and_draws_new_keys(table, devices):
     """A step that only notes what it is given: rows in the epoch's order, a key for each step."""
     rows, steps, length = 8, 5, 4

@@ -97,8 +97,10 @@ def test_tensorboard_holds_the_metrics(run):
         np.testing.assert_allclose([value for _, value in figures[name]], want, rtol=1e-6)
 
 
-@pytest.mark.parametrize("strategy", ["mesh", "pmap"])
-def test_devices_and_strategy_change_rounding_only(run, tmp_path, strategy, monkeypatch):
+@pytest.mark.parametrize(
+    ("devices", "strategy"), [(2, "mesh"), (4, "pmap"), (8, "mesh"), (8, "pmap")]
+)
+def test_devices_and_strategy_change_rounding_only(run, tmp_path, devices, strategy, monkeypatch):
     """And the step is traced once, whatever the lengths of the dispatches."""
     make_run, untils = training.make_run, []
     chex.clear_trace_counter()
@@ -108,11 +110,19 @@ def test_devices_and_strategy_change_rounding_only(run, tmp_path, strategy, monk
 
     monkeypatch.setattr(training, "make_run", make_counted_run)
     run_hook(monkeypatch, lambda state, until: untils.append(until))
-    parallel = {"devices": 4, "strategy": strategy}
+    parallel = {"devices": devices, "strategy": strategy}
     train(tmp_path, train={"epochs": EPOCHS}, parallel=parallel)
     assert len(set(np.diff(untils))) > 1
     for got, want in zip(lines(tmp_path), lines(run[0]), strict=True):
         np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=5e-3)
+
+
+def test_rate_of_an_epoch_is_that_of_its_last_step(tmp_path):
+    """With a batch of twice the base, and a warm-up of twice the epoch."""
+    optim = {"base_batch_size": 32, "warmup_epochs": 2}
+    train(tmp_path, train={"epochs": 3}, optim=optim)
+    got = [line["learning_rate"] for line in lines(tmp_path)]
+    np.testing.assert_allclose(got, [2e-3 / 2, 2e-3 * 0.95, 2e-3 * 0.95**2], rtol=1e-6)
 
 
 def test_not_finite_weights_are_never_saved(run, tmp_path, monkeypatch):
