@@ -15,6 +15,7 @@ from typing import Any
 from rsnet_jax.errors import ConfigError
 
 RETRY_SECONDS = 0.2
+SAY_SECONDS = 5.0  # a process says at once who it is; a stranger may say nothing
 MOST_BYTES = 4096  # of a message
 
 
@@ -69,7 +70,7 @@ def _host_meeting(port: int, *, processes: int, deadline: float, seconds: float)
             if server in ready:
                 connection, _ = server.accept()
                 connections.enter_context(connection)
-                connection.settimeout(max(_left(deadline), RETRY_SECONDS))
+                connection.settimeout(SAY_SECONDS)
                 message = _receive(connection)
                 if problem := _problem_with(message, processes=processes, came=came):
                     _send(connection, {"problem": problem})

@@ -81,14 +81,14 @@ def run_hook(monkeypatch, hook):
 class Command:
     """`rsnet-jax ...` in a process of its own, which starts fast: all is imported already."""
 
-    def __init__(self, log, *argv, file_size=None, terminal=False):
+    def __init__(self, log, *argv, file_size=None, terminal=False, devices=None):
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["rsnet_jax.cli.train", *SLOW_IMPORTS])
         argv = [str(argument) for argument in argv]
         cache = jax.config.jax_compilation_cache_dir
         self.log = log
         log.write_text("")
-        arguments = (argv, str(log), cache, file_size, terminal)
+        arguments = (argv, str(log), cache, file_size, terminal, devices)
         self.process = context.Process(target=_main, args=arguments)
         self.process.start()
 
@@ -98,13 +98,15 @@ class Command:
             assert self.process.is_alive() and time.monotonic() < end, self.log.read_text()
             time.sleep(0.02)
 
-    def wait(self):
+    def wait(self, seconds=120):
         """The exit code."""
-        self.process.join(120)
+        self.process.join(seconds)
         return self.process.exitcode
 
 
-def _main(argv, log, cache, file_size, terminal):
+def _main(argv, log, cache, file_size, terminal, devices):
+    if devices is not None:  # the flag counts when JAX starts its backend
+        os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     jax.config.update("jax_default_matmul_precision", "highest")
