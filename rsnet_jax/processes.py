@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -18,13 +19,14 @@ from jax.experimental import multihost_utils
 
 from rsnet_jax import errors
 from rsnet_jax.config import ParallelConfig
-from rsnet_jax.errors import ConfigError, RSNetError
+from rsnet_jax.errors import ConfigError, LostProcess, RSNetError
 from rsnet_jax.rendezvous import meet
 
 HEARTBEAT_SECONDS = 60
 """A process that is silent for so long counts as dead, and JAX ends the others."""
 SHUTDOWN_SECONDS = 60
 """How long a process waits for the others at the end."""
+_LOST = re.compile(r"gloo|nccl|connection|unavailable|deadline|coordination", re.IGNORECASE)
 Result = TypeVar("Result")
 
 
@@ -210,6 +212,19 @@ def settle(mine: Decision, *, since: int, until: int) -> Decision:
     rows = np.asarray(multihost_utils.process_allgather(flags))
     stop = signal.SIGINT if rows[:, 0].any() else None
     return Decision(signal.SIGTERM if any(asked) else stop, bool(rows[0, 1]), int(rows[0, 2]))
+
+
+def as_lost_process(error: Exception) -> Exception:
+    """The runtime's words for a process that does not answer, as a `LostProcess`."""
+    if not several() or not isinstance(error, jax.errors.JaxRuntimeError):
+        return error
+    reason = next(iter(str(error).strip().splitlines()), "")[:200]
+    if not _LOST.search(reason):
+        return error
+    return LostProcess(
+        f"another process has ended or cannot be reached ({reason}); what was saved is intact, "
+        "start all processes again, a training run with --resume"
+    )
 
 
 def leave(code: int) -> NoReturn:

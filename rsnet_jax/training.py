@@ -1,11 +1,10 @@
 """Training: the story of a run."""
 
-import contextlib
 import dataclasses
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from rsnet_jax.checkpoint import RUN_CHECKPOINTS, saved_steps
 from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import load_train_and_validation
-from rsnet_jax.errors import Interrupted, LostProcess, Preempted, TrainingError
+from rsnet_jax.errors import Interrupted, Preempted, TrainingError
 from rsnet_jax.evaluation import Evaluator, Protocol
 from rsnet_jax.optim import learning_rates, make_optimizer
 from rsnet_jax.parallel import AXIS, Devices
@@ -87,7 +86,7 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
         Interrupted: SIGINT came; the run is saved.
         Preempted: SIGTERM came; the run is saved.
         RSNetError: the data, the weights to start from, the folder or the configuration cannot be
-            used, the loss is not finite, or another process is gone.
+            used, or the loss is not finite.
     """
     join(config.parallel)
     check_equal(settings_of(config) | {"--resume": resume, "--overwrite": overwrite})
@@ -117,10 +116,7 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
     progress = Progress(samples=samples)
     if not resume:
         on_first(lambda: start_run(workdir, config))
-    with (
-        RunCheckpoints(workdir, config, train.skeleton) as checkpoints,
-        telling_of_lost_processes(),
-    ):
+    with RunCheckpoints(workdir, config, train.skeleton) as checkpoints:
         if saved:
             state, progress = checkpoints.restore_latest(state)
             check_progress(progress, config, samples=samples)
@@ -212,21 +208,6 @@ def networks(state: TrainState) -> tuple[Variables, Variables | None]:
     """The weights of network and head."""
     weights = weights_of(state)
     return weights["network"], weights.get("head")
-
-
-@contextlib.contextmanager
-def telling_of_lost_processes() -> Iterator[None]:
-    """Where the runtime notices that another process is gone, it says so in many words."""
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if not several():
-            raise
-        reason = str(error).strip().splitlines()[0][:200]
-        raise LostProcess(
-            f"another process has ended or cannot be reached ({reason}); what was saved is intact, "
-            "start all processes again with --resume"
-        ) from None
 
 
 @dataclasses.dataclass

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from training_runs import OFTEN, SMOKE, STEPS, Command, lines, run_hook, smoke, train
 
-from rsnet_jax import load_checkpoint, training
+from rsnet_jax import evaluation, load_checkpoint, training
 from rsnet_jax.checkpoint import save_checkpoint, saved_steps
 from rsnet_jax.config import DataConfig, TrainConfig
 from rsnet_jax.data.load import load_train_and_validation
@@ -97,18 +97,20 @@ def test_tensorboard_holds_the_metrics(run):
         np.testing.assert_allclose([value for _, value in figures[name]], want, rtol=1e-6)
 
 
+def traced_once(make):
+    """`make`, but what it makes may be traced only once."""
+    return lambda *args, **kwargs: chex.assert_max_traces(make(*args, **kwargs), n=1)
+
+
 @pytest.mark.parametrize(
     ("devices", "strategy"), [(2, "mesh"), (4, "pmap"), (8, "mesh"), (8, "pmap")]
 )
 def test_devices_and_strategy_change_rounding_only(run, tmp_path, devices, strategy, monkeypatch):
-    """And the step is traced once, whatever the lengths of the dispatches."""
-    make_run, untils = training.make_run, []
+    """And the steps are traced once, whatever the lengths of the dispatches."""
+    untils = []
     chex.clear_trace_counter()
-
-    def make_counted_run(*args, **kwargs):
-        return chex.assert_max_traces(make_run(*args, **kwargs), n=1)
-
-    monkeypatch.setattr(training, "make_run", make_counted_run)
+    for module, name in ((training, "make_run"), (evaluation, "make_pass")):
+        monkeypatch.setattr(module, name, traced_once(getattr(module, name)))
     run_hook(monkeypatch, lambda state, until: untils.append(until))
     parallel = {"devices": devices, "strategy": strategy}
     train(tmp_path, train={"epochs": EPOCHS}, parallel=parallel)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from rsnet_jax import __version__
 from rsnet_jax.errors import RSNetError
-from rsnet_jax.processes import leave, several
+from rsnet_jax.processes import as_lost_process, leave, several
 
-USER_ERROR, INTERRUPTED = 2, 130
+USER_ERROR, PREEMPTED, INTERRUPTED = 2, 75, 130
 SUBCOMMANDS = {
     "train": ("rsnet_jax.cli.train", "train a network"),
     "evaluate": ("rsnet_jax.cli.evaluate", "measure a checkpoint on a data set"),
@@ -58,26 +58,28 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
     try:
         importlib.import_module(SUBCOMMANDS[name][0]).main(argv, prog=prog)
         sys.stdout.flush()
-    except RSNetError as error:
-        if "--debug" in argv:
-            raise
-        kind = "error: " if error.exit_code == USER_ERROR else ""
-        print(f"{prog}: {kind}{' '.join(str(error).split())}", file=sys.stderr)
-        if several() and not error.everywhere:
-            leave(error.exit_code)
-        return error.exit_code
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
-        if several():
-            leave(INTERRUPTED)
-        return INTERRUPTED
+        return ended(INTERRUPTED)
     except BrokenPipeError:  # whoever read the output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else 0
-    except Exception:
-        if several():  # the others would wait for this process at its end
+    except Exception as error:
+        error = as_lost_process(error)
+        if "--debug" in argv or not isinstance(error, RSNetError):
+            if not several():
+                raise
             traceback.print_exc()
-            leave(1)
-        raise
+            return ended(1)
+        kind = "" if error.exit_code in (PREEMPTED, INTERRUPTED) else "error: "
+        print(f"{prog}: {kind}{' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code if error.everywhere else ended(error.exit_code)
     return 0
+
+
+def ended(code: int) -> int:
+    """An end that other processes, if there are any, do not know of: they are not waited for."""
+    if several():
+        leave(code)
+    return code
