@@ -1,13 +1,17 @@
-"""Prints the learning curves of several runs of one recipe as a Markdown table.
+"""Prints the learning curves of several runs as a Markdown table.
 
-python benchmarks/learning_curves.py runs/gt0 runs/gt1 runs/gt2
+python benchmarks/learning_curves.py runs/gt0 runs/gt1 runs/gt2    # one recipe: a row an epoch
+python benchmarks/learning_curves.py --compare runs/gt? runs/big?  # several: a row a recipe
 
-A row an epoch: the validation figures of each run in millimeters, then their mean.
+Validation figures in millimeters: each run, then the mean. Runs of a recipe differ in their seeds.
 """
 
 import sys
 from pathlib import Path
+from typing import Any
 
+from rsnet_jax.config import load_preset
+from rsnet_jax.run_folder import CONFIG_FILE, METRICS_FILE, flatten
 from rsnet_jax.run_log import read_metrics
 
 COLUMNS = {
@@ -17,26 +21,77 @@ COLUMNS = {
     "refined_pa_mpjpe": "refined P2",
     "train_mpjpe": "training MPJPE",
 }
+Epochs = list[dict]
+"""The lines of a metrics.jsonl."""
 
 
-def table(runs: list[list[dict]]) -> str:
-    """Runs are lists of epochs, as in metrics.jsonl."""
+def each_and_mean(values: list[float]) -> str:
+    """Of one figure of several runs."""
+    each = ", ".join(f"{value:.1f}" for value in values)
+    return f"{each}: **{sum(values) / len(values):.1f}**" if len(values) > 1 else each
+
+
+def setting(value: Any) -> str:
+    """Of a configuration, short."""
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def row(cells: list[str]) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(runs: list[Epochs]) -> str:
+    """The curves of one recipe: a row an epoch."""
     columns = {key: name for key, name in COLUMNS.items() if key in runs[0][0]}
     lines = [
-        "| epoch | " + " | ".join(f"{name}: each seed, mean" for name in columns.values()) + " |",
+        row(["epoch", *(f"{name}: each seed, mean" for name in columns.values())]),
         "|---" * (len(columns) + 1) + "|",
     ]
     for epochs in zip(*runs, strict=True):
-        cells = []
-        for key in columns:
-            values = [epoch[key] for epoch in epochs]
-            each = ", ".join(f"{value:.1f}" for value in values)
-            cells.append(f"{each}: **{sum(values) / len(values):.1f}**")
-        lines.append(f"| {epochs[0]['epoch']} | " + " | ".join(cells) + " |")
+        cells = [each_and_mean([epoch[key] for epoch in epochs]) for key in columns]
+        lines.append(row([str(epochs[0]["epoch"]), *cells]))
+    return "\n".join(lines)
+
+
+def comparison(runs: list[tuple[dict, Epochs]]) -> str:
+    """The curves of several recipes, each with its configuration: a row a recipe.
+
+    The first columns are the settings that tell the recipes apart, but for the seed.
+    """
+    names = [
+        name
+        for name in runs[0][0]
+        if name != "seed" and any(config[name] != runs[0][0][name] for config, _ in runs)
+    ]
+    recipes: dict[tuple[str, ...], list[Epochs]] = {}
+    for config, epochs in runs:
+        recipes.setdefault(tuple(setting(config[name]) for name in names), []).append(epochs)
+    count = len(runs[0][1])
+    after = [f"P1 after {epoch}" for epoch in range(1, count + 1)]
+    header = [*names, "highest rate", *after, f"P2 after {count}"]
+    lines = [row(header), "|---" * len(header) + "|"]
+    for settings, group in recipes.items():
+        rate = max(epoch["learning_rate"] for epoch in group[0])
+        curves = [
+            each_and_mean([epoch["mpjpe"] for epoch in epochs])
+            for epochs in zip(*group, strict=True)
+        ]
+        last = each_and_mean([epochs[-1]["pa_mpjpe"] for epochs in group])
+        lines.append(row([*settings, f"{rate:.3g}", *curves, last]))
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit("usage: python benchmarks/learning_curves.py WORKDIR [WORKDIR ...]")
-    print(table([read_metrics(Path(name) / "metrics.jsonl") for name in sys.argv[1:]]))
+    workdirs = [Path(name) for name in sys.argv[1:] if name != "--compare"]
+    if not workdirs:
+        sys.exit("usage: python benchmarks/learning_curves.py [--compare] WORKDIR [WORKDIR ...]")
+    curves = [read_metrics(folder / METRICS_FILE) for folder in workdirs]
+    if "--compare" in sys.argv:
+        configs = [
+            flatten(load_preset(folder / CONFIG_FILE).model_dump(mode="json"))
+            for folder in workdirs
+        ]
+        print(comparison(list(zip(configs, curves, strict=True))))
+    else:
+        print(table(curves))
