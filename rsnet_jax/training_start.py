@@ -4,6 +4,7 @@ import logging
 from importlib import metadata
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -88,7 +89,7 @@ def fresh_state(
         step=jnp.int32(0),
         params=params,
         batch_stats=variables["batch_stats"],
-        opt_state=tx.init(params),
+        opt_state=jax.jit(tx.init)(params),  # one program, not one an array
         sums=fresh_sums(),
     )
 

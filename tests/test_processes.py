@@ -63,8 +63,7 @@ class Group:
 
 def new_run(folder, count, *argv, **options):
     """A run of the smoke preset."""
-    settings = ("--train.epochs", EPOCHS, "--train.save-minutes", OFTEN)
-    argv = ("train", SMOKE, *settings, "--workdir", folder / "run", *argv)
+    argv = ("train", SMOKE, "--train.epochs", EPOCHS, "--workdir", folder / "run", *argv)
     return Group(folder, count, *argv, **options)
 
 
@@ -76,7 +75,7 @@ def resumed(folder, count):
 def alone(tmp_path_factory):
     """The run, and an epoch more, in one process on one device."""
     workdir = tmp_path_factory.mktemp("alone") / "run"
-    train(workdir, train={"epochs": EPOCHS + 1, "save_minutes": OFTEN})
+    train(workdir, train={"epochs": EPOCHS + 1})
     return workdir
 
 
@@ -119,13 +118,13 @@ def test_four_processes_by_pmap_are_one_run(tmp_path, alone):
 
 def test_one_process_goes_on_with_the_run_of_two(tmp_path, pair, alone):
     workdir = shutil.copytree(pair[0], tmp_path / "run")
-    train(workdir, resume=True, train={"epochs": EPOCHS + 1, "save_minutes": OFTEN})
+    train(workdir, resume=True, train={"epochs": EPOCHS + 1})
     assert len(lines(workdir)) == EPOCHS + 1
     assert_close_metrics(workdir, alone)
 
 
 def test_a_killed_process_ends_the_others_and_the_run_goes_on(tmp_path, pair):
-    with new_run(tmp_path, 2) as group:
+    with new_run(tmp_path, 2, "--train.save-minutes", OFTEN) as group:
         wait_for_step(tmp_path / "run", STEPS + 1)
         group.commands[1].process.kill()
         began = time.monotonic()
@@ -142,7 +141,7 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(tmp_path, pair):
 
 def assert_signal_stops_all(folder, number, code):
     """A signal to process 1 saves and stops the run."""
-    with new_run(folder, 2) as group:
+    with new_run(folder, 2, "--train.save-minutes", OFTEN) as group:
         wait_for_step(folder / "run", 1)
         os.kill(group.commands[1].process.pid, number)
         assert group.codes() == [code, code], group.told()
