@@ -32,10 +32,11 @@ class Spread:
 
 @dataclasses.dataclass(frozen=True)
 class Times:
-    """Seconds a call, of each contestant in each repeat; `first` is the first call of all."""
+    """Seconds a call, of each contestant in each repeat."""
 
-    first: dict[str, float]
     repeats: dict[str, list[float]]
+    first: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Of the very first call, which compiles, where it was measured."""
 
     def spread(self, name: str) -> Spread:
         return Spread.of(self.repeats[name])
@@ -57,29 +58,29 @@ def interleave(
     """Lets the contestants take turns until the time is spent, three times each at least.
 
     Args:
-        contestants: by name. The first call of each compiles and is kept apart.
-        seconds: for all repeats together, without the first calls.
+        contestants: by name; they have compiled already.
+        seconds: for all repeats together.
         turn_seconds: a turn of a fast contestant has so many calls that it takes this long.
         settle: begins each turn with a call that does not count.
         clock: tells the time in seconds.
     """
-
-    def timed(run: Run, calls: int) -> float:
-        start = clock()
-        run(calls)
-        return (clock() - start) / calls
-
-    first = {name: timed(run, 1) for name, run in contestants.items()}
-    calls = {}
-    for name, run in contestants.items():
-        seconds_a_call = timed(run, 1) if settle else turn_seconds
-        calls[name] = max(1, int(turn_seconds / max(seconds_a_call, 1e-9)))
+    calls = dict.fromkeys(contestants, 1)
+    for name, run in contestants.items() if settle else ():
+        run(1)
+        calls[name] = max(1, int(turn_seconds / max(timed(run, 1, clock=clock), 1e-9)))
     repeats: dict[str, list[float]] = {name: [] for name in contestants}
     end, done = clock() + seconds, 0
     while done < LEAST_REPEATS or clock() < end:
         for name, run in contestants.items():
             if settle:
                 run(1)
-            repeats[name].append(timed(run, calls[name]))
+            repeats[name].append(timed(run, calls[name], clock=clock))
         done += 1
-    return Times(first, repeats)
+    return Times(repeats)
+
+
+def timed(run: Run, calls: int, *, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds a call."""
+    start = clock()
+    run(calls)
+    return (clock() - start) / calls
