@@ -151,9 +151,10 @@ def check_equal(
     return worst
 
 
-def checkpoint_for(width: int, precision: Precision) -> Checkpoint:
+def checkpoint_for(settings: Settings, *, width: int) -> Checkpoint:
     """Weights nobody trained. All are random: zeros and ones would hide a rival's mistakes."""
-    config = Config(model=ModelConfig(width=width), precision=precision)
+    model = ModelConfig(width=width)
+    config = Config(model=model, data=settings.data, precision=settings.precision)
     variables = jax.device_get(init_variables(config))
     rng = np.random.default_rng(0)
 
@@ -176,7 +177,7 @@ def sample(rows: int) -> Sample:
 
 def latency(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """One pose from host memory and back."""
-    checkpoint = checkpoint_for(settings.width, settings.precision)
+    checkpoint = checkpoint_for(settings, width=settings.width)
     keypoints = sample(1).keypoints_2d
     return measure(
         "latency",
@@ -189,7 +190,7 @@ def latency(settings: Settings, makers: Sequence[MakeSide]) -> Result:
 
 def inference(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """A batch that is on the device."""
-    checkpoint = checkpoint_for(settings.width, settings.precision)
+    checkpoint = checkpoint_for(settings, width=settings.width)
     model, batch = checkpoint.config.model, settings.batch
     keypoints = sample(batch).keypoints_2d
     return measure(
@@ -205,7 +206,7 @@ def inference(settings: Settings, makers: Sequence[MakeSide]) -> Result:
 
 def training(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """An optimizer step on a batch that is on the device."""
-    checkpoint = checkpoint_for(settings.width, settings.precision)
+    checkpoint = checkpoint_for(settings, width=settings.width)
     model, batch = checkpoint.config.model, settings.batch
     rows = sample(batch)
     return measure(
@@ -221,7 +222,7 @@ def training(settings: Settings, makers: Sequence[MakeSide]) -> Result:
 
 def evaluation(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """Both protocols with flip test over the test subjects."""
-    checkpoint = checkpoint_for(settings.width, settings.precision)
+    checkpoint = checkpoint_for(settings, width=settings.width)
     frames = load_frames(settings.data, "test")
     sides = [make(checkpoint) for make in makers]
     ours = sides[0]
@@ -244,11 +245,10 @@ def evaluation(settings: Settings, makers: Sequence[MakeSide]) -> Result:
 
 def epoch(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """A whole epoch with data handling."""
-    checkpoint = checkpoint_for(settings.epoch_width, settings.precision)
+    checkpoint = checkpoint_for(settings, width=settings.epoch_width)
     frames: Frames = load_frames(settings.data, "train")
-    config = checkpoint.config.model_copy(
-        update={"data": settings.data, "train": TrainConfig(batch_size=settings.epoch_batch)}
-    )
+    train = TrainConfig(batch_size=settings.epoch_batch)
+    config = checkpoint.config.model_copy(update={"train": train})
     return measure(
         "epoch",
         f"training epoch, {2 * len(frames):,} samples, batch {settings.epoch_batch:,}, "
