@@ -87,23 +87,42 @@ class Ours:
 
     def epoch(self, config: Config, frames: Frames) -> Work:
         """As `training.fit` runs it, on all devices."""
-        devices = Devices.choose(config.parallel)
-        samples = 2 * len(frames)
-        steps = check_batch(config, samples=samples, devices=devices.count)
-        tx = make_optimizer(learning_rates(config.optim, epochs=1, steps_per_epoch=steps))
-        keys = run_keys(config.seed)
-        program = compile_run(config, tx, frames, devices, steps_per_epoch=steps, key=keys.steps)
-        state = devices.replicate(fresh_state(config, tx, frames, init=False))
+        training = Training(config, frames)
 
         def run(times: int) -> None:
-            nonlocal state
             for _ in range(times):
-                epoch = int(state.step) // steps + 1
-                order = devices.replicate(epoch_order(keys.order, epoch, samples=samples))
-                state = program.advance(state, order, epoch * steps)
-                float(state.sums["loss"])  # waits
+                training.begin_epoch()
+                training.advance(training.steps_per_epoch)
 
         return Work(run, dict)
+
+
+class Training:
+    """The training loop of `training.fit`, without validation and saving."""
+
+    def __init__(self, config: Config, frames: Frames):
+        self.devices = Devices.choose(config.parallel)
+        self.samples = 2 * len(frames)
+        self.steps_per_epoch = steps = check_batch(
+            config, samples=self.samples, devices=self.devices.count
+        )
+        tx = make_optimizer(learning_rates(config.optim, epochs=1, steps_per_epoch=steps))
+        self.keys = run_keys(config.seed)
+        self.program = compile_run(
+            config, tx, frames, self.devices, steps_per_epoch=steps, key=self.keys.steps
+        )
+        self.state = self.devices.replicate(fresh_state(config, tx, frames, init=False))
+
+    def begin_epoch(self) -> None:
+        """Draws the order of the samples."""
+        epoch = int(self.state.step) // self.steps_per_epoch + 1
+        order = epoch_order(self.keys.order, epoch, samples=self.samples)
+        self.order = jax.block_until_ready(self.devices.replicate(order))
+
+    def advance(self, steps: int) -> None:
+        """Trains for so many steps and waits."""
+        self.state = self.program.advance(self.state, self.order, int(self.state.step) + steps)
+        jax.block_until_ready(self.state)
 
 
 def without_dropout(config: Config) -> Config:

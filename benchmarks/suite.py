@@ -3,6 +3,7 @@
 import functools
 import importlib
 import importlib.util
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ def make_sides(against: Sequence[str]) -> list[MakeSide]:
     makers: list[MakeSide] = [Ours]
     if against and importlib.util.find_spec("torch") is None:
         raise ConfigError("against: a rival needs PyTorch; pip install 'rsnet-jax[torch]'")
+    if against:  # JAX would take most of a GPU's memory for itself
+        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.45")
     for name in against:
         kind, _, path = name.partition(":")
         if kind == "official" and path:
