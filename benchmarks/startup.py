@@ -56,7 +56,7 @@ def start(name: str, settings: Settings, cache: Path) -> dict[str, float]:
     }
     arguments = [name, settings.width, settings.batch, settings.precision, time.time()]
     done = subprocess.run(
-        [sys.executable, str(CHILD), *map(str, arguments)],
+        [sys.executable, "-W", "ignore", str(CHILD), *map(str, arguments)],
         env=os.environ | caches,
         stdout=subprocess.PIPE,
         text=True,
