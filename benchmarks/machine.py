@@ -42,6 +42,11 @@ def describe(precision: Precision, *, torch: Any = None) -> dict[str, Any]:
     return facts
 
 
+def load_of_others() -> float:
+    """Processes that ran in the last minute, as a share of the cores; to be asked at the start."""
+    return os.getloadavg()[0] / visible_cores() if hasattr(os, "getloadavg") else 0.0
+
+
 def version_of(package: str) -> str | None:
     """The installed version, if any."""
     try:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import logging
 import math
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from rsnet_jax.config import DataConfig, Precision
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.outputs import claim, replacing
 
+log = logging.getLogger(__name__)
+BUSY = 0.5
+"""Processes a core from which on other programs disturb."""
 Row = Literal["latency", "inference", "evaluation", "training", "epoch", "startup"]
 
 
@@ -67,14 +71,16 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     options.data.check()
     if options.json is not None:
         claim(options.json, overwrite=options.overwrite)
-    suite, report, comparison = sources("suite", "report", "comparison")
+    suite, report, comparison, machine = sources("suite", "report", "comparison", "machine")
+    if (load := machine.load_of_others()) > BUSY:
+        log.warning("this machine is busy (load %.1f a core): ratios will be unfair to torch", load)
     names = [field.name for field in dataclasses.fields(comparison.Settings)]
     settings = comparison.Settings(**{name: getattr(options, name) for name in names})
     results = []
     for result in suite.run(settings, rows=options.rows, against=options.against):
         results.append(result)
         print("\n".join(report.row_lines(result)), end="\n\n", flush=True)
-    facts = suite.facts(settings, against=options.against)
+    facts = suite.facts(settings, against=options.against) | {"load_before": load}
     print("\n".join(report.machine_lines(facts)))
     if options.json is not None:
         with replacing(options.json) as path:
