@@ -24,8 +24,9 @@ ORDER = [
     "interop.safetensors_file",
     *("checkpoint", "run_log", "run_folder", "evaluation", "training_report", "training_start"),
     *("training", "lifter", "rsnet_jax"),
-    *("cli", "cli.options", "cli.tables", "cli.check_data", "cli.convert", "cli.evaluate"),
-    *("cli.info", "cli.launch", "cli.prepare", "cli.train", "cli.main", "__main__"),
+    *("cli", "cli.options", "cli.tables", "cli.benchmark", "cli.check_data", "cli.convert"),
+    *("cli.evaluate", "cli.info", "cli.launch", "cli.prepare", "cli.train", "cli.main"),
+    "__main__",
 ]
 
 

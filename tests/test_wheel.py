@@ -57,6 +57,9 @@ def test_wheel_holds_the_package_and_its_data_only(wheel):
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"rsnet_jax"}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "rsnet_jax").rglob("*.py")}
     assert modules <= set(names)
+    scripts = {f"rsnet_jax/benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("*.py")}
+    assert scripts <= set(names)
+    assert not [name for name in names if "__pycache__" in name]
 
 
 def test_installed_command_runs_outside_the_checkout(environment, tmp_path):
@@ -67,3 +70,5 @@ def test_installed_command_runs_outside_the_checkout(environment, tmp_path):
     options = ["--data.actions", "Walk", "--data.every", "10"]
     table = run(environment / "rsnet-jax", "evaluate", *options, cwd=tmp_path)
     assert "NOT TRAINED" in table and "average" in table
+    options = ["--rows", "latency", "--width", "4", "--seconds", "0.01"]
+    assert "width 4" in run(environment / "rsnet-jax", "benchmark", *options, cwd=tmp_path)

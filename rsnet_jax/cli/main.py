@@ -19,6 +19,7 @@ SUBCOMMANDS = {
     "convert": ("rsnet_jax.cli.convert", "PyTorch weights to ours and back, safetensors"),
     "info": ("rsnet_jax.cli.info", "tell what a checkpoint is"),
     "prepare": ("rsnet_jax.cli.prepare", "make data files"),
+    "benchmark": ("rsnet_jax.cli.benchmark", "measure speed, alone or against PyTorch"),
     "check-data": ("rsnet_jax.cli.check_data", "look for faults in data files"),
 }
 
