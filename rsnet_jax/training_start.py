@@ -1,7 +1,6 @@
 """What a run starts from: numbers that fit, and the state before the first step."""
 
 import logging
-from importlib import metadata
 from typing import Any
 
 import jax
@@ -20,14 +19,13 @@ log = logging.getLogger(__name__)
 
 
 def settings_of(config: Config) -> dict[str, Any]:
-    """What all processes must have alike: the configuration and the versions that run it.
+    """What all processes must have alike: the configuration, and what runs it.
 
     Where each of them finds its data may differ.
     """
     settings = flatten(config.model_dump(mode="json"))
     del settings["data.root"]
-    versions = {f"the version of {name}": metadata.version(name) for name in ("rsnet-jax", "jax")}
-    return settings | versions
+    return settings | {"the version of JAX": jax.__version__}
 
 
 def check_batch(config: Config, *, samples: int, devices: int) -> int:

@@ -15,7 +15,9 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_default_matmul_precision", "highest")
 # Many tests compile the same small programs; compiling is most of the suite's time.
-jax.config.update("jax_compilation_cache_dir", tempfile.mkdtemp(prefix="rsnet-jax-tests-"))
+CACHE = tempfile.mkdtemp(prefix="rsnet-jax-tests-")
+jax.config.update("jax_compilation_cache_dir", CACHE)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE  # of commands that tests start
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 GOLDEN = Path(__file__).parent / "golden"

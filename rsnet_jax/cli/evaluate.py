@@ -14,6 +14,7 @@ import tyro
 from rsnet_jax.checkpoint import load_checkpoint
 from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse
 from rsnet_jax.cli.tables import evaluation_table
+from rsnet_jax.compile_cache import keep_compiled
 from rsnet_jax.config import Config, DataConfig, ParallelConfig, Precision
 from rsnet_jax.data.load import Split, load_frames
 from rsnet_jax.errors import ConfigError
@@ -83,6 +84,7 @@ class EvaluateOptions:
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Parses, evaluates, prints the table, writes the files asked for."""
     options = parse(EvaluateOptions, argv, prog=prog, default=EvaluateOptions())
+    keep_compiled()
     join(options.parallel)
     for path in (options.json, options.predictions):
         if path is not None:

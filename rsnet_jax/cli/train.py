@@ -13,6 +13,7 @@ import tyro
 from rsnet_jax.checkpoint import load_checkpoint
 from rsnet_jax.cli.options import parse
 from rsnet_jax.cli.tables import evaluation_table
+from rsnet_jax.compile_cache import keep_compiled
 from rsnet_jax.config import (
     Config,
     DataConfig,
@@ -81,6 +82,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     quiet = [argument for argument in argv if argument not in ("-h", "--help")]
     options = parse(TrainOptions, quiet, prog=prog, default=TrainOptions())
     if quiet == list(argv):
+        keep_compiled()
         join(options.parallel)
     if not is_first():
         logging.getLogger("rsnet_jax").setLevel(logging.ERROR)
