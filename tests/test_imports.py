@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "rsnet_jax"
 # module gets its place here.
 ORDER = [
     *("errors", "skeleton", "camera", "config", "metrics", "losses", "outputs", "safe_pickle"),
-    *("models.initializers", "models.layers", "models.graph_conv", "models.rsnet"),
-    *("models.refine", "models"),
+    *("models.initializers", "models.products", "models.layers", "models.graph_conv"),
+    *("models.rsnet", "models.refine", "models"),
     *("data", "data.safe_npz", "data.h36m_cameras", "data.frames", "data.h36m_layout"),
     *("data.h36m_problems", "data.h36m", "data.check", "data.h36m_write"),
     *("data.synthetic_body", "data.synthetic_motion", "data.synthetic_gait", "data.synthetic"),
