@@ -23,7 +23,7 @@ from rsnet_jax.skeleton import H36M_16, Skeleton
 
 
 def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The exact GELU, by erf as in torch; `jax.nn.gelu` takes erfc, which costs twice as much."""
+    """The exact GELU, by erf as in torch; `jax.nn.gelu` takes erfc, which is slower."""
     return x * (0.5 + 0.5 * jax.lax.erf(x * jnp.asarray(np.sqrt(0.5), x.dtype)))
 
 
