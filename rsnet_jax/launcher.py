@@ -27,7 +27,7 @@ PATIENCE = 600.0  # a validation pass may be under way, and a shared disk slow
 TICK = 0.05  # seconds between two looks at the processes
 KEPT_LINES, LINE_BYTES = 20, 4000
 
-_NOISE = re.compile(r" +@ +0x|\*\*\* Check failure stack|\[Gloo\] Rank")  # what C++ prints
+_NOISE = re.compile(r" +@ +0x|\*\*\* Check failure stack|.*peer ranks")  # what C++ prints
 _ERROR_LINE = re.compile(r"[\w.]*(Error|Exception)\b|.*\berror: ")
 
 

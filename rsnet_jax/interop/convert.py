@@ -31,22 +31,17 @@ def _same(path: Path, key: str, shape: tuple[int, ...]) -> Entry:
     return Entry(path, (key,), shape, lambda t: t[0], lambda a: [a])
 
 
-def _linear(
-    path: Path, keys: tuple[str, ...], *, chan: int, out: int, square: bool = False
-) -> Entry:
-    """torch stores (out, in), 1x1 convolutions with two more axes of 1; several join as columns."""
-    shape = (out, chan, *((1, 1) if square else ()))
+def _linear(path: Path, key: str, *, chan: int, out: int) -> Entry:
+    """torch stores (out, in)."""
+    return Entry(path, (key,), (out, chan), lambda t: t[0].T, lambda a: [a.T])
+
+
+def _convolution(path: Path, key: str, *, chan: int, out: int) -> Entry:
+    """A 1x1 convolution's weight: ours lacks the two axes of 1."""
+    shape = (out, chan, 1, 1)
     return Entry(
-        path,
-        keys,
-        shape,
-        lambda tensors: np.concatenate([t.reshape(out, chan).T for t in tensors], axis=1),
-        lambda a: [part.T.reshape(shape) for part in np.split(a, len(keys), axis=1)],
+        path, (key,), shape, lambda t: t[0].reshape(out, chan), lambda a: [a.reshape(shape)]
     )
-
-
-def _biases(path: Path, keys: tuple[str, ...], out: int) -> Entry:
-    return Entry(path, keys, (out,), np.concatenate, lambda a: np.split(a, len(keys)))
 
 
 def _graph_conv(
@@ -59,15 +54,15 @@ def _graph_conv(
             (*base, "weight"),
             (f"{key}.W",),
             (2 * hops, chan, out),
-            lambda t: t[0].reshape(hops, 2, chan, out).transpose(2, 0, 1, 3),
-            lambda a: [a.transpose(1, 2, 0, 3).reshape(2 * hops, chan, out)],
+            lambda t: t[0].reshape(hops, 2, chan, out).transpose(0, 3, 1, 2),
+            lambda a: [a.transpose(0, 2, 3, 1).reshape(2 * hops, chan, out)],
         ),
         Entry(
             (*base, "weight_skip"),
             (f"{key}.W2",),
             (hops, chan, out),
-            lambda t: t[0].transpose(1, 0, 2),
-            lambda a: [a.transpose(1, 0, 2)],
+            lambda t: t[0].transpose(0, 2, 1),
+            lambda a: [a.transpose(0, 2, 1)],
         ),
         _same((*base, "gain"), f"{key}.M", (hops, joints, out)),
         Entry(
@@ -85,16 +80,14 @@ def _graph_conv(
 def _non_local(chan: int) -> list[Entry]:
     inner = chan // 2
     base, stats = ("params", "non_local"), ("batch_stats", "non_local", "norm")
-    embeddings = ("non_local.theta", "non_local.phi", "non_local.g")
-    weights = tuple(f"{name}.weight" for name in embeddings)
-    biases = tuple(f"{name}.bias" for name in embeddings)
+    maps = [(name, name, chan, inner) for name in ("theta", "phi", "g")]
+    table = []
+    for ours, published, size, out in [*maps, ("out", "W.0", inner, chan)]:
+        weight, bias = f"non_local.{published}.weight", f"non_local.{published}.bias"
+        table.append(_convolution((*base, ours, "kernel"), weight, chan=size, out=out))
+        table.append(_same((*base, ours, "bias"), bias, (out,)))
     return [
-        _linear((*base, "theta_phi_g", "kernel"), weights, chan=chan, out=inner, square=True),
-        _biases((*base, "theta_phi_g", "bias"), biases, inner),
-        _linear(
-            (*base, "out", "kernel"), ("non_local.W.0.weight",), chan=inner, out=chan, square=True
-        ),
-        _biases((*base, "out", "bias"), ("non_local.W.0.bias",), chan),
+        *table,
         _same((*base, "norm", "scale"), "non_local.W.1.weight", (chan,)),
         _same((*base, "norm", "bias"), "non_local.W.1.bias", (chan,)),
         _same((*stats, "mean"), "non_local.W.1.running_mean", (chan,)),
@@ -130,9 +123,9 @@ def refine_table(model: ModelConfig, joints: int) -> list[Entry]:
     hidden = model.refine_hidden
     first, last = ("params", "hidden_layer"), ("params", "weights_layer")
     return [
-        _linear((*first, "kernel"), ("post_refine.0.weight",), chan=6 * joints, out=hidden),
+        _linear((*first, "kernel"), "post_refine.0.weight", chan=6 * joints, out=hidden),
         _same((*first, "bias"), "post_refine.0.bias", (hidden,)),
-        _linear((*last, "kernel"), ("post_refine.3.weight",), chan=hidden, out=2 * joints),
+        _linear((*last, "kernel"), "post_refine.3.weight", chan=hidden, out=2 * joints),
         _same((*last, "bias"), "post_refine.3.bias", (2 * joints,)),
     ]
 

@@ -1,4 +1,7 @@
-"""The paper's layer: graph convolution with regular splitting and a modulated adjacency."""
+"""The paper's layer: graph convolution with regular splitting and a modulated adjacency.
+
+Arrays are (chan, joint, batch), as `rsnet.py` explains.
+"""
 
 from typing import Literal
 
@@ -8,6 +11,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from rsnet_jax.models.initializers import symmetric_uniform, torch_xavier
+from rsnet_jax.models.products import matmul
 from rsnet_jax.skeleton import Skeleton
 
 
@@ -27,10 +31,31 @@ def modulate(
 
 def split_diagonal(
     graph: Float[Array, "hop joint joint"],
-) -> tuple[Float[Array, "hop joint"], Float[Array, "hop joint joint"]]:
-    """The regular splitting: what a joint keeps (a diagonal), and what it hears from others."""
-    diagonal = jnp.diagonal(graph, axis1=1, axis2=2)
-    return diagonal, graph * (1 - jnp.eye(graph.shape[-1], dtype=graph.dtype))[None]
+) -> Float[Array, "hop joint 2 joint"]:
+    """The regular splitting [D | N]: what a joint keeps (diagonal), what it hears from others."""
+    identity = jnp.eye(graph.shape[-1], dtype=graph.dtype)[None]
+    return jnp.stack([graph * identity, graph * (1 - identity)], axis=2)
+
+
+def exchange(
+    graph: Float[Array, "hop joint 2 joint"],
+    gain: Float[Array, "hop joint out"],
+    messages: Float[Array, "hop out 2 joint batch"],
+) -> Float[Array, "hop out joint batch"]:
+    """D_k (M_k * own) + N_k (M_k * neighbors') of the messages [own | neighbors'].
+
+    M_k scales whichever is smaller, a channel's graph or its messages: then the graphs are as many
+    matrices as channels, and what the gradients of D, N and M need is one product.
+    """
+    hops, out, _, joints, batch = messages.shape
+    gain = gain.swapaxes(1, 2)  # hop out joint
+    if batch < joints:
+        return jnp.einsum("hipj,hfpjb->hfib", graph, messages * gain[:, :, None, :, None])
+    of_channel = graph[:, None] * gain[:, :, None, None]
+    return matmul(
+        of_channel.reshape(hops, out, joints, 2 * joints),
+        messages.reshape(hops, out, 2 * joints, batch),
+    )
 
 
 class SplitGraphConv(nn.Module):
@@ -52,15 +77,15 @@ class SplitGraphConv(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch joint chan"], x0: Float[Array, "batch joint chan0"]
-    ) -> Float[Array, "batch joint out"]:
+        self, x: Float[Array, "chan joint batch"], x0: Float[Array, "chan0 joint batch"]
+    ) -> Float[Array, "out joint batch"]:
         hops, joints, features = self.hops, self.skeleton.num_joints, self.features
-        chan, chan0 = x.shape[-1], x0.shape[-1]
+        chan, chan0, batch = len(x), len(x0), x.shape[-1]
         weight = self.param(  # [:, :, 0] acts on the joint itself, [:, :, 1] on its neighbors
-            "weight", torch_xavier(2 * hops, chan, features), (chan, hops, 2, features)
+            "weight", torch_xavier(2 * hops, chan, features), (hops, features, 2, chan)
         )
         weight_skip = self.param(
-            "weight_skip", torch_xavier(hops, chan0, features), (chan0, hops, features)
+            "weight_skip", torch_xavier(hops, chan0, features), (hops, features, chan0)
         )
         gain = self.param("gain", torch_xavier(hops, joints, features), (hops, joints, features))
         offset = self.param("offset", nn.initializers.constant(1e-6), (hops, joints, joints))
@@ -69,17 +94,14 @@ class SplitGraphConv(nn.Module):
         bias_sum = self.param("bias_sum", bias_init, (features,))
 
         powers = jnp.asarray(adjacency_powers(self.skeleton, hops))
-        keep, mix = split_diagonal(modulate(powers, offset))
-        x, x0, weight, weight_skip, gain, keep, mix = (
-            array.astype(self.dtype) for array in (x, x0, weight, weight_skip, gain, keep, mix)
+        graph = split_diagonal(modulate(powers, offset))
+        x, x0, weight, weight_skip, gain, graph, bias_concat, bias_sum = (
+            array.astype(self.dtype)
+            for array in (x, x0, weight, weight_skip, gain, graph, bias_concat, bias_sum)
         )
-        gain = gain.swapaxes(0, 1)[None]  # 1 joint hop out, as the products below
-        messages = jnp.einsum("bjc,chpf->bjhpf", x, weight)
-        own, heard = messages[..., 0, :], messages[..., 1, :]
-        y = own * (gain * keep.T[None, :, :, None])
-        y += jnp.einsum("hij,bjhf->bihf", mix, heard * gain)
-        y += jnp.einsum("bjc,chf->bjhf", x0, weight_skip)
+        messages = matmul(weight.reshape(-1, chan), x.reshape(chan, -1))
+        y = exchange(graph, gain, messages.reshape(hops, features, 2, joints, batch))
+        y += matmul(weight_skip.reshape(-1, chan0), x0.reshape(chan0, -1)).reshape(y.shape)
         if self.merge == "sum":
-            return y.sum(axis=2) + bias_sum.astype(self.dtype)[None, None]
-        y = y.reshape(*y.shape[:2], hops * features)
-        return y + bias_concat.astype(self.dtype)[None, None]
+            return y.sum(axis=0) + bias_sum[:, None, None]
+        return y.reshape(hops * features, joints, batch) + bias_concat[:, None, None]

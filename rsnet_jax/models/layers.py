@@ -1,18 +1,37 @@
-"""Building blocks that torch and Flax disagree about, and the non-local block."""
+"""Dropout, normalizations and linear maps of (chan, joint, batch) arrays; the non-local block."""
+
+import functools
+import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jax.extend.random import threefry2x32_p
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from rsnet_jax.models.initializers import torch_linear
+from rsnet_jax.models.products import matmul
 
 
 def global_rows(batch: int, axis_name: str | None) -> Int[Array, " batch"]:
     """The numbers of this device's rows in the batch of all devices."""
     rows = jnp.arange(batch)
     return rows if axis_name is None else rows + batch * jax.lax.axis_index(axis_name)
+
+
+def row_bytes(key: PRNGKeyArray, rows: Int[Array, " row"], size: int) -> UInt[Array, "{size} row"]:
+    """Random numbers below 256 for each row, which depend on the key and the row's number only.
+
+    One threefry hash of (row, position) gives eight: `jax.random.bits` would take a hash for each.
+    """
+    shape = (-(-size // 8), len(rows))
+    numbers = jnp.broadcast_to(rows.astype(jnp.uint32)[None], shape)
+    nothing = numbers - numbers  # under vmap the hash wants all of its inputs mapped, or none
+    first, second = (nothing + word for word in jax.random.key_data(key)[:2])
+    positions = nothing + jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
+    words = jnp.stack(threefry2x32_p.bind(first, second, numbers, positions))
+    shifts = jnp.arange(0, 32, 8, dtype=jnp.uint32)[:, None, None, None]
+    return ((words[None] >> shifts) & 255).reshape(-1, len(rows))[:size]
 
 
 class RowDropout(nn.Module):
@@ -23,26 +42,88 @@ class RowDropout(nn.Module):
 
     rate: float
     axis_name: str | None = None
+    row_axis: int = 0
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch ..."], *, train: bool) -> Float[Array, "batch ..."]:
+    def __call__(self, x: Float[Array, "..."], *, train: bool) -> Float[Array, "..."]:
         kept_bytes = round(256 * (1 - self.rate))
         if not train or kept_bytes == 256:
             return x
         if kept_bytes == 0:
             return jnp.zeros_like(x)
-        key = self.make_rng("dropout")
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, global_rows(len(x), self.axis_name))
-        # Four bytes of one 32-bit draw: bits(..., uint8) would draw as many words as bytes.
-        size = int(np.prod(x.shape[1:]))
-        words = jax.vmap(lambda k: jax.random.bits(k, (-(-size // 4),), jnp.uint32))(keys)
-        draws = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(len(x), -1)[:, :size]
-        keep = draws.reshape(x.shape) < kept_bytes
+        rows = global_rows(x.shape[self.row_axis], self.axis_name)
+        others = list(x.shape)
+        del others[self.row_axis]
+        draws = row_bytes(self.make_rng("dropout"), rows, math.prod(others))
+        keep = jnp.moveaxis(draws.reshape(*others, len(rows)) < kept_bytes, -1, self.row_axis)
         return jnp.where(keep, x * jnp.asarray(256 / kept_bytes, x.dtype), 0)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def layer_norm(
+    x: Float[Array, "chan joint batch"],
+    scale: Float[Array, " chan"],
+    bias: Float[Array, " chan"],
+    epsilon: float,
+) -> Float[Array, "chan joint batch"]:
+    """Normalization over the channels, in float32; the gradient is the one by hand.
+
+    What JAX derives from the formula stores and reads several arrays of this size more.
+    """
+    return _layer_norm_forward(x, scale, bias, epsilon)[0]
+
+
+def _layer_norm_forward(x: Array, scale: Array, bias: Array, epsilon: float):
+    wide = x.astype(jnp.float32)
+    mean = wide.mean(axis=0, keepdims=True)
+    inverse_std = jax.lax.rsqrt(jnp.square(wide - mean).mean(axis=0, keepdims=True) + epsilon)
+    y = (wide - mean) * inverse_std * scale[:, None, None] + bias[:, None, None]
+    return y.astype(x.dtype), (x, mean, inverse_std, scale)
+
+
+def _layer_norm_backward(epsilon: float, saved: tuple[Array, ...], gradient: Array):
+    # The barrier keeps XLA from storing `unit` in the forward pass.
+    x, mean, inverse_std, scale = jax.lax.optimization_barrier(saved)
+    gradient = gradient.astype(jnp.float32)
+    unit = (x.astype(jnp.float32) - mean) * inverse_std
+    inner = gradient * scale[:, None, None]
+    along = (inner * unit).mean(axis=0, keepdims=True)
+    gradient_x = inverse_std * (inner - inner.mean(axis=0, keepdims=True) - unit * along)
+    return gradient_x.astype(x.dtype), (gradient * unit).sum((1, 2)), gradient.sum((1, 2))
+
+
+layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalization of each joint's channels."""
+
+    epsilon: float = 1e-5  # torch's
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "chan joint batch"]) -> Float[Array, "chan joint batch"]:
+        scale = self.param("scale", nn.initializers.ones, (len(x),))
+        bias = self.param("bias", nn.initializers.zeros, (len(x),))
+        return layer_norm(x, scale, bias, self.epsilon)
+
+
+class ChannelLinear(nn.Module):
+    """The same linear map of channels for every joint; torch's 1x1 convolution."""
+
+    features: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "chan joint batch"]) -> Float[Array, "out joint batch"]:
+        init = torch_linear(len(x))
+        kernel = self.param("kernel", init, (self.features, len(x))).astype(self.dtype)
+        bias = self.param("bias", init, (self.features,)).astype(self.dtype)
+        y = matmul(kernel, x.reshape(len(x), -1)) + bias[:, None]
+        return y.reshape(self.features, *x.shape[1:])
+
+
 class TorchBatchNorm(nn.Module):
-    """Batch normalization over every axis but the last, with torch's running statistics.
+    """Batch normalization over every axis but one, with torch's running statistics.
 
     Normalizes by the biased variance but stores the unbiased one, new = 0.9 * old + 0.1 * batch,
     and counts its updates as torch's `num_batches_tracked`. Statistics are float32.
@@ -52,24 +133,25 @@ class TorchBatchNorm(nn.Module):
     momentum: float = 0.1  # the share of the new batch, as torch means it
     axis_name: str | None = None  # statistics are those of all devices on this axis
     scale_init: nn.initializers.Initializer = nn.initializers.ones
+    axis: int = -1  # that of the channels
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "*batch chan"], *, train: bool
-    ) -> Float[Array, "*batch chan"]:
-        channels = x.shape[-1]
+    def __call__(self, x: Float[Array, "..."], *, train: bool) -> Float[Array, "..."]:
+        channels = x.shape[self.axis]
+        others = tuple(axis for axis in range(x.ndim) if axis != self.axis % x.ndim)
         scale = self.param("scale", self.scale_init, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
         count = self.variable("batch_stats", "count", jnp.zeros, (), jnp.int32)
-        rows = x.astype(jnp.float32).reshape(-1, channels)
+        wide = x.astype(jnp.float32)
         mean, var = running_mean.value, running_var.value
         if train and not self.is_initializing():
-            mean = self._over_devices(rows.mean(axis=0))
-            var = self._over_devices(jnp.square(rows - mean[None]).mean(axis=0))
-            samples = len(rows) * self._devices()
+            mean = self._over_devices(wide.mean(axis=others))
+            centered = wide - jnp.expand_dims(mean, others)
+            var = self._over_devices(jnp.square(centered).mean(axis=others))
+            samples = x.size // channels * self._devices()
             if samples < 2:
                 raise ValueError("batch statistics need more than one value per channel")
             old = 1 - self.momentum
@@ -78,8 +160,8 @@ class TorchBatchNorm(nn.Module):
             running_var.value = old * running_var.value + self.momentum * unbiased
             count.value += 1
         gain = jax.lax.rsqrt(var + self.epsilon) * scale
-        rows = (rows - mean[None]) * gain[None] + bias[None]
-        return rows.reshape(x.shape).astype(self.dtype)
+        mean, gain, bias = (jnp.expand_dims(row, others) for row in (mean, gain, bias))
+        return ((wide - mean) * gain + bias).astype(self.dtype)
 
     def _over_devices(self, statistic: Float[Array, " chan"]) -> Float[Array, " chan"]:
         return statistic if self.axis_name is None else jax.lax.pmean(statistic, self.axis_name)
@@ -100,31 +182,18 @@ class NonLocalBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch joint chan"], *, train: bool
-    ) -> Float[Array, "batch joint chan"]:
-        channels = x.shape[-1]
-        inner = channels // 2
-        embed = nn.Dense(
-            3 * inner,
-            kernel_init=torch_linear(channels),
-            bias_init=torch_linear(channels),
-            dtype=self.dtype,
-            name="theta_phi_g",
+        self, x: Float[Array, "chan joint batch"], *, train: bool
+    ) -> Float[Array, "chan joint batch"]:
+        theta, phi, g = (  # batch joint inner: here each pose is a product of its own
+            ChannelLinear(len(x) // 2, self.dtype, name=name)(x).T for name in ("theta", "phi", "g")
         )
-        theta, phi, g = jnp.split(embed(x), 3, axis=-1)
         # The logits are not scaled by sqrt(inner), unlike in a transformer.
-        attention = nn.softmax(jnp.einsum("bic,bjc->bij", theta, phi), axis=-1)
-        y = jnp.einsum("bij,bjc->bic", attention, g)
-        y = nn.Dense(
-            channels,
-            kernel_init=torch_linear(inner),
-            bias_init=torch_linear(inner),
-            dtype=self.dtype,
-            name="out",
-        )(y)
+        attention = nn.softmax(matmul(theta, phi.mT), axis=-1)
+        y = ChannelLinear(len(x), self.dtype, name="out")(matmul(attention, g).T)
         norm = TorchBatchNorm(
             axis_name=self.axis_name,
             scale_init=nn.initializers.zeros,
+            axis=0,
             dtype=self.dtype,
             name="norm",
         )

@@ -1,23 +1,30 @@
 """RS-Net: 2D joints in, 3D joints out.
 
+Inside, arrays are (chan, joint, batch): a layer then is one product of its weights with all joints
+of all poses, followed by one small product a channel over the joints, and nothing is turned around
+between layers.
+
 Source: Hassan and Ben Hamza, Regular Splitting Graph Network for 3D Human Pose Estimation,
 IEEE TIP 2023.
 """
 
-import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from rsnet_jax.errors import DataError
 from rsnet_jax.models.graph_conv import SplitGraphConv
-from rsnet_jax.models.layers import NonLocalBlock, RowDropout
+from rsnet_jax.models.layers import ChannelNorm, NonLocalBlock, RowDropout
 from rsnet_jax.skeleton import H36M_16, Skeleton
 
-LAYER_NORM_EPSILON = 1e-5  # torch's; Flax's default is 1e-6
-gelu = functools.partial(nn.gelu, approximate=False)
+
+def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The exact GELU, by erf as in torch; `jax.nn.gelu` takes erfc, which is slower."""
+    return x * (0.5 + 0.5 * jax.lax.erf(x * jnp.asarray(np.sqrt(0.5), x.dtype)))
 
 
 class Block(nn.Module):
@@ -31,26 +38,23 @@ class Block(nn.Module):
     axis_name: str | None
 
     def convolve(
-        self, x: Float[Array, "batch joint chan"], x0: Float[Array, "batch joint chan0"]
-    ) -> Float[Array, "batch joint out"]:
+        self, x: Float[Array, "chan joint batch"], x0: Float[Array, "chan0 joint batch"]
+    ) -> Float[Array, "out joint batch"]:
         conv = SplitGraphConv(
             self.width, self.skeleton, hops=self.hops, dtype=self.dtype, name="conv"
         )
         return conv(x, x0)
 
-    def drop(self, x: Float[Array, "batch joint out"], *, train: bool) -> Array:
-        return RowDropout(self.dropout, self.axis_name)(x, train=train)
+    def drop(self, x: Float[Array, "out joint batch"], *, train: bool) -> Array:
+        return RowDropout(self.dropout, self.axis_name, row_axis=-1)(x, train=train)
 
 
 class NormBlock(Block):
     """Block I of the paper: drop(LayerNorm(GC(x, x0)))."""
 
     @nn.compact
-    def __call__(self, x: Array, x0: Array, *, train: bool) -> Float[Array, "batch joint out"]:
-        norm = nn.LayerNorm(
-            epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, dtype=self.dtype, name="norm"
-        )
-        return self.drop(norm(self.convolve(x, x0)), train=train)
+    def __call__(self, x: Array, x0: Array, *, train: bool) -> Float[Array, "out joint batch"]:
+        return self.drop(ChannelNorm(name="norm")(self.convolve(x, x0)), train=train)
 
 
 class GeluBlock(Block):
@@ -59,9 +63,13 @@ class GeluBlock(Block):
     double_gelu: bool = True
 
     @nn.compact
-    def __call__(self, x: Array, x0: Array, *, train: bool) -> Float[Array, "batch joint out"]:
-        x = self.drop(gelu(self.convolve(x, x0)), train=train)
-        return gelu(x) if self.double_gelu else x
+    def __call__(self, x: Array, x0: Array, *, train: bool) -> Float[Array, "out joint batch"]:
+        def activate(block: GeluBlock, x: Array) -> Array:
+            x = block.drop(gelu(x), train=train)
+            return gelu(x) if block.double_gelu else x
+
+        # Computed once more in the backward pass, which costs less than to store its inner steps.
+        return nn.remat(activate)(self, self.convolve(x, x0))
 
 
 class RSNet(nn.Module):
@@ -103,9 +111,8 @@ class RSNet(nn.Module):
             axis_name=self.axis_name,
             dtype=self.dtype,
         )
-        x = GeluBlock(**common, double_gelu=self.double_gelu, name="input")(
-            keypoints, keypoints, train=train
-        )
+        x = keypoints.T
+        x = GeluBlock(**common, double_gelu=self.double_gelu, name="input")(x, x, train=train)
         x0 = x  # the initial residual of every later layer
         for i in range(self.blocks):
             y = NormBlock(**common, name=f"norm_{i}")(x, x0, train=train)
@@ -115,4 +122,4 @@ class RSNet(nn.Module):
         output = SplitGraphConv(
             3, self.skeleton, hops=self.hops, merge="sum", dtype=self.dtype, name="output"
         )
-        return output(x, x0).astype(jnp.float32)
+        return output(x, x0).T.astype(jnp.float32)

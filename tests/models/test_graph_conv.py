@@ -1,7 +1,8 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rsnet_jax.models.graph_conv import adjacency_powers, modulate, split_diagonal
+from rsnet_jax.models.graph_conv import adjacency_powers, exchange, modulate, split_diagonal
 from rsnet_jax.skeleton import H36M_16, Skeleton
 
 CHAIN = Skeleton("chain", ("a", "b", "c"), (-1, 0, 1), left=(), right=())
@@ -35,6 +36,22 @@ def test_modulation_is_symmetric_and_splits_without_loss(rng):
     np.testing.assert_array_equal(graph, np.swapaxes(graph, 1, 2))
     want = (powers + offset + (powers + offset).transpose(0, 2, 1)) / 2
     np.testing.assert_allclose(graph, want, rtol=1e-6)
-    keep, mix = split_diagonal(graph)
+    keep, mix = np.moveaxis(np.asarray(split_diagonal(graph)), 2, 0)
     assert not np.diagonal(mix, axis1=1, axis2=2).any()
-    np.testing.assert_array_equal(mix + keep[:, :, None] * np.eye(5)[None], graph)
+    np.testing.assert_array_equal(keep, keep * np.eye(5))
+    np.testing.assert_array_equal(mix + keep, graph)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 5, 9])
+def test_exchange_follows_the_formula_for_few_and_many_poses(rng, batch):
+    """The gains go to the messages of fewer than 5 poses, to the graphs of more."""
+    own, neighbors = rng.normal(size=(2, 3, 7, 5, batch)).astype(np.float32)
+    graph, gain = rng.normal(size=(3, 5, 5)), rng.normal(size=(3, 5, 7))
+    split = split_diagonal(jnp.float32(graph))
+    got = exchange(split, jnp.float32(gain), np.stack([own, neighbors], axis=2))
+    identity = np.eye(5)
+    for hop, channel, pose in np.ndindex(3, 7, batch):
+        scale = gain[hop, :, channel]
+        want = (graph[hop] * identity) @ (scale * own[hop, channel, :, pose])
+        want += (graph[hop] * (1 - identity)) @ (scale * neighbors[hop, channel, :, pose])
+        np.testing.assert_allclose(got[hop, channel, :, pose], want, rtol=0, atol=2e-5)

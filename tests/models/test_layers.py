@@ -3,8 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh, PartitionSpec
+from jax.test_util import check_grads
 
-from rsnet_jax.models.layers import NonLocalBlock, RowDropout, TorchBatchNorm
+from rsnet_jax.models.layers import NonLocalBlock, RowDropout, TorchBatchNorm, layer_norm
+from rsnet_jax.models.products import matmul
 
 
 def drop(x, *, rate, key=0, axis_name=None):
@@ -84,3 +86,13 @@ def test_non_local_block_starts_as_the_identity(rng):
     block = NonLocalBlock()
     variables = block.init(jax.random.key(0), x, train=False)
     np.testing.assert_array_equal(block.apply(variables, x, train=False), x)
+
+
+def test_gradients_by_hand_are_those_of_the_functions(rng):
+    x, scale, bias = (rng.normal(size=s).astype(np.float32) for s in [(6, 3, 4), 6, 6])
+    check_grads(lambda *a: layer_norm(*a, 1e-5), (x, scale, bias), order=1, modes=["rev"])
+    want = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-5)
+    want = want * scale[:, None, None] + bias[:, None, None]
+    np.testing.assert_allclose(layer_norm(x, scale, bias, 1e-5), want, rtol=0, atol=1e-5)
+    a, b = (rng.normal(size=s).astype(np.float32) for s in [(2, 3, 4), (2, 4, 5)])
+    check_grads(matmul, (a, b), order=1, modes=["rev"])

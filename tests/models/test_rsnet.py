@@ -59,7 +59,7 @@ def layers(released, forward):
 
 @pytest.mark.parametrize(("published", "ours"), LAYERS.items())
 def test_every_layer_matches_the_released_modules(layers, forward, published, ours):
-    got = layers[ours]["__call__"][0]
+    got = layers[ours]["__call__"][0].T  # channels, joints, batch inside the network
     np.testing.assert_allclose(got, forward[f"layer:{published}"], rtol=0, atol=1e-5)
 
 
@@ -244,14 +244,14 @@ def test_dropout_is_where_the_paper_has_it(rng):
     found = run(variables, keypoints)[1]["intermediates"]
     rate, masks = 64 / 256, []
     for block in ("input", "norm_0", "gelu_0"):
-        out = np.asarray(found[block]["__call__"][0], np.float64)
+        out = np.asarray(found[block]["__call__"][0].T, np.float64)
         dropped = out == 0
         assert dropped.mean() == pytest.approx(rate, abs=0.01), block
         if block == "norm_0":
-            inner = np.asarray(found[block]["norm"]["__call__"][0], np.float64)
+            inner = np.asarray(found[block]["norm"]["__call__"][0].T, np.float64)
             want = np.where(dropped, 0, inner / (1 - rate))
         else:
-            inner = np.asarray(found[block]["conv"]["__call__"][0], np.float64)
+            inner = np.asarray(found[block]["conv"]["__call__"][0].T, np.float64)
             want = gelu(np.where(dropped, 0, gelu(inner) / (1 - rate)))
         np.testing.assert_allclose(out, want, rtol=1e-4, atol=1e-6)
         masks.append(dropped.reshape(64, -1))
