@@ -22,6 +22,8 @@ from rsnet_jax.weights import Checkpoint, Variables, build_head, build_model
 
 BATCH_SIZE = 512
 PUBLISHED_BATCH_SIZE = 128
+MOST_KEPT_BATCHES = 4
+"""Batches of one call whose poses are kept, by every device."""
 MM = 1000  # poses are in meters, errors are reported in millimeters
 POSE_METRICS = {
     "mpjpe": metrics.mpjpe,
@@ -59,7 +61,10 @@ class Protocol:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """`report` is what `evaluate.py --json` writes, errors in millimeters."""
+    """`report` is what `evaluate.py --json` writes, errors in millimeters.
+
+    Of several processes, only the first has predictions.
+    """
 
     report: dict[str, Any]
     predictions: dict[str, np.ndarray] | None
@@ -94,10 +99,12 @@ def evaluate(
             f"({checkpoint.skeleton.num_joints} joints), the data have {frames.skeleton.name} "
             f"({frames.skeleton.num_joints} joints)"
         )
+    devices = Devices.choose(parallel or ParallelConfig())
+    devices.connect()
     evaluator = Evaluator(
         checkpoint.config,
         frames,
-        Devices.choose(parallel or ParallelConfig()),
+        devices,
         refine=checkpoint.refine_variables is not None,
         protocol=protocol or Protocol(),
         keep_predictions=keep_predictions,
@@ -124,7 +131,8 @@ class Evaluator:
         self._devices = devices
         self._batch = min(protocol.rows(devices.count), len(frames))
         self._batches = -(-len(frames) // self._batch)
-        self._stride = min(devices.steps_per_program, self._batches)
+        most = MOST_KEPT_BATCHES if keep_predictions else devices.steps_per_program
+        self._stride = -(-self._batches // -(-self._batches // most))  # calls of equal length
         table = Table(frames.keypoints_2d, frames.joints_3d, frames.camera, frames.camera_vectors)
         devices.check_room(sum(column.nbytes for column in table), what="the frames to measure on")
         self._table = devices.replicate((table, frames.action))
@@ -177,13 +185,15 @@ class Evaluator:
                 start = self._devices.replicate(jnp.int32(first))
                 batch_sums, batch_kept = self._program(weights, *self._table, start)
                 sums.append(batch_sums)
-                kept.append(jax.device_get(batch_kept))
+                if is_first():
+                    kept.append(jax.device_get(batch_kept))
+                jax.block_until_ready(sums[-2:][0])  # a call is under way while the next is sent
                 bar.update(min(self._stride, self._batches - first))
             sums = jax.tree.map(_joined, *jax.device_get(sums))
         # Batches past the end weigh nothing. Added up in float64, whatever the number of batches.
         total = jax.tree.map(lambda x: x[: self._batches].sum(axis=0, dtype=np.float64), sums)
         predictions = None
-        if self.keep_predictions:
+        if self.keep_predictions and is_first():
             rows = jax.tree.map(self._in_order, *kept)
             predictions = with_labels(rows, self.frames)
         return Evaluation(make_report(total, self.frames, self.protocol), predictions)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -79,6 +80,16 @@ class Devices:
             return jax.make_array_from_callback(values.shape, everywhere, values.__getitem__)
 
         return jax.tree.map(place, tree)
+
+    def connect(self) -> None:
+        """Lets the devices of several processes find each other.
+
+        They wait for each other for half a minute only when they first meet, which should not be
+        after programs that take some longer to compile than others.
+        """
+        if jax.process_count() > 1:
+            total = self.spread(lambda one: jax.lax.psum(one, AXIS))(self.replicate(jnp.ones(())))
+            assert int(total) == self.count
 
     def spread(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
         """Compiles per-device code `function(state, *rest)`, the same on every device outside.

@@ -32,22 +32,36 @@ def meet(coordinator: str, *, processes: int, process: int, seconds: float) -> N
         ConfigError: they have not come in time, or this one is not expected.
     """
     host, _, port = coordinator.rpartition(":")
+    address = (host.strip("[]"), int(port))
     deadline = time.monotonic() + seconds
     if process == 0:
-        _host_meeting(int(port), processes=processes, deadline=deadline, seconds=seconds)
+        _host_meeting(address, processes=processes, deadline=deadline, seconds=seconds)
     else:
-        address = (host.strip("[]"), int(port))
         message = {"process": process, "processes": processes}
         reply = _attend(address, message, deadline=deadline, seconds=seconds)
         if reply.get("problem"):
             raise ConfigError(f"parallel.coordinator {coordinator}: {reply['problem']}")
 
 
-def _host_meeting(port: int, *, processes: int, deadline: float, seconds: float) -> None:
+def is_loopback(coordinator: str) -> bool:
+    """Whether HOST:PORT is for processes of one machine, so that no other need be let in."""
+    host = coordinator.rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _host_meeting(
+    address: tuple[str, int], *, processes: int, deadline: float, seconds: float
+) -> None:
+    host, port = address
+    alone = is_loopback(f"{host}:{port}")
     try:
-        both = socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if both else socket.AF_INET
-        server = socket.create_server(("", port), family=family, dualstack_ipv6=both)
+        if alone:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            server = socket.create_server((host, port), family=family)
+        else:  # every address of this machine, whose name may not be one of them
+            both = socket.has_dualstack_ipv6()
+            family = socket.AF_INET6 if both else socket.AF_INET
+            server = socket.create_server(("", port), family=family, dualstack_ipv6=both)
     except OSError as error:
         raise ConfigError(
             f"parallel.coordinator: cannot listen on port {port} of this machine: {error.strerror}"
@@ -70,29 +84,32 @@ def _host_meeting(port: int, *, processes: int, deadline: float, seconds: float)
             if server in ready:
                 connection, _ = server.accept()
                 connections.enter_context(connection)
-                connection.settimeout(SAY_SECONDS)
-                message = _receive(connection)
+                message = _receive(connection, seconds=min(SAY_SECONDS, _left(deadline)))
+                if not _is_of_a_process(message):
+                    continue
                 if problem := _problem_with(message, processes=processes, came=came):
                     _send(connection, {"problem": problem})
-                elif message:
+                else:
                     came[message["process"]] = connection
         for connection in came.values():
             _send(connection, {"problem": None})
-        for connection in came.values():
-            _receive(connection)  # wait until it is closed there: the port is free at once
+        for connection in came.values():  # closed there first, the port is free at once
+            _receive(connection, seconds=SAY_SECONDS)
+
+
+def _is_of_a_process(message: Any) -> bool:
+    """Whether a message, if any came, is one of ours: anybody may knock at the port."""
+    numbers = [message.get(name) for name in ("process", "processes")] if message else []
+    return len(numbers) == 2 and all(type(n) is int and n > 0 for n in numbers)
 
 
 def _problem_with(message: Any, *, processes: int, came: dict[int, socket.socket]) -> str | None:
-    """Why a process cannot take part; None if it can, or if it is no process of ours."""
-    if not message:
-        return None
-    if message.get("processes") != processes:
-        return (
-            f"process 0 expects {processes} processes, process {message.get('process')} "
-            f"{message.get('processes')}"
-        )
-    if message.get("process") in came:
-        return f"there are two processes with the number {message['process']}"
+    """Why a process cannot take part; None if it can."""
+    number, count = message["process"], message["processes"]
+    if count != processes:
+        return f"process 0 expects {processes} processes, process {number} {count}"
+    if number in came:
+        return f"there are two processes with the number {number}"
     return None
 
 
@@ -114,8 +131,7 @@ def _attend(
     with connection:
         _send(connection, message)
         # Process 0 gives up first, and says why.
-        connection.settimeout(_left(deadline) + 10)
-        reply = _receive(connection)
+        reply = _receive(connection, seconds=_left(deadline) + 10)
     if not reply:
         raise ConfigError(
             f"{name} answers, but does not wait for process {message['process']}; is a run of "
@@ -133,9 +149,16 @@ def _send(connection: socket.socket, message: dict[str, Any]) -> None:
         connection.sendall(json.dumps(message).encode() + b"\n")
 
 
-def _receive(connection: socket.socket) -> Any:
-    """A message; None if the other end closes, stays silent or is no process of ours."""
-    with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as file:
-        message = json.loads(file.readline(MOST_BYTES))
+def _receive(connection: socket.socket, *, seconds: float) -> Any:
+    """A message; None if the other end closes, takes too long or is no process of ours."""
+    end, data = time.monotonic() + seconds, b""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        while not data.endswith(b"\n") and len(data) < MOST_BYTES:
+            connection.settimeout(max(_left(end), 1e-3))
+            piece = connection.recv(MOST_BYTES)
+            if not piece or _left(end) == 0:
+                return None
+            data += piece
+        message = json.loads(data)
         return message if isinstance(message, dict) else None
     return None

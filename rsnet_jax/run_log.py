@@ -136,6 +136,8 @@ class StopRequest:
 
     def __init__(self):
         self.signal: signal.Signals | None = None
+        self.asked = 0
+        """The last step at which several processes have settled whether to stop."""
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The signal handler; SIGINT after another signal stops at once."""

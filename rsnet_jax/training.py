@@ -25,10 +25,12 @@ from rsnet_jax.parallel import AXIS, Devices
 from rsnet_jax.processes import (
     Decision,
     check_equal,
+    is_first,
     join,
     on_first,
     settle,
     several,
+    share,
     together,
 )
 from rsnet_jax.run_folder import (
@@ -96,6 +98,7 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
         train, validation = load_train_and_validation(config.data, config.train.validation)
         samples = 2 * len(train)
         steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
+    devices.connect()
     check_equal({"the training data": train.fingerprint, "the others": validation.fingerprint})
     schedule = learning_rates(
         config.optim,
@@ -105,26 +108,31 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
     )
     tx = make_optimizer(schedule)
     keys = run_keys(config.seed)
-    run = compile_run(config, tx, train, devices, steps_per_epoch=steps_per_epoch, key=keys.steps)
-    evaluator = Evaluator(
-        config, validation, devices, refine=config.train.refine, protocol=Protocol()
-    )
+    with together():
+        run = compile_run(
+            config, tx, train, devices, steps_per_epoch=steps_per_epoch, key=keys.steps
+        )
+        evaluator = Evaluator(
+            config, validation, devices, refine=config.train.refine, protocol=Protocol()
+        )
 
     saved = resume and on_first(lambda: bool(saved_steps(workdir / RUN_CHECKPOINTS)))
     with together():
-        state = fresh_state(config, tx, train, init=not saved)
+        state = fresh_state(config, tx, train, init=not saved and is_first())
+    state = share(state)
     progress = Progress(samples=samples)
     if not resume:
         on_first(lambda: start_run(workdir, config))
     with RunCheckpoints(workdir, config, train.skeleton) as checkpoints:
         if saved:
             state, progress = checkpoints.restore_latest(state)
-            check_progress(progress, config, samples=samples)
+            with together():
+                check_progress(progress, config, samples=samples)
         state = devices.replicate(state)
         on_first(lambda: write_config(workdir, config))
         describe_start(config, train, validation, devices=devices, steps_per_epoch=steps_per_epoch)
         if several():
-            log.info("%s", what_if_one_dies(workdir))
+            log.warning("%s", what_if_one_dies(workdir))
         if resume:
             log.info("continuing after step %d", state.step)
 
@@ -238,7 +246,10 @@ class Watch:
         step = int(state.step)
         self.check_finite(state.sums, "loss", since=since, until=step)
         due = (time.monotonic() - self.saved) / 60 >= self.config.train.save_minutes
-        agreed = settle(Decision(self.stop.signal, due, dispatch), since=since, until=step)
+        agreed = settle(
+            Decision(self.stop.signal, due, dispatch), asked=self.stop.asked, until=step
+        )
+        self.stop.asked = step
         self.asked = self.asked or agreed.stop
         if (self.asked or agreed.save) and step < end:
             self.check_finite(state, "weights", since=since, until=step)
@@ -249,7 +260,7 @@ class Watch:
 
     def stop_if_asked(self, step: int) -> None:
         """Called when the end of an epoch is saved; raises what `look` raises for signals."""
-        agreed = settle(Decision(self.stop.signal, False, 0), since=step, until=step)
+        agreed = settle(Decision(self.stop.signal, False, 0), asked=step, until=step)
         self.asked = self.asked or agreed.stop
         self._stop(step)
 
@@ -268,7 +279,7 @@ class Watch:
         try:
             chex.assert_tree_all_finite(jax.device_get(tree))
         except AssertionError:
-            steps = on_first(lambda: saved_steps(self.checkpoints.folder))
+            steps = saved_steps(self.checkpoints.folder)
             kept = f"the last good checkpoint, step {steps[-1]}, is kept" if steps else (
                 "no checkpoint had been saved"
             )  # fmt: skip

@@ -56,7 +56,7 @@ def test_all_come_in_any_order_and_the_port_is_free_again(port):
     time.sleep(0.3)  # nobody answers yet
     first = Process(port, 0, of=4)
     assert [process.outcome() for process in (first, *others)] == [None] * 4
-    with socket.create_server(("", port)):
+    with socket.create_server(("127.0.0.1", port)):
         pass
 
 
@@ -107,7 +107,14 @@ def test_a_process_that_went_away_may_come_again(port):
     assert [process.outcome() for process in (first, *others)] == [None] * 3
 
 
-@pytest.mark.parametrize("junk", [b"GET / HTTP/1.1\r\n\r\n", b"[1]\n", b"\xff\n", b""])
+@pytest.mark.parametrize(
+    "junk",
+    [
+        *(b"GET / HTTP/1.1\r\n\r\n", b"[1]\n", b"\xff\n", b"", b"{}\n", 4000 * b"[" + b"\n"),
+        *(b'{"process": [1], "processes": 2}\n', b'{"process": "1", "processes": 2}\n'),
+        *(b'{"process": 0, "processes": 2}\n', b'{"process": true, "processes": 2}\n'),
+    ],
+)
 def test_strangers_on_the_port_are_ignored(port, junk):
     first = Process(port, 0, of=2)
     wait_until_listening(port)
@@ -115,6 +122,18 @@ def test_strangers_on_the_port_are_ignored(port, junk):
         connection.sendall(junk)
     other = Process(port, 1, of=2)
     assert (first.outcome(), other.outcome()) == (None, None)
+
+
+def test_a_stranger_that_dawdles_does_not_stretch_the_time(port):
+    first = Process(port, 0, of=2, seconds=1)
+    wait_until_listening(port)
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port)) as connection, contextlib.suppress(OSError):
+        while first.is_alive() and time.monotonic() < began + 10:
+            connection.sendall(b" ")
+            time.sleep(0.1)
+    assert "1 of 2 processes came within 1 s" in first.outcome()
+    assert time.monotonic() - began < 5
 
 
 def test_a_run_under_way_takes_no_more(port):
@@ -129,7 +148,7 @@ def test_a_run_under_way_takes_no_more(port):
 
 
 def test_a_port_that_is_taken(port):
-    with socket.create_server(("", port)):
+    with socket.create_server(("127.0.0.1", port)):
         told = (
             f"parallel.coordinator: cannot listen on port {port} of this machine: Address already"
         )

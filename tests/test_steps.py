@@ -1,4 +1,3 @@
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -117,8 +116,13 @@ def on_one_device(table):
     return train_on(1, "mesh", table)
 
 
+def assert_same_tensor(got, want):
+    """Within 1e-5 of the tensor's largest entry."""
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
+
+
 @pytest.mark.parametrize("strategy", ["mesh", "pmap"])
-@pytest.mark.parametrize("devices", [2, 4, 8])
+@pytest.mark.parametrize("devices", [1, 2, 4, 8])
 def test_training_does_not_depend_on_the_devices(table, on_one_device, devices, strategy):
     many = train_on(devices, strategy, table)
     assert many.step == on_one_device.step == 20
@@ -134,9 +138,8 @@ def test_training_does_not_depend_on_the_devices(table, on_one_device, devices, 
         )
     )
     assert moved > 0.01
-    chex.assert_trees_all_close(many.params, on_one_device.params, rtol=1e-5, atol=1e-6)
-    chex.assert_trees_all_close(many.batch_stats, on_one_device.batch_stats, rtol=1e-5, atol=1e-6)
-    chex.assert_trees_all_close(many.sums, on_one_device.sums, rtol=1e-5)
+    for name in ("params", "batch_stats", "sums"):
+        jax.tree.map(assert_same_tensor, getattr(many, name), getattr(on_one_device, name))
 
 
 @pytest.mark.parametrize("devices", [1, 8])

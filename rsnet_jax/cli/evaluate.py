@@ -5,7 +5,7 @@ import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -20,11 +20,10 @@ from rsnet_jax.data.load import Split, load_frames
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation import Evaluation, Protocol, evaluate
 from rsnet_jax.outputs import claim, replacing
-from rsnet_jax.processes import check_equal, is_first, join, on_first, together
+from rsnet_jax.processes import check_equal, join, on_first, several, together
 from rsnet_jax.weights import Checkpoint, init_variables
 
-ALIKE = ("flip_test", "published", "batch_size", "refine_dropout_seed", "precision")
-"""Options that several processes must have alike."""
+ALIKE = ("split", "flip_test", "published", "batch_size", "refine_dropout_seed", "precision")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +50,8 @@ class EvaluateOptions:
     """Repeat two slips of the published evaluation, to check its tables digit for digit: only
     joint 0 of a prediction is zeroed, and P2 is credited batch by batch."""
     batch_size: int | None = None
-    """Views per step; default 512, and 128 with --published, where it changes P2."""
+    """Views per step, of all devices together; default 512 a device, and 128 in all with
+    --published, where it changes P2."""
     refine_dropout_seed: int | None = None
     """Keep the refinement head's dropout on, as the published 47.04 mm was measured."""
     precision: Precision = "highest"
@@ -84,8 +84,10 @@ class EvaluateOptions:
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Parses, evaluates, prints the table, writes the files asked for."""
     options = parse(EvaluateOptions, argv, prog=prog, default=EvaluateOptions())
-    keep_compiled()
-    join(options.parallel)
+    join(options.parallel, stops_at_sigterm=True)
+    if not several():
+        keep_compiled()  # of several, only one would write and read
+    check_equal(what_must_be_alike(options))
     for path in (options.json, options.predictions):
         if path is not None:
             on_first(functools.partial(claim, path, overwrite=options.overwrite))
@@ -93,10 +95,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         checkpoint, options = open_checkpoint(options, argv, prog=prog)
         frames = load_frames(options.data, options.split)
     checkpoint = checkpoint or fresh_checkpoint(options.seed)
-    check_equal(
-        {name: getattr(options, name) for name in ALIKE}
-        | {"the checkpoint": checkpoint.fingerprint, "the data": frames.fingerprint}
-    )
+    check_equal({"the checkpoint": checkpoint.fingerprint, "the data": frames.fingerprint})
     protocol = Protocol(
         flip_test=options.flip_test,
         published=options.published,
@@ -112,12 +111,21 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         keep_predictions=options.predictions is not None,
         progress=True,
     )
-    if not is_first():
-        return
-    try:
-        write_outputs(result, options)
-    finally:  # a full disk does not cost the result
-        print(evaluation_table(result.report, checkpoint, device=jax.devices()[0].device_kind))
+
+    def tell() -> None:
+        try:
+            write_outputs(result, options)
+        finally:  # a full disk does not cost the result
+            print(evaluation_table(result.report, checkpoint, device=jax.devices()[0].device_kind))
+
+    on_first(tell)
+
+
+def what_must_be_alike(options: EvaluateOptions) -> dict[str, Any]:
+    """Options that several processes must have alike; where their files are may differ."""
+    alike = {name: getattr(options, name) for name in ALIKE}
+    alike |= {f"parallel.{name}": value for name, value in options.parallel.model_dump().items()}
+    return alike | {name: getattr(options, name) is not None for name in ("json", "predictions")}
 
 
 def write_outputs(result: Evaluation, options: EvaluateOptions) -> None:

@@ -7,9 +7,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+import jax
+
 from rsnet_jax import __version__
 from rsnet_jax.errors import RSNetError
-from rsnet_jax.processes import as_lost_process, leave, several
+from rsnet_jax.processes import as_lost_process, leave
 
 USER_ERROR, PREEMPTED, INTERRUPTED = 2, 75, 130
 SUBCOMMANDS = {
@@ -68,11 +70,13 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
         return exit_.code if isinstance(exit_.code, int) else 0
     except Exception as error:
         error = as_lost_process(error)
-        if "--debug" in argv or not isinstance(error, RSNetError):
-            if not several():
+        if not isinstance(error, RSNetError):
+            if not jax.distributed.is_initialized():
                 raise
             traceback.print_exc()
             return ended(1)
+        if "--debug" in argv:
+            traceback.print_exception(error)
         kind = "" if error.exit_code in (PREEMPTED, INTERRUPTED) else "error: "
         print(f"{prog}: {kind}{' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code if error.everywhere else ended(error.exit_code)
@@ -81,6 +85,5 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
 
 def ended(code: int) -> int:
     """An end that other processes, if there are any, do not know of: they are not waited for."""
-    if several():
-        leave(code)
+    leave(code)
     return code

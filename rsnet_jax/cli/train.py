@@ -26,11 +26,20 @@ from rsnet_jax.config import (
     load_preset,
 )
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.processes import check_equal, is_first, join, on_first, together
+from rsnet_jax.processes import (
+    check_equal,
+    is_first,
+    join,
+    on_first,
+    several,
+    together,
+)
 from rsnet_jax.run_folder import check_same_run, require_run
 from rsnet_jax.training import fit
 from rsnet_jax.training_report import Result
 
+ALIKE = ("preset", "workdir", "resume", "overwrite")
+"""Options that several processes must have alike, besides the configuration."""
 DEFAULT_PRESET = Path("configs/synthetic.yaml")
 log = logging.getLogger(__name__)
 
@@ -82,21 +91,21 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     quiet = [argument for argument in argv if argument not in ("-h", "--help")]
     options = parse(TrainOptions, quiet, prog=prog, default=TrainOptions())
     if quiet == list(argv):
-        keep_compiled()
         join(options.parallel)
+        if not several():
+            keep_compiled()  # of several, only one would write and read
     if not is_first():
-        logging.getLogger("rsnet_jax").setLevel(logging.ERROR)
-    check_equal({"--workdir": options.workdir, "the preset": options.preset})
+        logging.getLogger("rsnet_jax").setLevel(logging.WARNING)
+    check_equal({name: getattr(options, name) for name in ALIKE})
+    with together():
+        check_resume(options)
     if options.resume:
-        if options.workdir is None:
-            raise ConfigError("--resume needs the --workdir of the run")
-        if options.preset is not None:
-            raise ConfigError("--resume continues with the stored configuration; give no preset")
-        if options.overwrite:
-            raise ConfigError("--resume continues a run, --overwrite replaces it; give one of them")
+        assert options.workdir is not None  # just checked
         stored = stored_config(options.workdir)
-        options = parse(TrainOptions, argv, prog=prog, default=TrainOptions().with_config(stored))
-        check_same_run(stored, options.config)
+        default = TrainOptions().with_config(stored)
+        with together():
+            options = parse(TrainOptions, argv, prog=prog, default=default)
+            check_same_run(stored, options.config)
     else:
         with together():
             preset = find_preset(options.preset or DEFAULT_PRESET)
@@ -108,8 +117,19 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     assert workdir is not None  # given, or made up above
     log.info("workdir: %s", workdir)
     result = fit(options.config, workdir, resume=options.resume, overwrite=options.overwrite)
-    if is_first():
-        print(summary(result, workdir))
+    on_first(lambda: print(summary(result, workdir)))
+
+
+def check_resume(options: TrainOptions) -> None:
+    """Raises a ConfigError for options that do not go with --resume."""
+    if not options.resume:
+        return
+    if options.workdir is None:
+        raise ConfigError("--resume needs the --workdir of the run")
+    if options.preset is not None:
+        raise ConfigError("--resume continues with the stored configuration; give no preset")
+    if options.overwrite:
+        raise ConfigError("--resume continues a run, --overwrite replaces it; give one of them")
 
 
 def stored_config(workdir: Path) -> Config:

@@ -39,9 +39,9 @@ def test_refused_before_any_work(refused, run, tmp_path, monkeypatch):
 
 def test_errors_of_the_configuration(cli, tmp_path):
     for options, told in [
-        (["--parallel.devices", 99], "parallel.devices: 99 were wanted, only 4 found"),
+        (["--parallel.devices", 99], "parallel.devices: 99 were wanted, only 8 found"),
         (["--train.batch-size", 9999], "at most 1520 fits"),
-        (["--train.batch-size", 66], "66 does not divide among 4 devices; nearest: 64 or 68"),
+        (["--train.batch-size", 66], "66 does not divide among 8 devices; nearest: 64 or 72"),
         (["--train.validation", "S9"], "train.validation must be test or one of several"),
         (["--train.init", tmp_path / "no.pth"], "no.pth"),
     ]:
