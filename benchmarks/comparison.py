@@ -118,7 +118,9 @@ def measure(
             name=f"{title}, {side.name}",
         )
     contestants: dict[str, Run] = {name: work.run for name, work in works.items()}
-    laid_beside: dict[str, Ruler] = rulers(settings.precision) if flops is not None else {}
+    laid_beside: dict[str, Ruler] = {}
+    if flops is not None:
+        laid_beside = rulers(settings.precision, width=settings.width, batch=settings.batch)
     contestants |= {name: ruler.run for name, ruler in laid_beside.items()}
     log.info("%s: timing", title)
     times = interleave(contestants, seconds=settings.seconds, settle=settle)

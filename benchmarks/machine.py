@@ -72,12 +72,19 @@ class Ruler(NamedTuple):
     """Operations or bytes of one call."""
 
 
-def rulers(precision: Precision) -> dict[str, Ruler]:
-    """A matrix product of the type and precision in use, and a copy (read once, written once)."""
+def rulers(precision: Precision, *, width: int, batch: int) -> dict[str, Ruler]:
+    """What the device can do, in the type and precision in use.
+
+    A square matrix product that suits it, the product of the network's own layer (all joints of a
+    batch times the weights of all hops), and a copy (read once, written once).
+    """
     small = jax.default_backend() == "cpu"
     size = 1024 if small else 8192
     numbers = 2**24 if small else 2**28
     square = jnp.full((size, size), 1 / size, compute_dtype_of(precision))
+    rows, chan, out = 16 * batch, 4 * width, 12 * width
+    joints = jnp.ones((rows, chan), square.dtype)
+    weights = jnp.ones((chan, out), square.dtype)
     line = jnp.zeros(numbers, jnp.float32)
     multiply = jax.jit(jnp.matmul)
     copy = jax.jit(lambda x: x + 1)  # a mere copy could be left out by the compiler
@@ -89,6 +96,13 @@ def rulers(precision: Precision) -> dict[str, Ruler]:
                 result = multiply(result, square)
         result.block_until_ready()
 
+    def layer(times: int) -> None:
+        result = None
+        with jax.default_matmul_precision(precision):
+            for _ in range(times):
+                result = multiply(joints, weights)
+        jax.block_until_ready(result)
+
     def move(times: int) -> None:
         result = line
         for _ in range(times):
@@ -97,6 +111,7 @@ def rulers(precision: Precision) -> dict[str, Ruler]:
 
     return {
         "matrix product": Ruler(product, 2.0 * size**3),
+        "layer's product": Ruler(layer, 2.0 * rows * chan * out),
         "copy": Ruler(move, 2.0 * line.nbytes),
     }
 

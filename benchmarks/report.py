@@ -13,7 +13,11 @@ from comparison import Result
 from timing import Spread
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
-RULERS = {"matrix product": ("flops", "FLOP/s"), "copy": ("bytes", "B/s")}
+RULERS = {
+    "matrix product": ("flops", "FLOP/s"),
+    "layer's product": ("flops", "FLOP/s"),
+    "copy": ("bytes", "B/s"),
+}
 
 
 def duration(seconds: float) -> str:
@@ -146,8 +150,8 @@ def markdown(report: Mapping[str, Any]) -> str:
         names += [n for n in row["sides"] if n not in names and n not in RULERS]
     rivals = [name for name in names if name != "ours"]
     lines = [
-        f"| time of a rival / ours | {' | '.join(rivals)} | of a matrix product |",
-        "|---" * (len(rivals) + 2) + "|",
+        f"| time of a rival / ours | {' | '.join(rivals)} | of a matrix product | of the layer's |",
+        "|---" * (len(rivals) + 3) + "|",
     ]
     for row in report["rows"]:
         cells = [row["title"]]
@@ -157,8 +161,9 @@ def markdown(report: Mapping[str, Any]) -> str:
                 f"**{digits(ratio['median'])}** ({digits(ratio['quartile_1'])} to "
                 f"{digits(ratio['quartile_3'])})"
             ))  # fmt: skip
-        share = row["rates"].get("matrix product", {}).get("share")
-        cells.append(f"{share['median']:.0%}" if share else "")
+        for ruler in ("matrix product", "layer's product"):
+            share = row["rates"].get(ruler, {}).get("share")
+            cells.append(f"{share['median']:.0%}" if share else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
