@@ -44,19 +44,22 @@ class Protocol:
     flip_test: bool = True
     published: bool = False
     batch_size: int | None = None
-    """Of all devices together; default: 128 for `published`, where it matters, otherwise 512 each
-    (in all with `refine_dropout_seed`, whose masks depend on it)."""
+    """Of all devices together; default: 128 for `published`, where it matters, otherwise up to 512
+    each (512 in all with `refine_dropout_seed`, whose masks depend on it)."""
     refine_dropout_seed: int | None = None
     """Keeps the refinement head's dropout on, as the published 47.04 mm was measured."""
     precision: Precision = "highest"
 
-    def rows(self, devices: int) -> int:
-        """Rows of a batch; more of them on more devices where it changes nothing."""
+    def rows(self, frames: int, *, devices: int) -> int:
+        """Rows of a batch; where nothing depends on it, batches are even, and suit the devices."""
         if self.batch_size is not None:
-            return self.batch_size
+            return min(self.batch_size, frames)
         if self.published:
-            return PUBLISHED_BATCH_SIZE
-        return BATCH_SIZE * (devices if self.refine_dropout_seed is None else 1)
+            return min(PUBLISHED_BATCH_SIZE, frames)
+        if self.refine_dropout_seed is not None:
+            return min(BATCH_SIZE, frames)
+        batches = -(-frames // (BATCH_SIZE * devices))
+        return -(-frames // batches)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Evaluator:
     ):
         self.frames, self.protocol, self.keep_predictions = frames, protocol, keep_predictions
         self._devices = devices
-        self._batch = min(protocol.rows(devices.count), len(frames))
+        self._batch = protocol.rows(len(frames), devices=devices.count)
         self._batches = -(-len(frames) // self._batch)
         most = MOST_KEPT_BATCHES if keep_predictions else devices.steps_per_program
         self._stride = -(-self._batches // -(-self._batches // most))  # calls of equal length

@@ -9,8 +9,9 @@ import pytest
 from training_runs import damage, smoke
 
 from rsnet_jax.checkpoint import choose_step, saved_steps
-from rsnet_jax.config import Config
+from rsnet_jax.config import Config, ParallelConfig
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
+from rsnet_jax.parallel import Devices
 from rsnet_jax.run_folder import (
     LatestAndBest,
     Progress,
@@ -75,6 +76,21 @@ def test_what_is_restored_is_what_was_saved(tmp_path):
         got, progress = checkpoints.restore_latest(state(0))
     jax.tree.map(np.testing.assert_array_equal, got, state(10))
     assert progress == TWENTY
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 8), (8, 1), (8, 2)])
+def test_other_devices_restore_every_bit(tmp_path, before, after):
+    """Weights, moments, sums: all of the state."""
+    saved, fresh = (
+        Devices.choose(ParallelConfig(devices=count)).replicate(state(step))
+        for count, step in ((before, 30), (after, 0))
+    )
+    with RunCheckpoints(tmp_path, CONFIG, H36M_16) as checkpoints:
+        checkpoints.save(saved, TWENTY)
+        restored, _ = checkpoints.restore_latest(fresh)
+    placed = Devices.choose(ParallelConfig(devices=after)).replicate(restored)
+    jax.tree.map(np.testing.assert_array_equal, placed, saved)
+    assert all(len(leaf.sharding.device_set) == after for leaf in jax.tree.leaves(placed))
 
 
 @pytest.mark.parametrize("how", ["truncated", "seed", "empty", "renamed", "junk"])

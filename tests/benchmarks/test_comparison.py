@@ -22,7 +22,7 @@ SETTINGS = Settings(
 def small(monkeypatch):
     """One block, which compiles fast, and no rulers."""
     monkeypatch.setattr(comparison, "ModelConfig", functools.partial(ModelConfig, blocks=1))
-    monkeypatch.setattr(comparison, "rulers", lambda precision: {})
+    monkeypatch.setattr(comparison, "rulers", lambda precision, **sizes: {})
 
 
 def eager(checkpoint):

@@ -255,11 +255,11 @@ def test_help_joins_the_lines_of_the_source(cli, monkeypatch):
     assert "--data.dataset {synthetic,h36m} Default: h36m where a root is given" in told
 
 
-def test_debug_keeps_the_traceback():
-    from rsnet_jax.errors import CheckpointError
-
-    with pytest.raises(CheckpointError):
-        main(["info", "nothere", "--debug"])
+def test_debug_shows_the_traceback_too(capsys):
+    assert main(["info", "nothere", "--debug"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Traceback") and "rsnet_jax.errors.CheckpointError: there is no" in told
+    assert told.splitlines()[-1].startswith("rsnet-jax info: error: there is no file")
 
 
 def test_interrupt(monkeypatch, capsys):
