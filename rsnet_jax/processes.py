@@ -191,15 +191,15 @@ def _everywhere(kind: str, text: str) -> RSNetError:
     return error
 
 
-def check_equal(settings: Mapping[str, Any]) -> None:
-    """Compares what must be the same in all processes.
+def check_equal(settings: Callable[[], Mapping[str, Any]]) -> None:
+    """Compares what must be the same in all processes; asks for it only if there are several.
 
     Raises:
         ConfigError: it is not; names the setting.
     """
     if not several():
         return
-    everyone = [json.loads(text) for text in exchange(json.dumps(settings, default=str))]
+    everyone = [json.loads(text) for text in exchange(json.dumps(settings(), default=str))]
     for number, theirs in enumerate(everyone):
         for name, value in everyone[0].items():
             if theirs.get(name) != value:

@@ -91,7 +91,7 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
             used, or the loss is not finite.
     """
     join(config.parallel)
-    check_equal(settings_of(config) | {"--resume": resume, "--overwrite": overwrite})
+    check_equal(lambda: settings_of(config) | {"resume": resume, "overwrite": overwrite})
     on_first(lambda: claim_workdir(workdir, overwrite=resume or overwrite))
     with together():
         devices = Devices.choose(config.parallel)
@@ -99,7 +99,9 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
         samples = 2 * len(train)
         steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
     devices.connect()
-    check_equal({"the training data": train.fingerprint, "the others": validation.fingerprint})
+    check_equal(
+        lambda: {"the training data": train.fingerprint, "the others": validation.fingerprint}
+    )
     schedule = learning_rates(
         config.optim,
         epochs=config.train.epochs,

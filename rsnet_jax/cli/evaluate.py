@@ -87,15 +87,15 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     join(options.parallel, stops_at_sigterm=True)
     if not several():
         keep_compiled()  # of several, only one would write and read
-    check_equal(what_must_be_alike(options))
+    check_equal(lambda: what_must_be_alike(options))
     for path in (options.json, options.predictions):
         if path is not None:
             on_first(functools.partial(claim, path, overwrite=options.overwrite))
     with together():
-        checkpoint, options = open_checkpoint(options, argv, prog=prog)
+        loaded, options = open_checkpoint(options, argv, prog=prog)
         frames = load_frames(options.data, options.split)
-    checkpoint = checkpoint or fresh_checkpoint(options.seed)
-    check_equal({"the checkpoint": checkpoint.fingerprint, "the data": frames.fingerprint})
+    checkpoint = loaded or fresh_checkpoint(options.seed)
+    check_equal(lambda: {"the checkpoint": checkpoint.fingerprint, "the data": frames.fingerprint})
     protocol = Protocol(
         flip_test=options.flip_test,
         published=options.published,

@@ -96,7 +96,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             keep_compiled()  # of several, only one would write and read
     if not is_first():
         logging.getLogger("rsnet_jax").setLevel(logging.WARNING)
-    check_equal({name: getattr(options, name) for name in ALIKE})
+    check_equal(lambda: {name: getattr(options, name) for name in ALIKE})
     with together():
         check_resume(options)
     if options.resume:
