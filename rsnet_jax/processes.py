@@ -27,7 +27,7 @@ from rsnet_jax.rendezvous import is_loopback, meet
 HEARTBEAT_SECONDS = 60
 """A process that is silent for so long counts as dead, and JAX ends the others."""
 FAREWELL_SECONDS = 1
-"""How long a process that fails stays: where all do, the coordinator must not go first."""
+"""How long a process that fails stays: JAX ends the others with it, who may have a word to say."""
 SHUTDOWN_SECONDS = 60
 """How long a process waits for the others at the end."""
 _LOST = re.compile(
