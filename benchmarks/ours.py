@@ -70,7 +70,9 @@ class Ours:
 
     def evaluation(self, frames: Frames, *, batch_size: int, published: bool = False) -> Work:
         protocol = Protocol(
-            published=published, batch_size=batch_size, precision=self.config.precision
+            published=published,
+            batch_size=batch_size if published else None,  # it matters there only
+            precision=self.config.precision,
         )
         devices = Devices.choose(self.config.parallel)
         evaluator = Evaluator(self.config, frames, devices, refine=False, protocol=protocol)

@@ -44,22 +44,27 @@ class Protocol:
     flip_test: bool = True
     published: bool = False
     batch_size: int | None = None
-    """Of all devices together; default: 128 for `published`, where it matters, otherwise up to 512
-    each (512 in all with `refine_dropout_seed`, whose masks depend on it)."""
+    """Of all devices together; default: 128 for `published`, where it matters, 512 with
+    `refine_dropout_seed`, whose masks depend on it, otherwise what suits the devices."""
     refine_dropout_seed: int | None = None
     """Keeps the refinement head's dropout on, as the published 47.04 mm was measured."""
     precision: Precision = "highest"
 
-    def rows(self, frames: int, *, devices: int) -> int:
-        """Rows of a batch; where nothing depends on it, batches are even, and suit the devices."""
+    def rows(self, frames: int, *, at_once: int, batches_a_call: int) -> int:
+        """Rows of a batch.
+
+        Where nothing depends on it, up to `at_once`, and so many that all calls have the same
+        number of full batches, up to `batches_a_call`.
+        """
         if self.batch_size is not None:
             return min(self.batch_size, frames)
         if self.published:
             return min(PUBLISHED_BATCH_SIZE, frames)
         if self.refine_dropout_seed is not None:
             return min(BATCH_SIZE, frames)
-        batches = -(-frames // (BATCH_SIZE * devices))
-        return -(-frames // batches)
+        batches = -(-frames // at_once)
+        calls = -(-batches // batches_a_call)
+        return -(-frames // (calls * -(-batches // calls)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,9 +137,10 @@ class Evaluator:
     ):
         self.frames, self.protocol, self.keep_predictions = frames, protocol, keep_predictions
         self._devices = devices
-        self._batch = protocol.rows(len(frames), devices=devices.count)
-        self._batches = -(-len(frames) // self._batch)
         most = MOST_KEPT_BATCHES if keep_predictions else devices.steps_per_program
+        at_once = devices.rows_at_once * devices.count
+        self._batch = protocol.rows(len(frames), at_once=at_once, batches_a_call=most)
+        self._batches = -(-len(frames) // self._batch)
         self._stride = -(-self._batches // -(-self._batches // most))  # calls of equal length
         table = Table(frames.keypoints_2d, frames.joints_3d, frames.camera, frames.camera_vectors)
         devices.check_room(sum(column.nbytes for column in table), what="the frames to measure on")

@@ -55,6 +55,14 @@ class Devices:
         """
         return 4 if self.mesh.devices.flat[0].platform == "cpu" else 64
 
+    @property
+    def rows_at_once(self) -> int:
+        """Poses worth predicting at once, by each device.
+
+        A CPU's caches should hold what a layer hands to the next; an accelerator should be full.
+        """
+        return 128 if self.mesh.devices.flat[0].platform == "cpu" else 512
+
     def check_room(self, size: int, *, what: str) -> None:
         """Makes sure that `size` bytes take at most a quarter of each device's memory.
 

@@ -173,3 +173,17 @@ def test_another_skeleton_is_refused(released, synthetic):
     )
     with pytest.raises(DataError, match=r"skeleton other \(16 joints\), the data have h36m_16"):
         evaluate(dataclasses.replace(released, skeleton=other), synthetic)
+
+
+@pytest.mark.parametrize(
+    ("frames", "rows"),
+    [
+        (100, 100),  # all at once
+        (1776, 111),  # 14 batches of 128 need 4 calls of 4: 16 of 111, with nothing to fill up
+        (1000, 125),  # 2 calls of 4
+    ],
+)
+def test_calls_have_full_batches(frames, rows):
+    assert Protocol().rows(frames, at_once=128, batches_a_call=4) == rows
+    assert Protocol(batch_size=60).rows(frames, at_once=128, batches_a_call=4) == 60
+    assert Protocol(published=True).rows(frames, at_once=999, batches_a_call=4) == min(128, frames)

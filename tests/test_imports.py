@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "rsnet_jax"
 ORDER = [
     *("die_with_parent", "errors", "launcher"),
     *("skeleton", "camera", "config", "metrics", "losses", "outputs", "safe_pickle"),
-    *("compile_cache", "rendezvous", "processes"),
+    *("host_memory", "compile_cache", "rendezvous", "processes"),
     *("models.initializers", "models.products", "models.layers", "models.graph_conv"),
     *("models.rsnet", "models.refine", "models"),
     *("data", "data.safe_npz", "data.h36m_cameras", "data.frames", "data.h36m_layout"),

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from rsnet_jax.cli.options import parse
 from rsnet_jax.config import DataConfig, Precision
 from rsnet_jax.errors import ConfigError
+from rsnet_jax.host_memory import keep_freed
 from rsnet_jax.outputs import claim, replacing
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     """Parses, measures, prints each row when it is done, writes the file asked for."""
     options = parse(BenchmarkOptions, argv, prog=prog, default=BenchmarkOptions())
     options.data.check()
+    keep_freed()  # for all sides alike: they share this process
     if options.json is not None:
         claim(options.json, overwrite=options.overwrite)
     suite, report, comparison, machine = sources("suite", "report", "comparison", "machine")

@@ -19,6 +19,7 @@ from rsnet_jax.config import Config, DataConfig, ParallelConfig, Precision
 from rsnet_jax.data.load import Split, load_frames
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation import Evaluation, Protocol, evaluate
+from rsnet_jax.host_memory import keep_freed
 from rsnet_jax.outputs import claim, replacing
 from rsnet_jax.processes import check_equal, join, on_first, several, together
 from rsnet_jax.weights import Checkpoint, init_variables
@@ -84,6 +85,7 @@ class EvaluateOptions:
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Parses, evaluates, prints the table, writes the files asked for."""
     options = parse(EvaluateOptions, argv, prog=prog, default=EvaluateOptions())
+    keep_freed()
     join(options.parallel, stops_at_sigterm=True)
     if not several():
         keep_compiled()  # of several, only one would write and read

@@ -26,6 +26,7 @@ from rsnet_jax.config import (
     load_preset,
 )
 from rsnet_jax.errors import ConfigError
+from rsnet_jax.host_memory import keep_freed
 from rsnet_jax.processes import (
     check_equal,
     is_first,
@@ -91,6 +92,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     quiet = [argument for argument in argv if argument not in ("-h", "--help")]
     options = parse(TrainOptions, quiet, prog=prog, default=TrainOptions())
     if quiet == list(argv):
+        keep_freed()
         join(options.parallel)
         if not several():
             keep_compiled()  # of several, only one would write and read
