@@ -22,6 +22,7 @@ from rsnet_jax.errors import Interrupted, Preempted, TrainingError
 from rsnet_jax.evaluation import Evaluator, Protocol
 from rsnet_jax.optim import learning_rates, make_optimizer
 from rsnet_jax.parallel import AXIS, Devices
+from rsnet_jax.paths import to_path
 from rsnet_jax.processes import (
     Decision,
     check_equal,
@@ -90,6 +91,7 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
         RSNetError: the data, the weights to start from, the folder or the configuration cannot be
             used, or the loss is not finite.
     """
+    workdir = to_path(workdir)
     join(config.parallel)
     check_equal(lambda: settings_of(config) | {"resume": resume, "overwrite": overwrite})
     on_first(lambda: claim_workdir(workdir, overwrite=resume or overwrite))

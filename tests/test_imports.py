@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "rsnet_jax"
 # A module imports only modules above it; `errors` at the top knows nothing of the others. A new
 # module gets its place here.
 ORDER = [
-    *("die_with_parent", "errors", "launcher"),
+    *("die_with_parent", "errors", "paths", "launcher"),
     *("skeleton", "camera", "config", "metrics", "losses", "outputs", "safe_pickle"),
     *("compile_cache", "rendezvous", "processes"),
     *("models.initializers", "models.products", "models.layers", "models.graph_conv"),
