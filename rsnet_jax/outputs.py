@@ -90,7 +90,7 @@ def _beside(path: Path) -> Path:
 
 def _reason(path: Path, error: OSError) -> str:
     if isinstance(error, StorageError):
-        return str(error.__cause__ or error)
+        return " ".join(str(error.__cause__ or error).split())
     if is_remote(path) and isinstance(error, FileNotFoundError):
         return f"no bucket {'/'.join(str(path).split('/')[:3])}"
     for folder in path.parents:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 OBJECT = re.compile(r"(?:/download)?/storage/v1/b/([^/]+)/o/([^/]+)$")
 OBJECTS = re.compile(r"(/upload)?/storage/v1/b/([^/]+)/o$")
 BUCKET = re.compile(r"/storage/v1/b/([^/]+)(/storageLayout)?$")
-COPY = re.compile(r"/storage/v1/b/[^/]+/o/([^/]+)/(?:rewriteTo|copyTo)/b/[^/]+/o/([^/]+)$")
+COPY = re.compile(r"/storage/v1/b/[^/]+/o/([^/]+)/(\w+)To(?:/b/[^/]+)?/o/([^/]+)$")
 BUCKET_NAME = "bucket"
 
 
@@ -189,10 +189,13 @@ class Handler(BaseHTTPRequestHandler):
         self.server.put(name, content)
         return self.answer(200, self.about(name))
 
-    def copy(self, source, target):
+    def copy(self, source, how, target):
         if source not in self.server.objects:
             return self.refuse(404, "No such object")
         self.server.put(target, self.server.content(source))
+        if how == "move":  # of one object
+            del self.server.objects[source]
+            return self.answer(200, self.about(target))
         return self.answer(200, {"done": True, "resource": self.about(target)})
 
 
