@@ -4,6 +4,7 @@ config.yaml           the whole configuration
 metrics.jsonl         a line an epoch
 tensorboard/          the same, for TensorBoard
 checkpoints/STEP/     the latest and the best, see `rsnet_jax.checkpoint`
+lock                  held while a process writes here, see `rsnet_jax.run_lock`
 
 Of several processes, the first alone reads and writes here and tells the others.
 """
@@ -37,6 +38,7 @@ from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, Training
 from rsnet_jax.outputs import claim, replacing
 from rsnet_jax.paths import is_remote, remove_tree
 from rsnet_jax.processes import on_first, share
+from rsnet_jax.run_lock import check_unlocked, sole_writer
 from rsnet_jax.skeleton import Skeleton
 from rsnet_jax.steps import TrainState
 
@@ -262,9 +264,11 @@ def claim_workdir(workdir: Path, *, overwrite: bool) -> None:
     """Makes sure that a run can live in a folder; leaves nothing behind.
 
     Raises:
-        OutputError: it holds a run (and `overwrite` is off), or cannot be written to.
+        OutputError: it holds a run (and `overwrite` is off), one is being written to it, or it
+            cannot be written to.
     """
     check_place(workdir)
+    check_unlocked(workdir)
     names = (CONFIG_FILE, METRICS_FILE, RUN_CHECKPOINTS, BOARD_FOLDER)
     found = [name for name in names if (workdir / name).exists()]
     if found and not overwrite:
@@ -273,6 +277,19 @@ def claim_workdir(workdir: Path, *, overwrite: bool) -> None:
             "replace it with --overwrite, or give another --workdir"
         )
     claim(workdir / CONFIG_FILE, overwrite=True)
+
+
+@contextlib.contextmanager
+def writing_run(workdir: Path, config: Config, *, new: bool) -> Iterator[None]:
+    """Keeps the folder of a run for this one alone; makes it if the run is `new`.
+
+    Raises:
+        OutputError: another process writes there, or something cannot be deleted or written.
+    """
+    with sole_writer(workdir):
+        if new:
+            on_first(lambda: start_run(workdir, config))
+        yield
 
 
 def start_run(workdir: Path, config: Config) -> None:

@@ -39,9 +39,9 @@ from rsnet_jax.run_folder import (
     RunCheckpoints,
     claim_workdir,
     load_best,
-    start_run,
     weights_of,
     write_config,
+    writing_run,
 )
 from rsnet_jax.run_log import MetricsLog, StopRequest, catching_signals, epoch_bar
 from rsnet_jax.steps import Table, TrainState, fresh_sums, make_run, make_train_step
@@ -125,9 +125,10 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
         state = fresh_state(config, tx, train, init=not saved and is_first())
     state = share(state)
     progress = Progress(samples=samples)
-    if not resume:
-        on_first(lambda: start_run(workdir, config))
-    with RunCheckpoints(workdir, config, train.skeleton) as checkpoints:
+    with (
+        writing_run(workdir, config, new=not resume),
+        RunCheckpoints(workdir, config, train.skeleton) as checkpoints,
+    ):
         if saved:
             state, progress = checkpoints.restore_latest(state)
             with together():
