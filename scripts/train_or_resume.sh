@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts a run, or goes on with the one that WORKDIR holds: the same line each time, on each machine.
+# Starts a run, or goes on with the one that WORKDIR holds: the same line each time and everywhere.
 #
 #   train_or_resume.sh gs://BUCKET/runs/hr configs/h36m_hr.yaml --data.root gs://BUCKET/h36m
 #

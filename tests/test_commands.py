@@ -200,7 +200,7 @@ def test_arguments_of_the_scripts_are_understood(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train, "fit", lambda config, workdir, **_: seen.append((config, workdir)))
     monkeypatch.setattr(train, "summary", lambda *_: "")
     for path in SCRIPTS:
-        found = re.search(r"((?:gs://BUCKET|/shared)/runs/hr) (configs.*)", path.read_text())
+        found = re.search(r"((?:gs://BUCKET|/scratch)/runs/hr) (configs.*)", path.read_text())
         assert found, path.name
         workdir, rest = found.groups()
         assert main(["train", *shlex.split(rest), "--workdir", workdir]) == 0
