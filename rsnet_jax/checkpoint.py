@@ -15,11 +15,14 @@ from rsnet_jax.config import Config
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
 from rsnet_jax.interop.published import PUBLISHED_DROPOUT, load_torch_checkpoint
 from rsnet_jax.interop.safetensors_file import load_safetensors
+from rsnet_jax.paths import is_remote, to_path
 from rsnet_jax.processes import several
 from rsnet_jax.skeleton import H36M_16, Skeleton
 from rsnet_jax.weights import Checkpoint, init_head_variables, init_variables
 
 ORBAX_MARK = "_CHECKPOINT_METADATA"
+COMMIT_MARK = "commit_success.txt"
+"""Orbax writes it last in an object store, where a folder cannot get its name at the end."""
 FORMAT = 1
 Result = TypeVar("Result")
 RUN_CHECKPOINTS = "checkpoints"  # of the folder of a run
@@ -35,7 +38,8 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     """
     import orbax.checkpoint as ocp  # slow to import
 
-    folder = Path(folder).absolute()
+    folder = to_path(folder).absolute()
+    check_place(folder)
     if folder.exists():
         raise OutputError(f"{folder} exists already; give another name or remove it")
     weights = {"network": checkpoint.variables}
@@ -57,6 +61,12 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
             writer.save(folder, items)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error}") from None
+
+
+def check_place(folder: Path) -> None:
+    """Raises an OutputError where Orbax cannot write."""
+    if is_remote(folder) and not str(folder).startswith("gs:"):
+        raise OutputError(f"{folder}: Orbax writes to local folders and gs:// only")
 
 
 def describe_weights(
@@ -81,7 +91,7 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
     """
     import orbax.checkpoint as ocp
 
-    folder = Path(folder).absolute()
+    folder = to_path(folder).absolute()
     about = restore_items(folder, about=ocp.args.JsonRestore())["about"]
     try:
         if about["format"] > FORMAT:
@@ -222,10 +232,13 @@ def saved_steps(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
     return sorted(
-        int(path.name)
-        for path in folder.iterdir()
-        if path.name.isdigit() and (path / ORBAX_MARK).exists()
+        int(path.name) for path in folder.iterdir() if path.name.isdigit() and is_complete(path)
     )
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a folder is an Orbax checkpoint that was written to its end."""
+    return (folder / (COMMIT_MARK if is_remote(folder) else ORBAX_MARK)).exists()
 
 
 def validation_errors(folder: Path) -> dict[int, float]:
@@ -269,14 +282,14 @@ def load_checkpoint(
     Raises:
         CheckpointError: nothing readable is there, or it is not an RS-Net.
     """
-    path = Path(path)
+    path = to_path(path)
     if (path / RUN_CHECKPOINTS).is_dir():
         path = choose_step(path / RUN_CHECKPOINTS, step)
     elif step is not None:
         raise CheckpointError(f"{path}: --step is for the folder of a run, which this is not")
     unknown: dict[str, Any] = dict(dropout=dropout, double_gelu=double_gelu, skeleton=skeleton)
     if path.is_dir():
-        if not (path / ORBAX_MARK).exists():
+        if not is_complete(path):
             if not any(path.glob("*.pth*")):
                 raise CheckpointError(
                     f"{path}: holds neither a checkpoint ({ORBAX_MARK}) nor published .pth files"

@@ -7,6 +7,7 @@ import pydantic
 import yaml
 
 from rsnet_jax.errors import ConfigError
+from rsnet_jax.paths import to_path
 
 SUBJECTS_TRAIN = ("S1", "S5", "S6", "S7", "S8")
 SUBJECTS_TEST = ("S9", "S11")
@@ -28,6 +29,9 @@ def _host_and_port(address: str) -> str:
     return address
 
 
+AnyPath = Annotated[
+    Path, pydantic.PlainValidator(to_path), pydantic.PlainSerializer(str, when_used="json")
+]
 Subjects = Annotated[tuple[str, ...], pydantic.AfterValidator(_named_once)]
 Precision = Literal["highest", "default", "bfloat16"]
 
@@ -97,7 +101,7 @@ class DataConfig(Section):
 
     dataset: Literal["synthetic", "h36m"] | None = None
     """Default: h36m where a root is given, the built-in synthetic set otherwise."""
-    root: Path | None = None
+    root: AnyPath | None = None
     """Folder with data_3d_h36m.npz and data_2d_h36m_<detections>.npz."""
     detections: str | None = None
     """2D keypoints: hr, gt, ... for files, gt (default) or noisy for the synthetic set."""
@@ -144,7 +148,7 @@ class TrainConfig(Section):
     which is then not trained on."""
     select: Literal["lifted", "refined"] | None = None
     """Whose MPJPE decides which checkpoint is best; default: refined where there is a head."""
-    init: Path | None = None
+    init: AnyPath | None = None
     """Start from these weights (any CHECKPOINT) with a fresh optimizer."""
     save_minutes: Annotated[float, pydantic.Field(gt=0)] = 5.0
     """Save within an epoch this often, for --resume; the end of each epoch is always saved."""
@@ -238,7 +242,7 @@ def find_preset(name: str | Path) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    path = Path(name)
+    path = to_path(name)
     if path.is_file():
         return path
     package = Path(__file__).parent

@@ -25,6 +25,10 @@ class OutputError(RSNetError):
     """A place that cannot be written to, or that holds something already."""
 
 
+class StorageError(RSNetError, OSError):
+    """An object store that cannot be reached, or that refuses."""
+
+
 class TrainingError(RSNetError):
     """A run that cannot start, or cannot go on."""
 

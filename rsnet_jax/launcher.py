@@ -27,6 +27,8 @@ PATIENCE = 600.0  # a validation pass may be under way, and a shared disk slow
 TICK = 0.05  # seconds between two looks at the processes
 KEPT_LINES, LINE_BYTES = 20, 4000
 
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
+"""What ends a process without a word of its own."""
 _NOISE = re.compile(r" +@ +0x|\*\*\* Check failure stack|.*peer ranks")  # what C++ prints
 _ERROR_LINE = re.compile(r"[\w.]*(Error|Exception)\b|.*\berror: ")
 
@@ -285,16 +287,17 @@ def _exit_code(code: int, passed_on: Sequence[signal.Signals]) -> int:
 def _blame(first: Ending, lines: Sequence[str], *, processes: int) -> str:
     if first.process == 0:
         told = "its output is above"
-    elif lines:
-        told = "its last line: " + _error_line(lines)
+    elif line := _telling_line(lines, killed=-first.code in FROM_OUTSIDE):
+        told = "its last line: " + line
     else:
-        told = "it printed nothing"
+        told = "it did not say why" if lines else "it printed nothing"
     name = f"process {first.process} of {processes}"
     if processes == 1:
         return f"{name} failed: {first}; {told}"
     return f"{name} failed first: {first}; {told}; the others were stopped"
 
 
-def _error_line(lines: Sequence[str]) -> str:
-    """The last line that tells of an error, or the last."""
-    return next(filter(_ERROR_LINE.match, reversed(lines)), lines[-1])
+def _telling_line(lines: Sequence[str], *, killed: bool) -> str:
+    """The last line that tells of an error; else the last, if it can know of the end."""
+    last = lines[-1] if lines and not killed else ""
+    return next(filter(_ERROR_LINE.match, reversed(lines)), last)

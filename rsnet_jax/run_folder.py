@@ -4,6 +4,7 @@ config.yaml           the whole configuration
 metrics.jsonl         a line an epoch
 tensorboard/          the same, for TensorBoard
 checkpoints/STEP/     the latest and the best, see `rsnet_jax.checkpoint`
+lock                  held while a process writes here, see `rsnet_jax.run_lock`
 
 Of several processes, the first alone reads and writes here and tells the others.
 """
@@ -11,7 +12,6 @@ Of several processes, the first alone reads and writes here and tells the others
 import contextlib
 import dataclasses
 import logging
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from rsnet_jax.checkpoint import (
     OrbaxFailure,
     alone,
     best_step,
+    check_place,
     describe_weights,
     here,
     load_checkpoint,
@@ -35,7 +36,9 @@ from rsnet_jax.checkpoint import (
 from rsnet_jax.config import Config, save_preset
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, TrainingError
 from rsnet_jax.outputs import claim, replacing
+from rsnet_jax.paths import is_remote, remove_tree
 from rsnet_jax.processes import on_first, share
+from rsnet_jax.run_lock import check_unlocked, sole_writer
 from rsnet_jax.skeleton import Skeleton
 from rsnet_jax.steps import TrainState
 
@@ -173,7 +176,8 @@ class RunCheckpoints:
         for other in self._manager.all_steps():  # folders without content among them
             if other > step:
                 aside = self.folder.with_name(f"unreadable-{other}")
-                shutil.rmtree(aside, ignore_errors=True)
+                if aside.exists():
+                    remove_tree(aside)
                 (self.folder / str(other)).rename(aside)
                 self._errors.pop(other, None)
         self._manager.reload()
@@ -260,8 +264,11 @@ def claim_workdir(workdir: Path, *, overwrite: bool) -> None:
     """Makes sure that a run can live in a folder; leaves nothing behind.
 
     Raises:
-        OutputError: it holds a run (and `overwrite` is off), or cannot be written to.
+        OutputError: it holds a run (and `overwrite` is off), one is being written to it, or it
+            cannot be written to.
     """
+    check_place(workdir)
+    check_unlocked(workdir)
     names = (CONFIG_FILE, METRICS_FILE, RUN_CHECKPOINTS, BOARD_FOLDER)
     found = [name for name in names if (workdir / name).exists()]
     if found and not overwrite:
@@ -270,6 +277,19 @@ def claim_workdir(workdir: Path, *, overwrite: bool) -> None:
             "replace it with --overwrite, or give another --workdir"
         )
     claim(workdir / CONFIG_FILE, overwrite=True)
+
+
+@contextlib.contextmanager
+def writing_run(workdir: Path, config: Config, *, new: bool) -> Iterator[None]:
+    """Keeps the folder of a run for this one alone; makes it if the run is `new`.
+
+    Raises:
+        OutputError: another process writes there, or something cannot be deleted or written.
+    """
+    with sole_writer(workdir):
+        if new:
+            on_first(lambda: start_run(workdir, config))
+        yield
 
 
 def start_run(workdir: Path, config: Config) -> None:
@@ -282,14 +302,14 @@ def start_run(workdir: Path, config: Config) -> None:
         for name in (CONFIG_FILE, METRICS_FILE):  # first the mark of a run
             (workdir / name).unlink(missing_ok=True)
         for path in (workdir / RUN_CHECKPOINTS).glob("[0-9]*"):
-            shutil.rmtree(path)
+            remove_tree(path)
         for path in (workdir / BOARD_FOLDER).glob("events*"):
             path.unlink()
-        for name in (RUN_CHECKPOINTS, BOARD_FOLDER):
+        for name in () if is_remote(workdir) else (RUN_CHECKPOINTS, BOARD_FOLDER):
             with contextlib.suppress(OSError):  # it is not there, or holds files of others
                 (workdir / name).rmdir()
     except OSError as error:
-        raise OutputError(f"{workdir} cannot be replaced: {error.strerror}") from None
+        raise OutputError(f"{workdir} cannot be replaced: {error.strerror or error}") from None
     write_config(workdir, config)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ import tqdm
 
 from rsnet_jax.errors import OutputError
 from rsnet_jax.outputs import replacing
+from rsnet_jax.paths import append, is_remote
 from rsnet_jax.processes import is_first, on_first, several
 
 
@@ -47,8 +49,7 @@ class MetricsLog:
     def _append(self, line: Mapping[str, Any]) -> None:
         assert self._board is not None
         with _reporting_failure(self.path.parent):
-            with self.path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            append(self.path, json.dumps(line) + "\n")
             self._board.add({name: line[name] for name in line if name != "epoch"}, line["epoch"])
 
     def __enter__(self) -> "MetricsLog":
@@ -66,7 +67,8 @@ class Board:
     """Figures for TensorBoard.
 
     tensorboardX's `SummaryWriter` writes in a thread that dies of a full disk and leaves its
-    caller waiting; this writes at once.
+    caller waiting; this writes at once. For an object store, which cannot append, it writes to a
+    temporary folder and sends its file anew each time.
     """
 
     def __init__(self, folder: Path, *, after: int):
@@ -77,8 +79,11 @@ class Board:
 
         self._messages: Any = event_pb2  # made by protobuf, without types
         self._scalar = scalar
-        folder.mkdir(exist_ok=True)
-        self._writer = EventsWriter(str(folder / "events"))
+        self._folder = folder
+        self._here = tempfile.TemporaryDirectory() if is_remote(folder) else None
+        if self._here is None:
+            folder.mkdir(exist_ok=True)
+        self._writer = EventsWriter(str(Path(self._here.name if self._here else folder) / "events"))
         if after:
             log = self._messages.SessionLog
             self._write(after + 1, session_log=log(status=log.START))
@@ -88,13 +93,21 @@ class Board:
         for name, value in figures.items():
             self._write(step, summary=self._scalar(name, value))
         self._writer.flush()
+        self._send()
 
     def _write(self, step: int, **content: Any) -> None:
         self._writer.write_event(self._messages.Event(wall_time=time.time(), step=step, **content))
 
+    def _send(self) -> None:
+        for file in Path(self._here.name).iterdir() if self._here else ():
+            (self._folder / file.name).write_bytes(file.read_bytes())
+
     def close(self) -> None:
         """Ends the file."""
         self._writer.close()
+        self._send()
+        if self._here is not None:
+            self._here.cleanup()
 
 
 @contextlib.contextmanager

@@ -17,7 +17,8 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 from jaxtyping import Shaped
 
-from rsnet_jax.errors import RSNetError
+from rsnet_jax.errors import RSNetError, StorageError
+from rsnet_jax.paths import size
 
 AllowList = Mapping[tuple[str, str], Any]
 """(module, name) as pickles spell them -> what they get: a function of ours, or plain data."""
@@ -63,7 +64,7 @@ def require_file(path: Path, error: type[RSNetError]) -> None:
     """Raises `error`, naming files of a similar name, unless `path` is a file with content."""
     try:
         if path.is_file():
-            if not path.stat().st_size:
+            if not size(path):
                 raise error(f"{path} is empty (0 bytes); was a download or copy cut short?")
             return
         if path.exists():
@@ -72,6 +73,8 @@ def require_file(path: Path, error: type[RSNetError]) -> None:
         if not folder.is_dir():
             raise error(f"there is no file {path}: the folder {folder} does not exist")
         names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+    except StorageError:
+        raise
     except (OSError, ValueError) as cause:  # ValueError: a null character in the name
         raise error(f"cannot look for {str(path)!r}: {one_line(cause)}") from cause
     similar = difflib.get_close_matches(path.name, names, n=4, cutoff=0.5)

@@ -22,6 +22,7 @@ from rsnet_jax.errors import Interrupted, Preempted, TrainingError
 from rsnet_jax.evaluation import Evaluator, Protocol
 from rsnet_jax.optim import learning_rates, make_optimizer
 from rsnet_jax.parallel import AXIS, Devices
+from rsnet_jax.paths import to_path
 from rsnet_jax.processes import (
     Decision,
     check_equal,
@@ -38,9 +39,9 @@ from rsnet_jax.run_folder import (
     RunCheckpoints,
     claim_workdir,
     load_best,
-    start_run,
     weights_of,
     write_config,
+    writing_run,
 )
 from rsnet_jax.run_log import MetricsLog, StopRequest, catching_signals, epoch_bar
 from rsnet_jax.steps import Table, TrainState, fresh_sums, make_run, make_train_step
@@ -90,6 +91,7 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
         RSNetError: the data, the weights to start from, the folder or the configuration cannot be
             used, or the loss is not finite.
     """
+    workdir = to_path(workdir)
     join(config.parallel)
     check_equal(lambda: settings_of(config) | {"resume": resume, "overwrite": overwrite})
     on_first(lambda: claim_workdir(workdir, overwrite=resume or overwrite))
@@ -123,9 +125,10 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
         state = fresh_state(config, tx, train, init=not saved and is_first())
     state = share(state)
     progress = Progress(samples=samples)
-    if not resume:
-        on_first(lambda: start_run(workdir, config))
-    with RunCheckpoints(workdir, config, train.skeleton) as checkpoints:
+    with (
+        writing_run(workdir, config, new=not resume),
+        RunCheckpoints(workdir, config, train.skeleton) as checkpoints,
+    ):
         if saved:
             state, progress = checkpoints.restore_latest(state)
             with together():

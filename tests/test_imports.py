@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "rsnet_jax"
 # A module imports only modules above it; `errors` at the top knows nothing of the others. A new
 # module gets its place here.
 ORDER = [
-    *("die_with_parent", "errors", "launcher"),
+    *("die_with_parent", "errors", "paths", "launcher"),
     *("skeleton", "camera", "config", "metrics", "losses", "outputs", "safe_pickle"),
     *("host_memory", "compile_cache", "rendezvous", "processes"),
     *("models.initializers", "models.products", "models.layers", "models.graph_conv"),
@@ -22,7 +22,8 @@ ORDER = [
     *("optim", "parallel", "weights", "steps"),
     *("interop", "interop.torch_file", "interop.convert", "interop.published"),
     "interop.safetensors_file",
-    *("checkpoint", "run_log", "run_folder", "evaluation", "training_report", "training_start"),
+    *("checkpoint", "run_log", "run_lock", "run_folder", "evaluation"),
+    *("training_report", "training_start"),
     *("training", "lifter", "rsnet_jax"),
     *("cli", "cli.options", "cli.tables", "cli.benchmark", "cli.check_data", "cli.convert"),
     *("cli.evaluate", "cli.info", "cli.launch", "cli.prepare", "cli.train", "cli.main"),

@@ -94,8 +94,8 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
     assert 0.3 < time.monotonic() - start < 10
     assert outcome == Outcome(
         1,
-        "process 1 of 3 failed first: killed by SIGKILL (out of memory?); its last line: "
-        "loading 1; the others were stopped",
+        "process 1 of 3 failed first: killed by SIGKILL (out of memory?); it did not say "
+        "why; the others were stopped",
         ("[process 1] loading 1",),
     )
     assert capfd.readouterr() == ("loading 0\n", "")

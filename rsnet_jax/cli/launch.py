@@ -157,7 +157,9 @@ def report(outcome: Outcome, own: Sequence[str], command: Sequence[str], *, prog
 def how_to_go_on(own: Sequence[str], command: Sequence[str], *, prog: str) -> str:
     """The command that continues a training run, if it has begun to write."""
     workdir = workdir_of(command)
-    if workdir is not None and not (Path(workdir) / "config.yaml").is_file():
+    # Of an object store, the processes have told whether it can be reached.
+    folder = None if workdir is None or "://" in workdir else Path(workdir)
+    if folder is not None and not (folder / "config.yaml").is_file():
         return "the run had not begun; nothing is lost"
     again = [*own, "--", "train", "--workdir", workdir or "WORKDIR", "--resume"]
     hint = "" if workdir else " (the output above names the WORKDIR)"

@@ -6,12 +6,13 @@ import re
 import sys
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Literal, TypeVar
 
 import tyro
 
 from rsnet_jax.errors import ConfigError
+from rsnet_jax.paths import to_path
 
 Options = TypeVar("Options")
 CheckpointArgument = Annotated[
@@ -34,6 +35,24 @@ _TYPES = {"INT": "a whole number", "int": "a whole number", "FLOAT": "a number"}
 _HELP_OF_HELP = "show this help message"
 _NO_DEFAULT = re.compile(r" ?\(default: (None)?\)")
 
+PATHS = tyro.constructors.ConstructorRegistry()
+"""Makes every option that is a path one of this machine or of an object store."""
+
+
+@PATHS.primitive_rule
+def _paths(
+    info: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec[Path] | None:
+    if info.type is not Path:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: to_path(words[0]),
+        is_instance=lambda value: isinstance(value, PurePath),
+        str_from_instance=lambda path: [str(path)],
+    )
+
 
 def parse(kind: type[Options], argv: Sequence[str], *, prog: str, default: Options) -> Options:
     """Reads `argv` into an instance of `kind`; `--help` prints and exits.
@@ -44,7 +63,7 @@ def parse(kind: type[Options], argv: Sequence[str], *, prog: str, default: Optio
     printed, complaint = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaint):
-            return tyro.cli(kind, args=list(argv), prog=prog, default=default)
+            return tyro.cli(kind, args=list(argv), prog=prog, default=default, registry=PATHS)
     except SystemExit as exit_:
         if exit_.code:
             raise ConfigError(one_line(complaint.getvalue())) from None

@@ -29,6 +29,7 @@ from rsnet_jax.data.h36m_problems import (
 )
 from rsnet_jax.data.safe_npz import load_npz
 from rsnet_jax.errors import ConfigError, DataError
+from rsnet_jax.paths import to_path
 
 FILE_3D = "data_3d_h36m.npz"
 PREFIX_2D = "data_2d_h36m_"
@@ -56,7 +57,7 @@ def available_detections(root: str | os.PathLike[str]) -> list[str]:
     Raises:
         DataError: there is no such folder.
     """
-    root = Path(root)
+    root = to_path(root)
     if not root.is_dir():
         kind = "not a folder" if root.exists() else "no such folder"
         raise DataError(f"{root}: {kind}; wanted one with {FILE_3D} and {file_2d('<detections>')}")
@@ -123,9 +124,9 @@ def read_positions_3d(root: str | os.PathLike[str]) -> Contents:
         DataError: the folder or file is missing or damaged, or holds no dict of dicts.
     """
     available_detections(root)  # complains about a missing folder
-    path = Path(root) / FILE_3D
+    path = to_path(root) / FILE_3D
     if not path.is_file():
-        others = ", ".join(sorted(other.name for other in Path(root).glob("*.npz")))
+        others = ", ".join(sorted(other.name for other in path.parent.glob("*.npz")))
         raise DataError(f"{path}: no such file; .npz files there: {others or 'none'}")
     return _read(path, "positions_3d")
 
@@ -137,7 +138,7 @@ def read_keypoints_2d(root: str | os.PathLike[str], *, detections: str) -> Conte
         DataError: the folder or file is missing or damaged, or holds no dict of dicts.
     """
     found = available_detections(root)
-    path = Path(root) / file_2d(detections)
+    path = to_path(root) / file_2d(detections)
     if detections not in found:
         raise DataError(f"{path}: no such file; detections there: {', '.join(found) or 'none'}")
     return _read(path, "positions_2d")

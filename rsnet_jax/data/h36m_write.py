@@ -12,6 +12,7 @@ from rsnet_jax.data.frames import Clip
 from rsnet_jax.data.h36m import FILE_3D, file_2d
 from rsnet_jax.data.h36m_layout import KEPT_OF_32, METADATA
 from rsnet_jax.errors import OutputError
+from rsnet_jax.paths import is_remote, to_path
 
 NEAR_SLOTS = {
     3: (4, 5),
@@ -41,7 +42,9 @@ def write_h36m(folder: str | os.PathLike[str], clips: Mapping[str, Sequence[Clip
         ValueError: no detections, two clips of one name, or recordings that differ between
             detections.
     """
-    folder = Path(folder)
+    folder = to_path(folder)
+    if is_remote(folder):
+        raise OutputError(f"{folder}: a local folder was wanted; copy it when it is written")
     recordings = _common_recordings(clips)
     names = [FILE_3D, *(file_2d(detections) for detections in clips)]
     existing = [name for name in names if (folder / name).exists()]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from rsnet_jax.errors import DataError
+from rsnet_jax.errors import DataError, StorageError
+from rsnet_jax.paths import local_copy, to_path
 from rsnet_jax.safe_pickle import (
     PLAIN,
     DamagedPickle,
@@ -30,10 +31,10 @@ def load_npz(path: str | Path) -> dict[str, Any]:
         DataError: the file is missing, no .npz, damaged, or asks for other objects. What it asked
             for was then not looked up, and nothing of the file was run.
     """
-    path = Path(path)
+    path = to_path(path)
     require_file(path, DataError)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with local_copy(path) as file, zipfile.ZipFile(file) as archive:
             names = archive.namelist()
             return {name.removesuffix(".npy"): _load_member(archive, name) for name in names}
     except ForbiddenPickle as error:
@@ -43,12 +44,14 @@ def load_npz(path: str | Path) -> dict[str, Any]:
         ) from error
     except zipfile.BadZipFile as error:
         raise DataError(f"{path}: {_diagnose(path)} ({one_line(error)})") from error
+    except StorageError:
+        raise
     except Exception as error:  # a damaged archive can make any step of the reading fail
         raise DataError(f"{path} is damaged ({one_line(error)})") from error
 
 
 def _diagnose(path: Path) -> str:
-    with path.open("rb") as file:
+    with local_copy(path) as copy, copy.open("rb") as file:
         start = file.read(64)
     if start.startswith(b"PK"):
         return "damaged or cut short .npz file"

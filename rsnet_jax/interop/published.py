@@ -12,6 +12,7 @@ from rsnet_jax.errors import CheckpointError, OutputError
 from rsnet_jax.interop import convert
 from rsnet_jax.interop.torch_file import read_state_dict
 from rsnet_jax.outputs import replacing
+from rsnet_jax.paths import to_path
 from rsnet_jax.skeleton import H36M_16, Skeleton
 from rsnet_jax.weights import Checkpoint
 
@@ -111,7 +112,7 @@ def load_torch_checkpoint(
     Raises:
         CheckpointError: a file is missing, damaged, hostile, or not an RS-Net on `skeleton`.
     """
-    path = Path(path)
+    path = to_path(path)
     if path.is_dir():
         path, found = pair_in_folder(path)
         refine = refine or found

@@ -7,9 +7,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from rsnet_jax.config import Config
-from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
+from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, StorageError
 from rsnet_jax.interop.published import PUBLISHED_DROPOUT, from_published, to_published
 from rsnet_jax.outputs import replacing
+from rsnet_jax.paths import local_copy
 from rsnet_jax.skeleton import H36M_16, Skeleton
 from rsnet_jax.weights import Checkpoint
 
@@ -55,10 +56,12 @@ def load_safetensors(
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
-        with safe_open(path, framework="np") as file:
+        with local_copy(path) as copy, safe_open(copy, framework="np") as file:
             metadata = file.metadata() or {}
             names = file.keys()  # what is opened is no mapping: it cannot be iterated over
             tensors = {name: file.get_tensor(name) for name in names}
+    except StorageError:
+        raise
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
     config, step = None, None

@@ -17,7 +17,8 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Shaped
 
-from rsnet_jax.errors import CheckpointError
+from rsnet_jax.errors import CheckpointError, StorageError
+from rsnet_jax.paths import to_path
 from rsnet_jax.safe_pickle import (
     PLAIN,
     AllowList,
@@ -105,11 +106,13 @@ def read_torch_file(path: str | Path) -> dict[str, Any]:
         CheckpointError: the file is missing, damaged, not from torch.save, holds no dict, or asks
             for other objects. What it asked for was then not looked up, and nothing was run.
     """
-    path = Path(path)
+    path = to_path(path)
     require_file(path, CheckpointError)
     try:
         data = path.read_bytes()
         content = _read_zip(data) if data.startswith(b"PK") else _read_legacy(data)
+    except StorageError:
+        raise
     except _NotTorch as error:
         raise CheckpointError(f"{path} is not a PyTorch checkpoint: {error}") from error
     except ForbiddenPickle as error:

@@ -1,0 +1,129 @@
+"""Paths on this machine and in object stores: what a name means, and what differs between them.
+
+A local path is a `pathlib.Path`. `gs://` and `s3://` are etils.epath's, which Orbax uses too, with
+the methods of `pathlib.Path` that this package needs. An object store has no folders, appends and
+renames nothing, locks nothing; an object appears when all of it is there.
+"""
+
+import contextlib
+import functools
+import importlib.util
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self, cast
+
+from etils.epath.gpath import PosixGPath
+
+from rsnet_jax.errors import ConfigError, RSNetError, StorageError
+
+BACKENDS = {"gs": ("gcsfs", "gcs"), "s3": ("s3fs", "s3")}
+"""Of each scheme, the module that reaches it and our extra that installs that."""
+_SCHEME = re.compile(r"([A-Za-z][\w+.-]+):/+(.*)", re.DOTALL)
+_ORDINARY = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+
+
+class RemotePath(PosixGPath):
+    """A path in an object store; whatever goes wrong with it is an OSError, mostly ours."""
+
+    def absolute(self) -> Self:
+        return self
+
+    def resolve(self, strict: bool = False) -> Self:  # etils would put the working folder before it
+        return self
+
+    @property
+    def bytes(self) -> int:
+        """The size of the object."""
+        return self.stat().length
+
+
+def _explained(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method, with what the clients of object stores raise, which is of many kinds, in a line.
+
+    Raises:
+        StorageError: credentials, rights, the bucket or the network.
+    """
+
+    @functools.wraps(method)
+    def call(self: RemotePath, *args: Any, **kwargs: Any) -> Any:
+        try:
+            result = method(self, *args, **kwargs)
+            return iter(list(result)) if isinstance(result, Iterator) else result
+        except (*_ORDINARY, RSNetError):
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise StorageError(f"{self}: {reason}") from error
+
+    return call
+
+
+for _name in (
+    *("exists", "is_dir", "is_file", "iterdir", "glob", "stat", "read_bytes", "read_text"),
+    *("write_bytes", "write_text", "mkdir", "rename", "unlink", "rmtree"),
+):
+    setattr(RemotePath, _name, _explained(getattr(PosixGPath, _name)))
+
+
+def to_path(name: str | os.PathLike[str]) -> Path:
+    """A path on this machine, or in an object store, from how a user writes it.
+
+    Raises:
+        ConfigError: the scheme is unknown, there is no bucket, or what reaches it is not installed.
+    """
+    text = os.fspath(name)
+    match = _SCHEME.fullmatch(text)
+    if match is None or not (match.group(1) in BACKENDS or "://" in text):
+        return Path(text)
+    scheme, rest = match.groups()
+    if scheme not in BACKENDS or not rest:
+        wanted = " or ".join(f"{scheme}://BUCKET/..." for scheme in BACKENDS)
+        raise ConfigError(f"{text}: a local path, {wanted} was wanted")
+    module, extra = BACKENDS[scheme]
+    if importlib.util.find_spec(module) is None and importlib.util.find_spec("tensorflow") is None:
+        raise ConfigError(
+            f"{text}: {scheme}:// needs {module}, which is not installed: "
+            f"pip install 'rsnet-jax[{extra}]'"
+        )
+    # `pathlib` has made one slash of two where the name came as a `Path`.
+    return cast(Path, RemotePath(f"{scheme}://{rest}"))
+
+
+def is_remote(path: Path) -> bool:
+    """Whether a path is in an object store."""
+    return isinstance(path, RemotePath)
+
+
+def size(path: Path) -> int:
+    """Bytes of a file."""
+    return path.bytes if isinstance(path, RemotePath) else path.stat().st_size
+
+
+@contextlib.contextmanager
+def local_copy(path: Path) -> Iterator[Path]:
+    """The file itself, or a copy on this machine for as long as it is needed."""
+    if not is_remote(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        copy.write_bytes(path.read_bytes())
+        yield copy
+
+
+def append(path: Path, text: str) -> None:
+    """Adds to the end of a text file; an object is written anew."""
+    if is_remote(path):
+        path.write_text(path.read_text() + text)
+    else:
+        with path.open("a") as file:
+            file.write(text)
+
+
+def remove_tree(path: Path) -> None:
+    """Deletes a folder and all in it."""
+    path.rmtree() if isinstance(path, RemotePath) else shutil.rmtree(path)
