@@ -25,6 +25,7 @@ _CALLED = re.compile(
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _OP_NAME = re.compile(r'op_name="([^"]*)"')
+_INDEX = re.compile(r"\bindex=(\d+)")
 _FRAME = re.compile(r"stack_frame_id=(\d+)")
 _SOURCE = re.compile(r'source_file="([^"]*)" source_line=(\d+)')
 _TABLE_ROW = re.compile(r"^(\d+) (?:\"(.*)\"|\{(.*)\})$")
@@ -79,6 +80,12 @@ class Instruction:
         """How often a loop runs, where its compiler knows."""
         match = _TRIPS.search(self.attributes)
         return int(match.group(1)) if match else None
+
+    @property
+    def index(self) -> int:
+        """Which element of a tuple is taken."""
+        match = _INDEX.search(self.attributes)
+        return int(match.group(1)) if match else 0
 
     @property
     def op_name(self) -> str:
