@@ -1,11 +1,11 @@
 """`rsnet-jax plan`."""
 
 import dataclasses
+import importlib.metadata
 import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import tyro
@@ -20,12 +20,12 @@ from rsnet_jax.config import (
     find_preset,
     load_preset,
 )
-from rsnet_jax.errors import ConfigError
+from rsnet_jax.errors import ConfigError, DataError, OutputError
 from rsnet_jax.outputs import claim, replacing
 from rsnet_jax.plan.chips import Topology, parse_topology
 from rsnet_jax.plan.compiler import Task, check_libtpu, compile_for
 from rsnet_jax.plan.estimate import Plan, check_batch, count_for, with_batch
-from rsnet_jax.plan.report import as_json, operation_lines, plan_lines
+from rsnet_jax.plan.report import as_json, detail_lines, plan_from_json, plan_lines, table
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,10 @@ class PlanOptions:
     """Write the optimized programs to this folder."""
     json: Path | None = None
     """Write every figure to this file."""
+    read: tuple[Path, ...] = ()
+    """Take these plans, from files that --json wrote, before those of --topology."""
+    markdown: bool = False
+    """Print one table of all plans, in Markdown, instead of each plan in full."""
     overwrite: bool = False
     """Replace the file if it exists."""
     debug: bool = False
@@ -83,41 +87,83 @@ OVERRIDES = ("precision", "model", "train", "optim")
 
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Parses, compiles topology by topology, prints each plan when it is made."""
-    quiet = [argument for argument in argv if argument not in ("-h", "--help")]
-    options = parse(PlanOptions, quiet, prog=prog, default=PlanOptions())
-    preset = load_preset(find_preset(options.config))
-    default = dataclasses.replace(
-        PlanOptions(), **{name: getattr(preset, name) for name in OVERRIDES}
-    )
-    options = parse(PlanOptions, argv, prog=prog, default=default)
-    config = preset.model_copy(update={name: getattr(options, name) for name in OVERRIDES})
-    if config.parallel.strategy != "mesh":
-        raise ConfigError("parallel.strategy: plan compiles for a mesh only, not for pmap")
-    if not options.topology:
-        raise ConfigError("--topology is missing: v5e:16x16, v5p:4x4x4, gpu:h200:8, ...")
+    jax.config.update("jax_platforms", "cpu")  # accelerators that are here are of no use
+    options, config = read_options(argv, prog=prog)
     topologies = [parse_topology(name) for name in dict.fromkeys(options.topology)]
-    batches = [batches_of(options, config, topology) for topology in topologies]
+    configs = [configs_of(options, config, topology) for topology in topologies]
+    plans = [plan for path in options.read for plan in stored_plans(path)]
     if any(topology.chip.kind == "tpu" for topology in topologies):
         check_libtpu()
     if options.json is not None:
         claim(options.json, overwrite=options.overwrite)
     if options.hlo is not None:
-        options.hlo.mkdir(parents=True, exist_ok=True)
-    plans = []
-    for topology, sizes in zip(topologies, batches, strict=True):
-        for plan in plans_of(topology, [with_batch(config, size) for size in sizes], options):
+        make_folder(options.hlo)
+    for plan in plans:
+        show(plan, options)
+    for topology, wanted in zip(topologies, configs, strict=True):
+        for plan in plans_of(topology, wanted, options):
             plans.append(plan)
-            lines = plan_lines(plan)
-            if options.top and plan.compiled:
-                lines += operation_lines(plan.training, clock=topology.chip.clock)
-            print("\n".join(lines), end="\n\n", flush=True)
+            show(plan, options)
+    if options.markdown:
+        print(table(plans))
     if options.json is not None:
         with replacing(options.json) as path:
-            path.write_text(json.dumps(as_json(plans, facts()), indent=2) + "\n")
+            path.write_text(json.dumps(as_json(plans, versions()), indent=2) + "\n")
 
 
-def batches_of(options: PlanOptions, config: Config, topology: Topology) -> list[int]:
-    """The global batch sizes that are asked for.
+def read_options(argv: Sequence[str], *, prog: str) -> tuple[PlanOptions, Config]:
+    """The options, and the configuration that they override."""
+    # Which configuration? Its settings are the defaults of the options, in the help too.
+    quiet = [argument for argument in argv if argument not in ("-h", "--help")]
+    options = parse(PlanOptions, quiet, prog=prog, default=PlanOptions())
+    preset = load_preset(find_preset(options.config))
+    default = PlanOptions(**{name: getattr(preset, name) for name in OVERRIDES})
+    options = parse(PlanOptions, argv, prog=prog, default=default)
+    config = Config(
+        **{name: getattr(preset, name) for name in Config.model_fields}
+        | {name: getattr(options, name) for name in OVERRIDES}
+    )
+    if config.parallel.strategy != "mesh":
+        raise ConfigError("parallel.strategy: plan compiles for a mesh only, not for pmap")
+    if not options.topology and not options.read:
+        raise ConfigError("--topology is missing: v5e:16x16, v5p:4x4x4, gpu:h200:8, ...")
+    return options, config
+
+
+def show(plan: Plan, options: PlanOptions) -> None:
+    """Prints one plan, unless all of them become a table."""
+    if options.markdown:
+        return
+    lines = plan_lines(plan)
+    if options.top and plan.topology.chip.clock is not None:
+        lines += detail_lines(plan.training, clock=plan.topology.chip.clock)
+    print("\n".join(lines), end="\n\n", flush=True)
+
+
+def stored_plans(path: Path) -> list[Plan]:
+    """The plans of a file that --json wrote.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    try:
+        return [plan_from_json(values) for values in json.loads(path.read_text())["plans"]]
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path} is not a file that plan --json wrote") from None
+
+
+def make_folder(path: Path) -> None:
+    """Raises an OutputError if the folder cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror or error}") from None
+
+
+def configs_of(options: PlanOptions, config: Config, topology: Topology) -> list[Config]:
+    """The configuration with each of the batch sizes that are asked for.
 
     Raises:
         ConfigError: one cannot be shared out among the chips.
@@ -126,7 +172,7 @@ def batches_of(options: PlanOptions, config: Config, topology: Topology) -> list
     batches = batches or list(options.batch_size) or [config.train.batch_size]
     for batch in batches:
         check_batch(batch, topology)
-    return batches
+    return [with_batch(config, batch) for batch in batches]
 
 
 def plans_of(topology: Topology, configs: Sequence[Config], options: PlanOptions) -> Iterator[Plan]:
@@ -152,9 +198,8 @@ def plans_of(topology: Topology, configs: Sequence[Config], options: PlanOptions
         yield Plan(topology, config, training, evaluation, compiled=True)
 
 
-def facts() -> dict[str, Any]:
+def versions() -> dict[str, str | None]:
     """What the figures were made with."""
-    import importlib.metadata
 
     def version(name: str) -> str | None:
         try:
@@ -162,4 +207,4 @@ def facts() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             return None
 
-    return {"jax": jax.__version__, "libtpu": version("libtpu")}
+    return {name: version(name) for name in ("rsnet-jax", "jax", "libtpu")}

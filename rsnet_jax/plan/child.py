@@ -16,6 +16,7 @@ import jax
 
 from rsnet_jax.config import Config
 from rsnet_jax.parallel import Devices
+from rsnet_jax.plan.buffers import fullest_moment
 from rsnet_jax.plan.draws import count
 from rsnet_jax.plan.hlo import parse
 from rsnet_jax.plan.loop import as_dict, loop_cost
@@ -41,6 +42,7 @@ def figures(program: Program, *, top: int, save: Path | None) -> dict[str, Any]:
     memory: Any = compiled.memory_analysis()
     cost: Any = compiled.cost_analysis()
     text = compiled.as_text() or ""
+    module = parse(text)
     if save is not None:
         save.write_text(text)
     kept = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
@@ -56,7 +58,8 @@ def figures(program: Program, *, top: int, save: Path | None) -> dict[str, Any]:
         "flops": cost["flops"],  # the compiler counts the body of a loop once
         "bytes": cost["bytes accessed"],
         "traced": dataclasses.asdict(traced),
-        "loop": as_dict(loop_cost(parse(text)), top=top),
+        "loop": as_dict(loop_cost(module), top=top),
+        "buffers": fullest_moment(module, top=top),
     }
 
 

@@ -19,7 +19,7 @@ NO_WORK = {
 """Operations that only name memory, or wait."""
 CALLS = {"while", "call", "conditional"}
 """Operations that are their computations; those of a fusion are one piece of work instead."""
-_LAYER_NUMBER = re.compile(r"(?<=_)\d+\b|\[\d+\]")
+_LAYER_NUMBER = re.compile(r"(?<=_)\d+\b")
 
 
 class Work(NamedTuple):
@@ -85,7 +85,7 @@ def loop_cost(module: Module) -> LoopCost:
         kind = kind_of(module, work.instruction)
         cycles = work.times * (work.instruction.cycles or 0)
         moved = work.times * hbm_bytes(module, work)
-        what = _LAYER_NUMBER.sub("*", work.instruction.op_name) or work.instruction.opcode
+        what = without_numbers(work.instruction)
         group = groups.setdefault((what, kind, module.source(work.instruction)), [0, 0, 0])
         for i, value in enumerate((work.times, cycles, moved)):
             group[i] += value
@@ -103,6 +103,11 @@ def loop_cost(module: Module) -> LoopCost:
         collectives=_collectives(works),
         operations=tuple(operations),
     )
+
+
+def without_numbers(instruction: Instruction) -> str:
+    """What an instruction does, the same for layers that differ by their number only."""
+    return _LAYER_NUMBER.sub("*", instruction.op_name) or instruction.opcode
 
 
 def main_loop(module: Module) -> Instruction:

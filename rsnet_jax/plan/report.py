@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from rsnet_jax.plan.estimate import Figures, Plan
+from rsnet_jax.config import Config
+from rsnet_jax.plan.chips import parse_topology
+from rsnet_jax.plan.estimate import Figures, Plan, work_of
 from rsnet_jax.plan.roofline import Times, seconds_of
 
 LABEL = 24
@@ -44,11 +46,14 @@ def compiled_lines(plan: Plan, figures: Figures) -> list[str]:
             "work a turn",
             f"{figures['flops'] / 1e9:.4g} GFLOP ({figures['traced']['flops'] / 1e9:.4g} of "
             f"products), {size(loop['hbm_bytes'])} to and from main memory, "
-            f"{loop['kernels']:,} operations",
+            f"{loop['kernels']:,} kernels",
         ),
-        ("collectives a turn", "; ".join(collectives) or "none"),
-        ("gathered from others", "nothing" if not gathers else "SEE ABOVE"),
-        ("random bits a turn", f"{figures['traced']['random_bits'] / 1e6:.4g} Mbit a chip"),
+        ("communication a turn", "; ".join(collectives) or "none"),
+        (
+            "gathered from chips",
+            size(sum(one["bytes"] for one in gathers)) if gathers else "nothing",
+        ),
+        ("random bits a turn", f"{figures['traced']['random_bits']:,} a chip"),
     ]
     if loop["cycles"]:
         kinds = ", ".join(
@@ -77,7 +82,7 @@ def counted_lines(figures: Figures) -> list[str]:
             f"{size(traced['product_bytes'])}",
         ),
         ("sums over all chips", f"{traced['reductions']}, {size(traced['reduced_bytes'])}"),
-        ("random bits a turn", f"{traced['random_bits'] / 1e6:.4g} Mbit a chip"),
+        ("random bits a turn", f"{traced['random_bits']:,} a chip"),
     ]
     return [f"    {label:<{LABEL}}{text}" for label, text in told]
 
@@ -110,16 +115,24 @@ def times_text(step: Times) -> str:
     )
 
 
-def operation_lines(figures: Figures, *, clock: float | None) -> list[str]:
-    """The most expensive operations of a compiled program, one line each."""
-    loop = figures["loop"]
-    lines = [f"{'cycles':>12}{'':>7}{'us':>9} {'times':>6}  {'main memory':>11}  kind"]
+def detail_lines(figures: Figures, *, clock: float) -> list[str]:
+    """The most expensive operations of a compiled program, and its largest arrays."""
+    loop, buffers = figures["loop"], figures["buffers"]
+    lines = [f"{'cycles':>12}{'':>7}{'us':>9}{'times':>7}{'main memory':>14}  operation"]
     for one in loop["operations"]:
         share = one["cycles"] / loop["cycles"] if loop["cycles"] else 0.0
-        microseconds = 1e6 * one["cycles"] / clock if clock else 0.0
         lines.append(
-            f"{one['cycles']:>12,}{share:>7.1%}{microseconds:>9.1f} {one['count']:>6}  "
-            f"{size(one['hbm_bytes']):>11}  {one['kind']:<14}{one['source']:<20} "
+            f"{one['cycles']:>12,}{share:>7.1%}{1e6 * one['cycles'] / clock:>9.1f}"
+            f"{one['count']:>7}{size(one['hbm_bytes']):>14}  {one['kind']:<14}"
+            f"{one['source']:<20} {short_name(one['what'])}"
+        )
+    lines += [
+        f"when its arrays fill most of the main memory, {size(buffers['bytes'])}, during "
+        f"{short_name(buffers['during'])}:"
+    ]
+    for one in buffers["largest"]:
+        lines.append(
+            f"{size(one['bytes']):>12}{one['count']:>7}  {one['shape']:<24}{one['source']:<20} "
             f"{short_name(one['what'])}"
         )
     return lines
@@ -138,6 +151,42 @@ def size(count: float) -> str:
         if abs(count) >= power:
             return f"{count / power:.4g} {unit}"
     return f"{count:.0f} B"
+
+
+COLUMNS = (
+    *("topology", "chips", "batch", "a chip", "compile s", "memory a chip (temporary) MB"),
+    *("all-reduces, MB", "random Mbit", "roofline ms", "step ms", "samples/s", "limit", "minutes"),
+)
+
+
+def table(plans: Sequence[Plan]) -> str:
+    """A line for each plan, in Markdown."""
+    lines = [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
+    for plan in plans:
+        training, work, step = plan.training, work_of(plan.training), plan.step
+        memory = training.get("memory")
+        cells = [
+            plan.topology.name,
+            f"{plan.topology.chips}",
+            f"{plan.batch:,}",
+            f"{plan.batch // plan.topology.chips:,}",
+            f"{training['compile_seconds']:.0f}" if plan.compiled else "",
+            f"{memory['peak'] / 1e6:,.0f} ({memory['temporary'] / 1e6:,.0f})" if memory else "",
+            f"{work.reductions}, {work.reduced_bytes / 1e6:.1f}",
+            f"{training['traced']['random_bits'] / 1e6:.1f}",
+            f"{1e3 * step.roofline:.2f}",
+            f"{1e3 * step.predicted:.2f}",
+            f"{rounded(plan.samples_per_second):,}",
+            step.limit,
+            "" if plan.minutes is None else f"{plan.minutes:.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def rounded(value: float, *, digits: int = 3) -> int:
+    """A large number to so many digits: nothing here is known better."""
+    return int(float(f"{value:.{digits - 1}e}"))
 
 
 def as_json(plans: Sequence[Plan], facts: dict[str, Any]) -> dict[str, Any]:
@@ -169,3 +218,18 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
             "minutes": plan.minutes,
         },
     }
+
+
+def plan_from_json(values: dict[str, Any]) -> Plan:
+    """A plan that `plan_as_json` wrote; its times are computed again.
+
+    Raises:
+        ConfigError: its topology or configuration is not known.
+    """
+    return Plan(
+        parse_topology(values["topology"]),
+        Config(**values["config"]),
+        values["training"],
+        values["evaluation"],
+        values["compiled"],
+    )
