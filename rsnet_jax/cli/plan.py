@@ -4,7 +4,7 @@ import dataclasses
 import importlib.metadata
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -191,11 +191,23 @@ def plans_of(topology: Topology, configs: Sequence[Config], options: PlanOptions
         tasks,
         top=options.top,
         save=options.hlo,
-        begun=lambda task: log.info("compiling for %s: %s", topology.name, task),
+        begun=told_of(topology, tasks),
     )
     evaluation = next(figures) if options.evaluation else None
     for config, training in zip(configs, figures, strict=True):
         yield Plan(topology, config, training, evaluation, compiled=True)
+
+
+def told_of(topology: Topology, tasks: Sequence[Task]) -> Callable[[str], None]:
+    """Says which of the tasks is being worked on; they are begun in order."""
+    waiting = iter(tasks)
+
+    def say(name: str) -> None:
+        task = next(waiting)
+        batch = "" if name == "evaluation" else f", batch {task.config.train.batch_size:,}"
+        log.info("compiling for %s: %s%s", topology.name, name, batch)
+
+    return say
 
 
 def versions() -> dict[str, str | None]:

@@ -65,7 +65,7 @@ def _lifetimes(
                 if name in lives:
                     lives[name] = (lives[name][0], moment)
         places[one.name] = _places(one, places)
-        if one.opcode in NO_WORK:
+        if one.opcode in NO_WORK or one.opcode.endswith("-done"):
             continue
         for place, array in enumerate(one.results):
             name = (one.name, place)

@@ -1,5 +1,6 @@
 """Has programs compiled for TPUs in a process of its own, and keeps its noise away."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -9,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from rsnet_jax.config import Config
 from rsnet_jax.errors import CompileError, ConfigError
@@ -23,6 +24,7 @@ ENVIRONMENT = {
     "TPU_STDERR_LOG_LEVEL": "2",
     "JAX_ENABLE_COMPILATION_CACHE": "false",  # compile times are measured
 }
+CHILD = ("-m", "rsnet_jax.plan.child")
 LAST_LINES = 15
 """Of what libtpu said, shown when it fails."""
 _MEMORY = re.compile(r"Ran out of memory in memory space \w+\.? *(Used [^.]*\.\w+ of [^.]*\.\w+)")
@@ -75,22 +77,13 @@ def compile_for(
             for task in tasks
         ],
     }
-    command = [sys.executable, "-m", "rsnet_jax.plan.child"]
-    with tempfile.TemporaryFile("w+") as noise:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=noise,
-            env=os.environ | ENVIRONMENT,
-            text=True,
-        )
+    finished, reason = 0, "the compiling process ended without a word"
+    with tempfile.TemporaryFile("w+") as noise, _started(noise) as process:
         assert process.stdin and process.stdout
-        reason = "the compiling process ended without a word"
-        finished = 0
         try:
-            process.stdin.write(json.dumps(request))
-            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it has ended already, and is told below
+                process.stdin.write(json.dumps(request))
+                process.stdin.close()
             for line in process.stdout:
                 match json.loads(line):
                     case {"begun": name}:
@@ -102,16 +95,25 @@ def compile_for(
                         reason = why
             process.wait()
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            process.kill()  # if nobody wants the rest
         if finished < len(tasks):
             noise.seek(0)
             sys.stderr.writelines(noise.readlines()[-LAST_LINES:])
-            raise CompileError(f"{topology}: {_shorter(reason)} (exit code {process.returncode})")
+            raise CompileError(f"{topology}: {shorter(reason)} (exit code {process.returncode})")
 
 
-def _shorter(reason: str) -> str:
+def _started(noise: IO[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=noise,
+        env=os.environ | ENVIRONMENT,
+        text=True,
+    )
+
+
+def shorter(reason: str) -> str:
     """The first sentence of a compiler's report."""
     if match := _MEMORY.search(reason):
         return f"the program does not fit in a chip's memory: {match.group(1)}"

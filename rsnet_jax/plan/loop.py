@@ -1,6 +1,7 @@
 """What one turn of a program's loop costs, a chip: the loop is that over steps, or over batches."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -14,9 +15,9 @@ COLLECTIVES = (
 PRODUCTS = {"dot", "convolution"}
 NO_WORK = {
     *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"),
-    *("partition-id", "replica-id", "opt-barrier", "copy-done", "slice-done"),
+    *("partition-id", "replica-id", "opt-barrier"),
 }
-"""Operations that only name memory, or wait."""
+"""Operations that only name memory."""
 CALLS = {"while", "call", "conditional"}
 """Operations that are their computations; those of a fusion are one piece of work instead."""
 _LAYER_NUMBER = re.compile(r"(?<=_)\d+\b")
@@ -98,7 +99,7 @@ def loop_cost(module: Module) -> LoopCost:
         cycles=sum(by_kind.values()) or None,
         cycles_by_kind=dict(sorted(by_kind.items(), key=lambda item: -item[1])),
         without_estimate=silent,
-        kernels=sum(work.times for work in works),
+        kernels=sum(work.times for work in works if not _is_prefetch(work.instruction)),
         hbm_bytes=sum(operation.hbm_bytes for operation in operations),
         collectives=_collectives(works),
         operations=tuple(operations),
@@ -127,8 +128,8 @@ def kind_of(module: Module, instruction: Instruction) -> str:
     name = instruction.opcode.removesuffix("-start").removesuffix("-done")
     if name in COLLECTIVES:
         return "communication"
-    if instruction.opcode != name:
-        return "prefetch"  # copies and slices beside the work, between main memory and chip
+    if _is_prefetch(instruction):
+        return "prefetch"
     inner = {one.opcode for one in module.inside(instruction)}
     if inner & PRODUCTS:
         return "product"
@@ -141,6 +142,11 @@ def kind_of(module: Module, instruction: Instruction) -> str:
     return "custom call" if name == "custom-call" else "elementwise"
 
 
+def _is_prefetch(instruction: Instruction) -> bool:
+    """Copies and slices beside the work, between main memory and chip."""
+    return instruction.opcode in ("copy-start", "slice-start", "async-start")
+
+
 def hbm_bytes(module: Module, work: Work) -> int:
     """Bytes an operation reads from and writes to main memory."""
     one = work.instruction
@@ -149,8 +155,8 @@ def hbm_bytes(module: Module, work: Work) -> int:
         arrays = [array for array in one.results if array.space != SEMAPHORE]
         moved = min(array.size for array in arrays)
         return moved * sum(array.space != ON_CHIP for array in arrays)
-    if one.opcode.endswith("-start") or one.opcode.endswith("-done"):
-        return 0
+    if one.opcode.endswith("-start"):
+        return 0  # communication
     sliced = _sliced(module, one)
     total = sum(array.size for array in one.results if array.space == 0)
     for position, name in enumerate(one.operands):
@@ -192,15 +198,14 @@ def _works(module: Module, name: str, *, times: int) -> Iterator[Work]:
             for role, called in one.called.items():
                 if role != "condition":
                     yield from _works(module, called, times=turns)
-        elif one.opcode not in NO_WORK and not _is_scalar(one):
+        elif not (one.opcode in NO_WORK or one.opcode.endswith("-done") or _is_single(one)):
             yield Work(one, times, beside)
 
 
-def _is_scalar(instruction: Instruction) -> bool:
+def _is_single(one: Instruction) -> bool:
     """Arithmetic of single numbers runs beside everything else, on a unit of its own."""
-    return instruction.cycles is None and all(
-        not array.dims for array in instruction.results
-    ) and instruction.opcode not in (*COLLECTIVES, "custom-call")  # fmt: skip
+    free = one.cycles is None and one.opcode not in (*COLLECTIVES, "custom-call", "fusion")
+    return free and all(math.prod(array.dims) == 1 for array in one.results)
 
 
 def _collectives(works: Sequence[Work]) -> tuple[Collective, ...]:
