@@ -85,7 +85,7 @@ def work_of(figures: Figures) -> Work:
         hbm_bytes=loop["hbm_bytes"],
         reductions=sum(one["count"] for one in loop["collectives"]),
         reduced_bytes=sum(one["bytes"] for one in loop["collectives"]),
-        cycles=loop["cycles"],
+        cycles={kind: cycles for kind, cycles in loop["cycles_by_kind"].items() if cycles},
     )
 
 

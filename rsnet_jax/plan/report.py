@@ -199,7 +199,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
     step, batch = plan.step, plan.evaluation_batch
 
     def all_times(parts: Times) -> dict[str, Any]:
-        told = ("communication", "roofline", "predicted", "limit")
+        told = ("estimate", "communication", "roofline", "predicted", "limit")
         return dataclasses.asdict(parts) | {name: getattr(parts, name) for name in told}
 
     return {

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 from rsnet_jax.config import Precision
 from rsnet_jax.plan.chips import (
@@ -23,8 +24,8 @@ class Work:
     reductions: int
     reduced_bytes: float
     """Of all reductions together."""
-    cycles: float | None = None
-    """As the compiler estimates them, without communication."""
+    cycles: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """As the compiler estimates them, by kind of operation, without communication."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +38,13 @@ class Times:
     """Of communication: what its bytes take."""
     latency: float
     """Of communication: what its messages take, however small."""
-    estimate: float | None
+    kinds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """The compiler's cycles at the chip's clock, without communication."""
+
+    @property
+    def estimate(self) -> float | None:
+        """The compiler's, of all kinds of work."""
+        return sum(self.kinds.values()) if self.kinds else None
 
     @property
     def communication(self) -> float:
@@ -57,19 +63,12 @@ class Times:
     @property
     def limit(self) -> str:
         """What takes the largest part of the predicted time."""
-        parts = {
-            "products": self.products,
-            "memory": self.memory,
+        parts = dict(self.kinds) or {"products": self.products, "memory": self.memory}
+        parts = parts | {
             "communication (bytes)": self.bandwidth,
             "communication (latency)": self.latency,
         }
-        name = max(parts, key=lambda part: parts[part])
-        computing = name in ("products", "memory")
-        if computing and self.estimate and self.estimate > 2 * parts[name]:
-            return "other work"  # element by element, reductions, copies
-        if self.estimate and not computing and self.estimate > parts[name]:
-            return "other work"
-        return name
+        return max(parts, key=lambda part: parts[part])
 
 
 def times(work: Work, topology: Topology, precision: Precision) -> Times:
@@ -81,7 +80,7 @@ def times(work: Work, topology: Topology, precision: Precision) -> Times:
         memory=work.hbm_bytes / chip.hbm_rate,
         bandwidth=bandwidth * work.reduced_bytes,
         latency=latency * work.reductions,
-        estimate=None if work.cycles is None else seconds_of(work.cycles, chip),
+        kinds={kind: seconds_of(cycles, chip) for kind, cycles in work.cycles.items()},
     )
 
 

@@ -163,7 +163,7 @@ def test_what_a_compiler_found_is_told(cli, monkeypatch, caplog):
     assert "compiler's estimate 1.996 ms (3,000,000 cycles at 1.50 GHz" in words
     assert "product 67%, copy 33%" in words
     # 9 kB over two links of 45 GB/s, times 1.5; two hops there and two back
-    assert "step, predicted 2.000 ms; limit: other work" in words
+    assert "step, predicted 2.000 ms; limit: product" in words
     assert "samples a second 4,000" in words
     assert "1,500,000 50.0% 998.0 2 4.096 kB product rsnet.py:1 FORWARD/gelu_*/dot" in words
     assert "4 MB, during BACKWARD/x" in words and "3 MB 1 f32[8,8] a.py:1 made" in words

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from rsnet_jax.errors import ConfigError
@@ -46,27 +48,31 @@ def test_every_chip_says_where_its_rates_come_from():
 
 
 def test_the_parts_of_a_step():
-    work = Work(flops=197e9, hbm_bytes=819e6, reductions=5, reduced_bytes=9e6, cycles=None)
+    work = Work(flops=197e9, hbm_bytes=819e6, reductions=5, reduced_bytes=9e6)
     step = times(work, parse_topology("v5e:2x2"), "default")
     assert (step.products, step.memory) == pytest.approx((1e-3, 1e-3))
     assert step.bandwidth == pytest.approx(1.5 * 9e6 / 90e9)  # 150 us
     assert step.latency == pytest.approx(20e-6)
     assert step.roofline == step.predicted == pytest.approx(1.17e-3)
+    assert step.estimate is None
+    slower = dataclasses.replace(work, cycles={"product": 3e6, "copy": 1.5e6})
+    estimate = times(slower, parse_topology("v5e:2x2"), "default").estimate
+    assert estimate == pytest.approx(4.5e6 / 1.503e9, rel=1e-4)
     highest = times(work, parse_topology("v5e:2x2"), "highest")
     assert highest.products == pytest.approx(6e-3)  # six products of bfloat16
 
 
 @pytest.mark.parametrize(
-    ("estimate", "predicted", "limit"),
+    ("kinds", "predicted", "limit"),
     [
-        (None, 3.5, "products"),
-        (1.0, 3.5, "products"),  # cannot be
-        (4.0, 5.5, "products"),
-        (9.0, 10.5, "other work"),
+        ({}, 3.5, "products"),
+        ({"product": 0.7, "copy": 0.3}, 3.5, "communication (bytes)"),  # less than can be
+        ({"product": 3.0, "copy": 1.0}, 5.5, "product"),
+        ({"product": 3.0, "copy": 6.0}, 10.5, "copy"),
     ],
 )
-def test_the_compiler_may_know_better(estimate, predicted, limit):
-    step = Times(products=2.0, memory=1.0, bandwidth=1.0, latency=0.5, estimate=estimate)
+def test_the_compiler_may_know_better(kinds, predicted, limit):
+    step = Times(products=2.0, memory=1.0, bandwidth=1.0, latency=0.5, kinds=kinds)
     assert step.roofline == 3.5
     assert (step.predicted, step.limit) == (predicted, limit)
 
@@ -76,7 +82,8 @@ def test_the_compiler_may_know_better(estimate, predicted, limit):
     [(5.0, 0.5, "communication (bytes)"), (0.5, 5.0, "communication (latency)")],
 )
 def test_the_limit_of_small_batches(bandwidth, latency, limit):
-    parts = Times(products=2.0, memory=1.0, bandwidth=bandwidth, latency=latency, estimate=3.0)
+    work = {"product": 2.0, "copy": 1.0}
+    parts = Times(products=2.0, memory=1.0, bandwidth=bandwidth, latency=latency, kinds=work)
     assert parts.limit == limit
 
 
