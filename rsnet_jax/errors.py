@@ -49,3 +49,7 @@ class Preempted(RSNetError):
     """A run stopped by the machine (SIGTERM), saved and ready to be resumed."""
 
     exit_code = 75
+
+
+class CompileError(RSNetError):
+    """A program that cannot be compiled for the devices it was planned for."""

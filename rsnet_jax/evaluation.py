@@ -137,37 +137,16 @@ class Evaluator:
     ):
         self.frames, self.protocol, self.keep_predictions = frames, protocol, keep_predictions
         self._devices = devices
-        most = MOST_KEPT_BATCHES if keep_predictions else devices.steps_per_program
-        at_once = devices.rows_at_once * devices.count
-        self._batch = protocol.rows(len(frames), at_once=at_once, batches_a_call=most)
-        self._batches = -(-len(frames) // self._batch)
-        self._stride = -(-self._batches // -(-self._batches // most))  # calls of equal length
-        table = Table(frames.keypoints_2d, frames.joints_3d, frames.camera, frames.camera_vectors)
+        table = table_of(frames)
         devices.check_room(sum(column.nbytes for column in table), what="the frames to measure on")
         self._table = devices.replicate((table, frames.action))
-        config = config.model_copy(update={"precision": protocol.precision})
-        predict = make_predict_step(
-            build_model(config, frames.skeleton, axis_name=AXIS),
-            build_head(config, axis_name=AXIS) if refine else None,
-            flip_test=protocol.flip_test,
-            published=protocol.published,
-            refine_dropout=protocol.refine_dropout_seed is not None,
-        )
-        measure = make_measure_step(
-            predict,
-            actions=len(frames.actions),
-            published=protocol.published,
+        self._program, self._batch, self._batches, self._stride = spread_pass(
+            config,
+            frames,
+            devices,
+            refine=refine,
+            protocol=protocol,
             keep_predictions=keep_predictions,
-        )
-        self._program = devices.spread(
-            make_pass(
-                measure,
-                frames.skeleton,
-                batch=self._batch,
-                devices=devices.count,
-                length=self._stride,
-                key=jax.random.key(protocol.refine_dropout_seed or 0),
-            )
         )
 
     def __call__(
@@ -211,6 +190,61 @@ class Evaluator:
         """Rows of all batches, without those that only fill up."""
         batches = _joined(*parts)[: self._batches, : self._batch]
         return batches.reshape(-1, *batches.shape[2:])[: len(self.frames)]
+
+
+def table_of(frames: Frames) -> Table:
+    """The columns that go to the devices."""
+    return Table(frames.keypoints_2d, frames.joints_3d, frames.camera, frames.camera_vectors)
+
+
+class Pass(NamedTuple):
+    """The program that measures, and how a split is cut up for it."""
+
+    program: Callable[..., tuple[Any, Any]]
+    """`program(weights, table, action, first) -> (sums, kept)`, on all devices; see `make_pass`."""
+    batch: int  # rows of a batch, of all devices together
+    batches: int  # of the split
+    stride: int  # batches of one call
+
+
+def spread_pass(
+    config: Config,
+    frames: Frames,
+    devices: Devices,
+    *,
+    refine: bool,
+    protocol: Protocol,
+    keep_predictions: bool = False,
+) -> Pass:
+    """The program of an `Evaluator`; of `frames`, only sizes and names matter here."""
+    most = MOST_KEPT_BATCHES if keep_predictions else devices.steps_per_program
+    at_once = devices.rows_at_once * devices.count
+    batch = protocol.rows(len(frames), at_once=at_once, batches_a_call=most)
+    batches = -(-len(frames) // batch)
+    stride = -(-batches // -(-batches // most))  # calls of equal length
+    config = config.model_copy(update={"precision": protocol.precision})
+    predict = make_predict_step(
+        build_model(config, frames.skeleton, axis_name=AXIS),
+        build_head(config, axis_name=AXIS) if refine else None,
+        flip_test=protocol.flip_test,
+        published=protocol.published,
+        refine_dropout=protocol.refine_dropout_seed is not None,
+    )
+    measure = make_measure_step(
+        predict,
+        actions=len(frames.actions),
+        published=protocol.published,
+        keep_predictions=keep_predictions,
+    )
+    run = make_pass(
+        measure,
+        frames.skeleton,
+        batch=batch,
+        devices=devices.count,
+        length=stride,
+        key=jax.random.key(protocol.refine_dropout_seed or 0),
+    )
+    return Pass(devices.spread(run), batch, batches, stride)
 
 
 def _joined(*parts: Any) -> np.ndarray:

@@ -14,6 +14,8 @@ from rsnet_jax.errors import ConfigError
 
 AXIS = "data"
 """Name of the axis that per-device code takes means over."""
+ROWS_OF_ACCELERATOR = 512
+"""Poses that fill a GPU or a TPU."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Devices:
 
         A CPU's caches should hold what a layer hands to the next; an accelerator should be full.
         """
-        return 128 if self.mesh.devices.flat[0].platform == "cpu" else 512
+        on_cpu = self.mesh.devices.flat[0].platform == "cpu"
+        return 128 if on_cpu else ROWS_OF_ACCELERATOR
 
     def check_room(self, size: int, *, what: str) -> None:
         """Makes sure that `size` bytes take at most a quarter of each device's memory.

@@ -19,7 +19,7 @@ from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import load_train_and_validation
 from rsnet_jax.errors import Interrupted, Preempted, TrainingError
-from rsnet_jax.evaluation import Evaluator, Protocol
+from rsnet_jax.evaluation import Evaluator, Protocol, table_of
 from rsnet_jax.optim import learning_rates, make_optimizer
 from rsnet_jax.parallel import AXIS, Devices
 from rsnet_jax.paths import to_path
@@ -44,7 +44,8 @@ from rsnet_jax.run_folder import (
     writing_run,
 )
 from rsnet_jax.run_log import MetricsLog, StopRequest, catching_signals, epoch_bar
-from rsnet_jax.steps import Table, TrainState, fresh_sums, make_run, make_train_step
+from rsnet_jax.skeleton import Skeleton
+from rsnet_jax.steps import TrainState, fresh_sums, make_run, make_train_step
 from rsnet_jax.training_report import (
     Result,
     describe_epoch,
@@ -182,23 +183,10 @@ def compile_run(
     key: jax.Array,
 ) -> Run:
     """Puts the data on the devices; returns the program that trains on them."""
-    model = build_model(config, train.skeleton, axis_name=AXIS)
-    head = build_head(config, axis_name=AXIS) if config.train.refine else None
-    step = make_train_step(model, head, tx, absolute_symmetry=config.train.absolute_symmetry)
-    program = devices.spread(
-        make_run(
-            step,
-            skeleton=train.skeleton,
-            axis_name=AXIS,
-            rows=config.train.batch_size // devices.count,
-            devices=devices.count,
-            steps_per_epoch=steps_per_epoch,
-            length=devices.steps_per_program,
-            key=key,
-        ),
-        donate=True,
+    program = spread_run(
+        config, tx, train.skeleton, devices, steps_per_epoch=steps_per_epoch, key=key
     )
-    table = Table(train.keypoints_2d, train.joints_3d, train.camera, train.camera_vectors)
+    table = table_of(train)
     devices.check_room(sum(column.nbytes for column in table), what="the training frames")
     table = devices.replicate(table)
 
@@ -210,6 +198,32 @@ def compile_run(
         return state
 
     return Run(run, devices.steps_per_program)
+
+
+def spread_run(
+    config: Config,
+    tx: optax.GradientTransformation,
+    skeleton: Skeleton,
+    devices: Devices,
+    *,
+    steps_per_epoch: int,
+    key: jax.Array,
+) -> Callable[..., TrainState]:
+    """`program(state, table, order, until) -> state`, on all devices: `steps.make_run` of a run."""
+    model = build_model(config, skeleton, axis_name=AXIS)
+    head = build_head(config, axis_name=AXIS) if config.train.refine else None
+    step = make_train_step(model, head, tx, absolute_symmetry=config.train.absolute_symmetry)
+    run = make_run(
+        step,
+        skeleton=skeleton,
+        axis_name=AXIS,
+        rows=config.train.batch_size // devices.count,
+        devices=devices.count,
+        steps_per_epoch=steps_per_epoch,
+        length=devices.steps_per_program,
+        key=key,
+    )
+    return devices.spread(run, donate=True)
 
 
 def epoch_order(key: jax.Array, epoch: int, *, samples: int) -> jax.Array:

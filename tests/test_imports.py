@@ -25,8 +25,10 @@ ORDER = [
     *("checkpoint", "run_log", "run_lock", "run_folder", "evaluation"),
     *("training_report", "training_start"),
     *("training", "lifter", "rsnet_jax"),
+    *("plan", "plan.hlo", "plan.loop", "plan.buffers", "plan.draws", "plan.programs", "plan.child"),
+    *("plan.compiler", "plan.chips", "plan.roofline", "plan.estimate", "plan.report"),
     *("cli", "cli.options", "cli.tables", "cli.benchmark", "cli.check_data", "cli.convert"),
-    *("cli.evaluate", "cli.info", "cli.launch", "cli.prepare", "cli.train", "cli.main"),
+    *("cli.evaluate", "cli.info", "cli.launch", "cli.plan", "cli.prepare", "cli.train", "cli.main"),
     "__main__",
 ]
 

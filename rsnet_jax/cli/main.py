@@ -22,6 +22,7 @@ SUBCOMMANDS = {
     "info": ("rsnet_jax.cli.info", "tell what a checkpoint is"),
     "prepare": ("rsnet_jax.cli.prepare", "make data files"),
     "benchmark": ("rsnet_jax.cli.benchmark", "measure speed, alone or against PyTorch"),
+    "plan": ("rsnet_jax.cli.plan", "what training costs on TPUs and GPUs that are not here"),
     "check-data": ("rsnet_jax.cli.check_data", "look for faults in data files"),
 }
 

@@ -1,0 +1,222 @@
+"""`rsnet-jax plan`."""
+
+import dataclasses
+import importlib.metadata
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import jax
+import tyro
+
+from rsnet_jax.cli.options import parse
+from rsnet_jax.config import (
+    Config,
+    ModelConfig,
+    OptimConfig,
+    Precision,
+    TrainConfig,
+    find_preset,
+    load_preset,
+)
+from rsnet_jax.errors import ConfigError, DataError, OutputError
+from rsnet_jax.outputs import claim, replacing
+from rsnet_jax.plan.chips import Topology, parse_topology
+from rsnet_jax.plan.compiler import Task, check_libtpu, compile_for
+from rsnet_jax.plan.estimate import Plan, check_batch, count_for, with_batch
+from rsnet_jax.plan.report import as_json, detail_lines, plan_from_json, plan_lines, table
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanOptions:
+    """Tells what training costs on chips that are not here.
+
+    For TPUs the real programs are compiled (libtpu, no TPU needed), for GPUs they are counted. Data
+    are of the size of Human3.6M; none are read.
+    """
+
+    topology: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Which chips: v5e:16x16, v5p:4x4x4, v6e:2x2, gpu:h200:8, ... Give it once for each."""
+    batch_size: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
+    """Of all chips together; default: that of the configuration. Give it once for each size."""
+    batch_per_chip: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
+    """Instead of --batch-size."""
+    config: Path = Path("configs/h36m_hr.yaml")
+    """The recipe. Options below override it."""
+    evaluation: bool = True
+    """Compile the evaluation too, without which the minutes of the recipe are not told."""
+    top: int = 0
+    """Show so many of the most expensive operations of the training step."""
+    hlo: Path | None = None
+    """Write the optimized programs to this folder."""
+    json: Path | None = None
+    """Write every figure to this file."""
+    read: tuple[Path, ...] = ()
+    """Take these plans, from files that --json wrote, before those of --topology."""
+    markdown: bool = False
+    """Print one table of all plans, in Markdown, instead of each plan in full."""
+    overwrite: bool = False
+    """Replace the file if it exists."""
+    debug: bool = False
+    """Show where an error came from."""
+    precision: Precision = "highest"
+    """Of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16 products
+    on a TPU), bfloat16 (all computation)."""
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
+
+    def __post_init__(self):
+        if self.batch_size and self.batch_per_chip:
+            raise ConfigError("batch-size and batch-per-chip say the same thing; give one of them")
+        for name in ("batch_size", "batch_per_chip"):
+            for value in getattr(self, name):
+                if value < 1:
+                    option = name.replace("_", "-")
+                    raise ConfigError(f"{option}: at least 1 was wanted, not {value}")
+        if self.top < 0:
+            raise ConfigError(f"top: at least 0 was wanted, not {self.top}")
+
+
+OVERRIDES = ("precision", "model", "train", "optim")
+"""Parts of a configuration that are options here."""
+
+
+def main(argv: Sequence[str], *, prog: str) -> None:
+    """Parses, compiles topology by topology, prints each plan when it is made."""
+    jax.config.update("jax_platforms", "cpu")  # accelerators that are here are of no use
+    options, config = read_options(argv, prog=prog)
+    topologies = [parse_topology(name) for name in dict.fromkeys(options.topology)]
+    configs = [configs_of(options, config, topology) for topology in topologies]
+    plans = [plan for path in options.read for plan in stored_plans(path)]
+    if any(topology.chip.kind == "tpu" for topology in topologies):
+        check_libtpu()
+    if options.json is not None:
+        claim(options.json, overwrite=options.overwrite)
+    if options.hlo is not None:
+        make_folder(options.hlo)
+    for plan in plans:
+        show(plan, options)
+    for topology, wanted in zip(topologies, configs, strict=True):
+        for plan in plans_of(topology, wanted, options):
+            plans.append(plan)
+            show(plan, options)
+    if options.markdown:
+        print(table(plans))
+    if options.json is not None:
+        with replacing(options.json) as path:
+            path.write_text(json.dumps(as_json(plans, versions()), indent=2) + "\n")
+
+
+def read_options(argv: Sequence[str], *, prog: str) -> tuple[PlanOptions, Config]:
+    """The options, and the configuration that they override."""
+    # Which configuration? Its settings are the defaults of the options, in the help too.
+    quiet = [argument for argument in argv if argument not in ("-h", "--help")]
+    options = parse(PlanOptions, quiet, prog=prog, default=PlanOptions())
+    preset = load_preset(find_preset(options.config))
+    default = PlanOptions(**{name: getattr(preset, name) for name in OVERRIDES})
+    options = parse(PlanOptions, argv, prog=prog, default=default)
+    config = Config(
+        **{name: getattr(preset, name) for name in Config.model_fields}
+        | {name: getattr(options, name) for name in OVERRIDES}
+    )
+    if config.parallel.strategy != "mesh":
+        raise ConfigError("parallel.strategy: plan compiles for a mesh only, not for pmap")
+    if not options.topology and not options.read:
+        raise ConfigError("--topology is missing: v5e:16x16, v5p:4x4x4, gpu:h200:8, ...")
+    return options, config
+
+
+def show(plan: Plan, options: PlanOptions) -> None:
+    """Prints one plan, unless all of them become a table."""
+    if options.markdown:
+        return
+    lines = plan_lines(plan)
+    if options.top and plan.topology.chip.clock is not None:
+        lines += detail_lines(plan.training, clock=plan.topology.chip.clock)
+    print("\n".join(lines), end="\n\n", flush=True)
+
+
+def stored_plans(path: Path) -> list[Plan]:
+    """The plans of a file that --json wrote.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    try:
+        return [plan_from_json(values) for values in json.loads(path.read_text())["plans"]]
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path} is not a file that plan --json wrote") from None
+
+
+def make_folder(path: Path) -> None:
+    """Raises an OutputError if the folder cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror or error}") from None
+
+
+def configs_of(options: PlanOptions, config: Config, topology: Topology) -> list[Config]:
+    """The configuration with each of the batch sizes that are asked for.
+
+    Raises:
+        ConfigError: one cannot be shared out among the chips.
+    """
+    batches = [rows * topology.chips for rows in options.batch_per_chip]
+    batches = batches or list(options.batch_size) or [config.train.batch_size]
+    for batch in batches:
+        check_batch(batch, topology)
+    return [with_batch(config, batch) for batch in batches]
+
+
+def plans_of(topology: Topology, configs: Sequence[Config], options: PlanOptions) -> Iterator[Plan]:
+    """Plans of one topology, each as soon as it is made."""
+    if topology.chip.kind == "gpu":
+        for config in configs:
+            yield count_for(topology, config, evaluation=options.evaluation)
+        return
+    name = topology.name.replace(":", "-")
+    tasks = [Task("evaluation", configs[0], f"{name}-evaluation")] if options.evaluation else []
+    tasks += [
+        Task("training", config, f"{name}-training-{config.train.batch_size}") for config in configs
+    ]
+    figures = compile_for(
+        topology.name,
+        tasks,
+        top=options.top,
+        save=options.hlo,
+        begun=told_of(topology, tasks),
+    )
+    evaluation = next(figures) if options.evaluation else None
+    for config, training in zip(configs, figures, strict=True):
+        yield Plan(topology, config, training, evaluation, compiled=True)
+
+
+def told_of(topology: Topology, tasks: Sequence[Task]) -> Callable[[str], None]:
+    """Says which of the tasks is being worked on; they are begun in order."""
+    waiting = iter(tasks)
+
+    def say(name: str) -> None:
+        task = next(waiting)
+        batch = "" if name == "evaluation" else f", batch {task.config.train.batch_size:,}"
+        log.info("compiling for %s: %s%s", topology.name, name, batch)
+
+    return say
+
+
+def versions() -> dict[str, str | None]:
+    """What the figures were made with."""
+
+    def version(name: str) -> str | None:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return None
+
+    return {name: version(name) for name in ("rsnet-jax", "jax", "libtpu")}

@@ -1,0 +1,1 @@
+"""What training costs on devices that are not there: compiled for them, counted, calculated."""

@@ -1,0 +1,133 @@
+"""Plans: what a recipe costs on a topology, from compiled programs or from counts alone."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from rsnet_jax.config import Config
+from rsnet_jax.errors import ConfigError
+from rsnet_jax.evaluation import Protocol
+from rsnet_jax.parallel import ROWS_OF_ACCELERATOR
+from rsnet_jax.plan.chips import Topology
+from rsnet_jax.plan.draws import count
+from rsnet_jax.plan.programs import (
+    TEST_VIEWS,
+    TRAIN_VIEWS,
+    devices_of,
+    evaluation_program,
+    training_program,
+)
+from rsnet_jax.plan.roofline import Times, Work, recipe_seconds, times
+
+Figures = dict[str, Any]
+"""What was found out of a program, see `child.figures`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """One topology, one batch size."""
+
+    topology: Topology
+    config: Config
+    """Its batch size is that of the plan."""
+    training: Figures
+    evaluation: Figures | None
+    compiled: bool
+    """Whether the figures are those of a compiler, or counted."""
+
+    @property
+    def batch(self) -> int:
+        return self.config.train.batch_size
+
+    @property
+    def step(self) -> Times:
+        return times(work_of(self.training), self.topology, self.config.precision)
+
+    @property
+    def evaluation_batch(self) -> Times | None:
+        if self.evaluation is None:
+            return None
+        return times(work_of(self.evaluation), self.topology, Protocol().precision)
+
+    @property
+    def samples_per_second(self) -> float:
+        """In training."""
+        return self.batch / self.step.predicted
+
+    @property
+    def minutes(self) -> float | None:
+        """Of the whole recipe; without evaluation figures it is not told."""
+        if self.evaluation is None or self.evaluation_batch is None:
+            return None
+        seconds = recipe_seconds(
+            epochs=self.config.train.epochs,
+            steps=self.training["steps_per_epoch"],
+            step_seconds=self.step.predicted,
+            batches=self.evaluation["batches"],
+            batch_seconds=self.evaluation_batch.predicted,
+        )
+        return seconds / 60
+
+
+def work_of(figures: Figures) -> Work:
+    """The work of one turn of a program's loop."""
+    traced = figures["traced"]
+    if "loop" not in figures:
+        return Work(
+            flops=traced["flops"],
+            hbm_bytes=traced["product_bytes"],
+            reductions=traced["reductions"],
+            reduced_bytes=traced["reduced_bytes"],
+        )
+    loop = figures["loop"]
+    return Work(
+        flops=traced["flops"],
+        hbm_bytes=loop["hbm_bytes"],
+        reductions=sum(one["count"] for one in loop["collectives"]),
+        reduced_bytes=sum(one["bytes"] for one in loop["collectives"]),
+        cycles={kind: cycles for kind, cycles in loop["cycles_by_kind"].items() if cycles},
+    )
+
+
+def with_batch(config: Config, batch: int) -> Config:
+    """The configuration with another batch size."""
+    return config.model_copy(
+        update={"train": config.train.model_copy(update={"batch_size": batch})}
+    )
+
+
+def check_batch(batch: int, topology: Topology) -> None:
+    """Raises a ConfigError unless the batch can be shared out among the chips."""
+    samples = 2 * TRAIN_VIEWS
+    if batch > samples:
+        raise ConfigError(f"batch {batch} is larger than an epoch of {samples} samples")
+    if batch % topology.chips:
+        below = batch // topology.chips * topology.chips
+        fitting = [size for size in (below, below + topology.chips) if size]
+        raise ConfigError(
+            f"batch {batch} does not divide among the {topology.chips} chips of {topology.name}; "
+            f"nearest: {' or '.join(map(str, fitting))}"
+        )
+
+
+def count_for(topology: Topology, config: Config, *, evaluation: bool) -> Plan:
+    """A plan without a compiler: products and sums are counted in the programs as traced."""
+    one = devices_of(jax.devices("cpu")[:1])
+    rows = config.train.batch_size // topology.chips
+    program, _ = training_program(with_batch(config, rows), one)
+    training: Figures = {
+        "batch": config.train.batch_size,
+        "steps_per_epoch": 2 * TRAIN_VIEWS // config.train.batch_size,
+        "traced": dataclasses.asdict(count(program.trace().jaxpr)),
+    }
+    measured: Figures | None = None
+    if evaluation:
+        program, made = evaluation_program(config, one, batch_size=ROWS_OF_ACCELERATOR)
+        batch = made.batch * topology.chips
+        measured = {
+            "batch": batch,
+            "batches": -(-TEST_VIEWS // batch),
+            "traced": dataclasses.asdict(count(program.trace().jaxpr)),
+        }
+    return Plan(topology, config, training, measured, compiled=False)

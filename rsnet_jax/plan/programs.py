@@ -1,0 +1,124 @@
+"""The programs that train and evaluate on Human3.6M, for devices that need not be there."""
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from rsnet_jax.config import Config
+from rsnet_jax.data.frames import Frames
+from rsnet_jax.evaluation import Pass, Protocol, spread_pass, table_of
+from rsnet_jax.optim import learning_rates, make_optimizer
+from rsnet_jax.parallel import AXIS, Devices
+from rsnet_jax.skeleton import H36M_16, Skeleton
+from rsnet_jax.training import networks, spread_run
+from rsnet_jax.training_start import check_batch, fresh_state
+from rsnet_jax.weights import run_keys
+
+TRAIN_VIEWS, TEST_VIEWS = 1_559_752, 543_344
+"""Of Human3.6M: subjects 1, 5, 6, 7, 8 and 9, 11, each seen by four cameras.
+
+Source: https://github.com/facebookresearch/VideoPose3D, which prints both.
+"""
+ACTIONS = 15
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """Code for all devices, and the shapes of what it is called with."""
+
+    function: Any
+    arguments: tuple[Any, ...]
+    precision: str
+    turns: int
+    """Of its loop, in one call: steps, or batches."""
+
+    def trace(self) -> Any:
+        """The program as JAX sees it, before any compiler."""
+        with jax.default_matmul_precision(self.precision):
+            return self.function.trace(*self.arguments)
+
+    def compile(self) -> tuple[jax.stages.Compiled, float]:
+        """The program for its devices, and the seconds it took to trace and compile."""
+        began = time.monotonic()
+        compiled = self.trace().lower().compile()
+        return compiled, time.monotonic() - began
+
+
+def devices_of(mesh_devices: Any) -> Devices:
+    """All of these devices in a row."""
+    return Devices(Mesh(np.array(mesh_devices), (AXIS,)), "mesh")
+
+
+def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
+    """What `training.fit` runs, and the steps of an epoch."""
+    frames = views_without_values(TRAIN_VIEWS)
+    samples = 2 * len(frames)
+    steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
+    schedule = learning_rates(
+        config.optim,
+        epochs=config.train.epochs,
+        steps_per_epoch=steps_per_epoch,
+        batch_size=config.train.batch_size,
+    )
+    tx = make_optimizer(schedule)
+    function = spread_run(
+        config,
+        tx,
+        frames.skeleton,
+        devices,
+        steps_per_epoch=steps_per_epoch,
+        key=run_keys(config.seed).steps,
+    )
+    state = jax.eval_shape(lambda: fresh_state(config, tx, frames, init=False))
+    order = jax.ShapeDtypeStruct((samples,), jnp.int32)
+    arguments = (state, table_of(frames), order, jax.ShapeDtypeStruct((), jnp.int32))
+    turns = devices.steps_per_program
+    return Program(function, placed(arguments, devices), config.precision, turns), steps_per_epoch
+
+
+def evaluation_program(
+    config: Config, devices: Devices, *, batch_size: int | None = None
+) -> tuple[Program, Pass]:
+    """What `evaluation.Evaluator` runs after each epoch of training, and how it cuts the split."""
+    frames = views_without_values(TEST_VIEWS)
+    protocol = Protocol(batch_size=batch_size)
+    made = spread_pass(config, frames, devices, refine=config.train.refine, protocol=protocol)
+    optimizer = make_optimizer(lambda count: count)
+    state = jax.eval_shape(lambda: fresh_state(config, optimizer, frames, init=False))
+    first = jax.ShapeDtypeStruct((), jnp.int32)
+    arguments = placed((networks(state), table_of(frames), frames.action, first), devices)
+    return Program(made.program, arguments, protocol.precision, made.stride), made
+
+
+def placed(tree: Any, devices: Devices) -> Any:
+    """The shapes of arrays that lie on every device."""
+    everywhere = NamedSharding(devices.mesh, PartitionSpec())
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), tree)
+
+
+def views_without_values(count: int, *, skeleton: Skeleton = H36M_16) -> Frames:
+    """A table of `count` views that takes no memory; all of its numbers are 0."""
+    joints, cameras = skeleton.num_joints, 4
+    index = np.broadcast_to(np.int32(0), (count,))
+    return Frames(
+        dataset="h36m",
+        detections="",
+        skeleton=skeleton,
+        keypoints_2d=np.broadcast_to(np.float32(0), (count, joints, 2)),
+        joints_3d=np.broadcast_to(np.float32(0), (count, joints, 3)),
+        subject=index,
+        action=index,
+        camera=index,
+        sequence=index,
+        time=index,
+        subjects=("",),
+        actions=tuple(map(str, range(ACTIONS))),
+        cameras=tuple(map(str, range(cameras))),
+        sequences=("",),
+        camera_vectors=np.zeros((cameras, 9), np.float32),
+    )

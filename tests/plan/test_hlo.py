@@ -1,0 +1,238 @@
+"""Programs written by hand, in the manner of libtpu's."""
+
+import pytest
+
+from rsnet_jax.plan.buffers import fullest_moment
+from rsnet_jax.plan.hlo import array_of, parse
+from rsnet_jax.plan.loop import as_dict, loop_cost, main_loop
+
+COST = 'backend_config={"window_config":{"estimated_cycles":"%d"}}'
+META = 'metadata={op_name="jit(run)/while/body/%s" stack_frame_id=%d}'
+PROGRAM = f"""HloModule jit_run, is_scheduled=true, entry_computation_layout={{(f32[8,128])->f32[8,128]}}
+
+FileNames
+1 "/somewhere/rsnet_jax/steps.py"
+2 "/somewhere/rsnet_jax/models/rsnet.py"
+
+FunctionNames
+1 "run"
+
+FileLocations
+1 {{file_name_id=1 function_name_id=1 line=30 end_line=30 column=1 end_column=9}}
+2 {{file_name_id=2 function_name_id=1 line=7 end_line=8 column=1 end_column=9}}
+
+StackFrames
+1 {{file_location_id=1 parent_frame_id=1}}
+2 {{file_location_id=2 parent_frame_id=1}}
+
+%product (left: f32[8,128], right: f32[128,128]) -> f32[8,128] {{
+  %left = f32[8,128]{{1,0:T(8,128)}} parameter(0)
+  %right = f32[128,128]{{1,0:T(8,128)}} parameter(1)
+  ROOT %dot.1 = f32[8,128]{{1,0:T(8,128)}} dot(%left, %right), lhs_contracting_dims={{1}}, rhs_contracting_dims={{0}}
+}}
+
+%take (table: f32[1000,128], row: s32[8]) -> f32[8,128] {{
+  %table = f32[1000,128]{{1,0:T(8,128)}} parameter(0)
+  %row = s32[8]{{0:T(128)}} parameter(1)
+  ROOT %gather.1 = f32[8,128]{{1,0:T(8,128)}} gather(%table, %row), offset_dims={{1}}, slice_sizes={{1,128}}
+}}
+
+%add (a: f32[], b: f32[]) -> f32[] {{
+  %a = f32[] parameter(0)
+  %b = f32[] parameter(1)
+  ROOT %sum = f32[] add(%a, %b)
+}}
+
+%inner_body (carried: (f32[8,128])) -> (f32[8,128]) {{
+  %carried = (f32[8,128]{{1,0:T(8,128)}}) parameter(0)
+  %value = f32[8,128]{{1,0:T(8,128)}} get-tuple-element(%carried), index=0
+  %negate.1 = f32[8,128]{{1,0:T(8,128)}} negate(%value), {META % ("turn/neg", 1)}, {COST % 10}
+  ROOT %back = (f32[8,128]{{1,0:T(8,128)}}) tuple(%negate.1)
+}}
+
+%inner_condition (carried: (f32[8,128])) -> pred[] {{
+  %carried = (f32[8,128]{{1,0:T(8,128)}}) parameter(0)
+  ROOT %yes = pred[] constant(true)
+}}
+
+%body (state: (f32[8,128], f32[1000,128], f32[128,128], s32[8])) -> (f32[8,128], f32[1000,128], f32[128,128], s32[8]) {{
+  %state = (f32[8,128]{{1,0:T(8,128)}}, f32[1000,128]{{1,0:T(8,128)}}, f32[128,128]{{1,0:T(8,128)}}, /*index=3*/s32[8]{{0:T(128)}}) parameter(0)
+  %x = f32[8,128]{{1,0:T(8,128)}} get-tuple-element(%state), index=0
+  %frames = f32[1000,128]{{1,0:T(8,128)}} get-tuple-element(%state), index=1
+  %weight = f32[128,128]{{1,0:T(8,128)}} get-tuple-element(%state), index=2
+  %rows = s32[8]{{0:T(128)}} get-tuple-element(%state), index=3
+  %scalar = s32[] constant(3)
+  %scalar_sum = s32[] add(%scalar, %scalar)
+  %copy-start.1 = (f32[128,128]{{1,0:T(8,128)S(1)}}, f32[128,128]{{1,0:T(8,128)}}, u32[]{{:S(2)}}) copy-start(%weight)
+  %batch = f32[8,128]{{1,0:T(8,128)}} fusion(%frames, %rows), kind=kLoop, calls=%take, {META % ("gather", 1)}
+  %copy-done.1 = f32[128,128]{{1,0:T(8,128)S(1)}} copy-done(%copy-start.1)
+  %layer.1 = f32[8,128]{{1,0:T(8,128)}} fusion(%batch, %copy-done.1), kind=kOutput, calls=%product, {META % ("gelu_0/dot", 2)}, {COST % 100}
+  %layer.2 = f32[8,128]{{1,0:T(8,128)S(1)}} fusion(%layer.1, %copy-done.1), kind=kOutput, calls=%product, {META % ("gelu_1/dot", 2)}, {COST % 120}
+  %moved = f32[8,128]{{0,1:T(8,128)}} copy(%layer.2), {COST % 7}
+  %packed = (f32[8,128]{{1,0:T(8,128)}}) tuple(%layer.1)
+  %inner = (f32[8,128]{{1,0:T(8,128)}}) while(%packed), condition=%inner_condition, body=%inner_body, backend_config={{"known_trip_count":{{"n":"5"}}}}
+  %turned = f32[8,128]{{1,0:T(8,128)}} get-tuple-element(%inner), index=0
+  %both = (f32[8,128]{{1,0:T(8,128)}}, bf16[3,5]{{1,0:T(8,128)(2,1)}}) all-reduce(%turned, %moved), replica_groups={{{{0,1}}}}, to_apply=%add
+  %one = f32[8,128]{{1,0:T(8,128)}} all-reduce(%turned), replica_groups={{{{0,1}}}}, to_apply=%add
+  %all = (f32[8,128]{{1,0:T(8,128)}}, f32[16,128]{{1,0:T(8,128)}}) all-gather-start(%turned), dimensions={{0}}
+  %all-done = f32[16,128]{{1,0:T(8,128)}} all-gather-done(%all)
+  ROOT %next = (f32[8,128]{{1,0:T(8,128)}}, f32[1000,128]{{1,0:T(8,128)}}, f32[128,128]{{1,0:T(8,128)}}, s32[8]{{0:T(128)}}) tuple(%one, %frames, %weight, %rows)
+}}
+
+%condition (state: (f32[8,128], f32[1000,128], f32[128,128], s32[8])) -> pred[] {{
+  %state = (f32[8,128]{{1,0:T(8,128)}}, f32[1000,128]{{1,0:T(8,128)}}, f32[128,128]{{1,0:T(8,128)}}, s32[8]{{0:T(128)}}) parameter(0)
+  ROOT %go = pred[] constant(true)
+}}
+
+ENTRY %main (x: f32[8,128], frames: f32[1000,128], weight: f32[128,128], rows: s32[8]) -> f32[8,128] {{
+  %x.1 = f32[8,128]{{1,0:T(8,128)}} parameter(0)
+  %frames.1 = f32[1000,128]{{1,0:T(8,128)}} parameter(1)
+  %weight.1 = f32[128,128]{{1,0:T(8,128)}} parameter(2)
+  %rows.1 = s32[8]{{0:T(128)}} parameter(3)
+  %outside = f32[8,128]{{1,0:T(8,128)}} copy(%x.1), {COST % 5000}
+  %start = (f32[8,128]{{1,0:T(8,128)}}, f32[1000,128]{{1,0:T(8,128)}}, f32[128,128]{{1,0:T(8,128)}}, s32[8]{{0:T(128)}}) tuple(%outside, %frames.1, %weight.1, %rows.1)
+  %loop = (f32[8,128]{{1,0:T(8,128)}}, f32[1000,128]{{1,0:T(8,128)}}, f32[128,128]{{1,0:T(8,128)}}, s32[8]{{0:T(128)}}) while(%start), condition=%condition, body=%body
+  ROOT %result = f32[8,128]{{1,0:T(8,128)}} get-tuple-element(%loop), index=0
+}}
+"""  # noqa: E501
+X = 8 * 128 * 4  # bytes of one (8, 128) array
+WEIGHT = 128 * 128 * 4
+
+
+@pytest.fixture(scope="module")
+def module():
+    return parse(PROGRAM)
+
+
+@pytest.fixture(scope="module")
+def cost(module):
+    return loop_cost(module)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "dims", "layout", "space", "size"),
+    [
+        ("f32", "384,16", "1,0", 0, 384 * 16 * 4),
+        ("f32", "384,16", "1,0:T(8,128)", 0, 384 * 128 * 4),
+        ("f32", "384,16", "0,1:T(8,128)S(1)", 1, 384 * 16 * 4),
+        ("bf16", "3,5", "1,0:T(8,128)(2,1)", 0, 8 * 128 * 2),
+        ("f32", "100", "0:T(128)", 0, 128 * 4),
+        ("pred", "7", "0", 0, 7),
+        ("u32", "", ":S(2)", 2, 4),
+        ("f8e4m3fn", "4", "0", 0, 4),
+        ("s32", "2,3", "", 0, 24),
+    ],
+)
+def test_arrays_take_what_their_layout_pads_them_to(dtype, dims, layout, space, size):
+    array = array_of(dtype, dims, layout)
+    assert (array.space, array.size) == (space, size)
+
+
+def test_the_payload_is_without_padding():
+    assert array_of("bf16", "3,5", "1,0:T(8,128)(2,1)").payload == 3 * 5 * 2
+
+
+def test_instructions_are_read(module):
+    body = {one.name: one for one in module.computations["body"]}
+    assert main_loop(module).called == {"condition": "condition", "body": "body"}
+    layer = body["layer.1"]
+    assert (layer.opcode, layer.operands, layer.cycles) == (
+        "fusion",
+        ("batch", "copy-done.1"),
+        100,
+    )
+    assert (layer.op_name, module.source(layer)) == ("jit(run)/while/body/gelu_0/dot", "rsnet.py:7")
+    assert len(body["state"].results) == 4 and body["rows"].index == 3
+    assert body["inner"].trips == 5
+    with pytest.raises(ValueError, match="ENTRY"):
+        parse("HloModule nothing")
+
+
+def test_cycles_are_those_of_one_turn(cost):
+    # Not the copy outside the loop; the inner loop runs five times.
+    assert cost.cycles == 100 + 120 + 7 + 5 * 10
+    assert cost.cycles_by_kind == {
+        "product": 220, "elementwise": 50, "copy": 7, "prefetch": 0, "gather": 0,
+        "communication": 0,
+    }  # fmt: skip
+    assert cost.without_estimate == {"prefetch": 1, "gather": 1, "communication": 3}
+    assert cost.kernels == 4 + 5 + 3
+
+
+def test_layers_that_differ_by_number_are_one_line(cost):
+    first = cost.operations[0]
+    assert (first.what, first.kind, first.source) == (
+        "jit(run)/while/body/gelu_*/dot",
+        "product",
+        "rsnet.py:7",
+    )
+    assert (first.count, first.cycles) == (2, 220)
+
+
+def test_main_memory_is_what_is_not_on_the_chip(cost):
+    moved = {
+        operation.what.rsplit("/", 1)[-1]: operation.hbm_bytes for operation in cost.operations
+    }
+    assert moved["dot"] == (X + X) + X  # reads and writes; reads, its result stays on the chip
+    assert moved["gather"] == X + 128 * 4 + X  # the rows that are wanted, their padded numbers
+    assert moved["copy-start"] == WEIGHT
+    assert moved["neg"] == 5 * (X + X)
+    assert moved["copy"] == 128 * 128 * 4  # from the chip; eight numbers now lie in rows of 128
+
+
+def test_collectives_are_counted_without_padding(cost):
+    found = {one.kind: one for one in cost.collectives}
+    reduced = found["all-reduce"]
+    assert (reduced.count, reduced.bytes, reduced.largest) == (2, 2 * X + 30, X + 30)
+    assert (found["all-gather"].count, found["all-gather"].bytes) == (1, 2 * X)
+
+
+def test_only_the_most_expensive_operations_are_kept(cost):
+    assert [one["cycles"] for one in as_dict(cost, top=2)["operations"]] == [220, 50]
+
+
+def test_a_program_without_a_loop(module):
+    text = PROGRAM.replace("while(%start)", "custom-call(%start)")
+    with pytest.raises(ValueError, match="no loop"):
+        loop_cost(parse(text))
+
+
+LIVES = """HloModule lives
+
+%body (state: (f32[8,128])) -> (f32[8,128]) {
+  %state = (f32[8,128]{1,0:T(8,128)}) parameter(0)
+  %x = f32[8,128]{1,0:T(8,128)} get-tuple-element(%state), index=0
+  %a = f32[8,128]{1,0:T(8,128)} negate(%x), metadata={op_name="a_0"}
+  %here = f32[8,128]{1,0:T(8,128)S(1)} negate(%x), metadata={op_name="on the chip"}
+  %b = f32[16,128]{1,0:T(8,128)} custom-call(%a), custom_call_target="b", metadata={op_name="b"}
+  %same = f32[16,128]{1,0:T(8,128)} bitcast(%b)
+  %copy-start = (f32[8,128]{1,0:T(8,128)}, f32[8,128]{1,0:T(8,128)S(1)}, u32[]{:S(2)}) copy-start(%here)
+  %copy-done = f32[8,128]{1,0:T(8,128)} copy-done(%copy-start)
+  %c = f32[8,128]{1,0:T(8,128)} custom-call(%same, %copy-done), custom_call_target="c", metadata={op_name="c"}
+  ROOT %next = (f32[8,128]{1,0:T(8,128)}) tuple(%c)
+}
+
+%condition (state: (f32[8,128])) -> pred[] {
+  %state = (f32[8,128]{1,0:T(8,128)}) parameter(0)
+  ROOT %go = pred[] constant(true)
+}
+
+ENTRY %main (x: f32[8,128]) -> (f32[8,128]) {
+  %x.1 = f32[8,128]{1,0:T(8,128)} parameter(0)
+  %start = (f32[8,128]{1,0:T(8,128)}) tuple(%x.1)
+  ROOT %loop = (f32[8,128]{1,0:T(8,128)}) while(%start), condition=%condition, body=%body
+}
+"""  # noqa: E501
+
+
+def test_memory_is_fullest_where_most_arrays_are_alive():
+    # When c is made: b (seen through a bitcast), what came from the chip, and c itself. Not a,
+    # which b reads for the last time; not what stays on the chip, nor what the loop was given.
+    found = fullest_moment(parse(LIVES), top=5)
+    assert (found["bytes"], found["during"]) == (2 * X + X + X, "c")
+    told = {one["what"]: (one["shape"], one["count"], one["bytes"]) for one in found["largest"]}
+    assert told == {
+        "b": ("f32[16,128]", 1, 2 * X),
+        "on the chip": ("f32[8,128]", 1, X),
+        "c": ("f32[8,128]", 1, X),
+    }

@@ -1,0 +1,110 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rsnet_jax.config import Config, DataConfig, ModelConfig, TrainConfig
+from rsnet_jax.data.load import load_frames
+from rsnet_jax.plan.chips import parse_topology
+from rsnet_jax.plan.draws import count
+from rsnet_jax.plan.estimate import count_for
+from rsnet_jax.plan.programs import (
+    TEST_VIEWS,
+    TRAIN_VIEWS,
+    devices_of,
+    evaluation_program,
+    training_program,
+    views_without_values,
+)
+
+SMALL = Config(
+    model=ModelConfig(width=4, blocks=1, refine_hidden=8),
+    train=TrainConfig(batch_size=64, refine=True, epochs=2),
+)
+
+
+def with_batch(batch):
+    return SMALL.model_copy(update={"train": TrainConfig(batch_size=batch, refine=True)})
+
+
+def test_products_sums_and_hashes_are_counted_as_often_as_they_run():
+    devices = devices_of(jax.devices()[:2])
+
+    def run(x):
+        outside = x @ x  # (4, 4): not of the loop
+
+        def body(carry, _):
+            def inner(carry, _):
+                return carry @ x, None
+
+            carry, _ = jax.lax.scan(inner, carry, length=3)
+            drawn = jax.random.bits(jax.random.fold_in(jax.random.key(0), 1), (5, 7), jnp.uint32)
+            total = jax.lax.psum((carry, carry[0]), "data")  # at once
+            carry += total[0] @ x
+            carry += jax.lax.psum(carry[:1].sum(), "data") + drawn.sum()
+            return carry, None
+
+        return jax.lax.scan(body, outside, length=9)[0]
+
+    traced = count(devices.spread(run).trace(jax.ShapeDtypeStruct((4, 4), jnp.float32)).jaxpr)
+    assert traced.flops == 4 * (2 * 4**3)
+    assert traced.product_bytes == 4 * (3 * 16 * 4)
+    assert traced.reduced_bytes == 16 * 4 + 4 * 4 + 4
+    assert traced.reductions == 2
+    assert traced.random_bits == 64 * (5 * 7 + 1)
+
+
+def test_a_program_without_a_loop():
+    with pytest.raises(ValueError, match="no scan"):
+        count(jax.jit(lambda x: x + 1).trace(1.0).jaxpr)
+
+
+def test_random_bits_do_not_grow_with_the_devices():
+    one, eight = (
+        count(training_program(with_batch(64 * n), devices_of(jax.devices()[:n]))[0].trace().jaxpr)
+        for n in (1, 8)
+    )
+    assert one.random_bits == eight.random_bits
+    # A byte for each output of the three layers that drop (16 channels, 16 joints), once more for
+    # those whose activation is computed again (input, gelu_0); eight for the head; per row.
+    drawn = 8 * 64 * (5 * 16 * 16 + 8)
+    assert drawn <= one.random_bits <= drawn + 64 * 16  # and the keys of them
+    assert one == eight
+
+
+def test_views_without_values_are_like_any_others():
+    real = load_frames(DataConfig(every=50), "test")
+    made = views_without_values(1000)
+    for field in dataclasses.fields(real):
+        ours, theirs = getattr(made, field.name), getattr(real, field.name)
+        if isinstance(theirs, np.ndarray):
+            assert (ours.dtype, ours.ndim) == (theirs.dtype, theirs.ndim), field.name
+            assert ours.shape[1:] == theirs.shape[1:], field.name
+    assert made.skeleton == real.skeleton
+    assert len(made) == 1000 and made.keypoints_2d.base.nbytes < 100
+
+
+def test_programs_have_the_size_of_human36m():
+    program, steps = training_program(SMALL, devices_of(jax.devices()[:4]))
+    state, table, order, until = program.arguments
+    assert len(table.keypoints_2d.shape) == 3 and len(table.keypoints_2d) == TRAIN_VIEWS
+    assert order.shape == (2 * TRAIN_VIEWS,) and until.shape == ()
+    assert steps == 2 * TRAIN_VIEWS // 64 == 48742
+    assert set(state.params) == {"network", "head"}
+    program, cut = evaluation_program(SMALL, devices_of(jax.devices()[:4]), batch_size=4 * 512)
+    assert len(program.arguments[1].keypoints_2d) == TEST_VIEWS
+    assert cut.batches == -(-TEST_VIEWS // (4 * 512)) == 266
+
+
+def test_gpus_are_counted_as_many_devices_are_traced():
+    plan = count_for(parse_topology("gpu:h200:8"), with_batch(8 * 64), evaluation=True)
+    program, steps = training_program(with_batch(8 * 64), devices_of(jax.devices()[:8]))
+    assert plan.training["traced"] == dataclasses.asdict(count(program.trace().jaxpr))
+    assert plan.training["steps_per_epoch"] == steps
+    eight = devices_of(jax.devices()[:8])
+    _, cut = evaluation_program(with_batch(8 * 64), eight, batch_size=8 * 512)
+    assert plan.evaluation is not None
+    assert (plan.evaluation["batch"], plan.evaluation["batches"]) == (cut.batch, cut.batches)
+    assert not plan.compiled
