@@ -11,7 +11,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from rsnet_jax.models.initializers import symmetric_uniform, torch_xavier
-from rsnet_jax.models.products import matmul
+from rsnet_jax.models.products import map_channels, matmul
 from rsnet_jax.skeleton import Skeleton
 
 
@@ -101,7 +101,7 @@ class SplitGraphConv(nn.Module):
         )
         messages = matmul(weight.reshape(-1, chan), x.reshape(chan, -1))
         y = exchange(graph, gain, messages.reshape(hops, features, 2, joints, batch))
-        y += matmul(weight_skip.reshape(-1, chan0), x0.reshape(chan0, -1)).reshape(y.shape)
+        y += map_channels(weight_skip.reshape(-1, chan0), x0).reshape(y.shape)
         if self.merge == "sum":
             return y.sum(axis=0) + bias_sum[:, None, None]
         return y.reshape(hops * features, joints, batch) + bias_concat[:, None, None]

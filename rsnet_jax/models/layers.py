@@ -10,7 +10,7 @@ from jax.extend.random import threefry2x32_p
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from rsnet_jax.models.initializers import torch_linear
-from rsnet_jax.models.products import matmul
+from rsnet_jax.models.products import map_channels, matmul
 
 
 def global_rows(batch: int, axis_name: str | None) -> Int[Array, " batch"]:
@@ -31,7 +31,8 @@ def row_bytes(key: PRNGKeyArray, rows: Int[Array, " row"], size: int) -> UInt[Ar
     positions = nothing + jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
     words = jnp.stack(threefry2x32_p.bind(first, second, numbers, positions))
     shifts = jnp.arange(0, 32, 8, dtype=jnp.uint32)[:, None, None, None]
-    return ((words[None] >> shifts) & 255).reshape(-1, len(rows))[:size]
+    # Made into bytes at once, since training keeps them.
+    return (words[None] >> shifts).astype(jnp.uint8).reshape(-1, len(rows))[:size]
 
 
 class RowDropout(nn.Module):
@@ -114,12 +115,16 @@ class ChannelLinear(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
+    def weights(self, chan: int) -> tuple[Float[Array, "out {chan}"], Float[Array, " out"]]:
+        """The kernel and the bias."""
+        init = torch_linear(chan)
+        kernel = self.param("kernel", init, (self.features, chan))
+        bias = self.param("bias", init, (self.features,))
+        return kernel.astype(self.dtype), bias.astype(self.dtype)
+
     def __call__(self, x: Float[Array, "chan joint batch"]) -> Float[Array, "out joint batch"]:
-        init = torch_linear(len(x))
-        kernel = self.param("kernel", init, (self.features, len(x))).astype(self.dtype)
-        bias = self.param("bias", init, (self.features,)).astype(self.dtype)
-        y = matmul(kernel, x.reshape(len(x), -1)) + bias[:, None]
-        return y.reshape(self.features, *x.shape[1:])
+        kernel, bias = self.weights(len(x))
+        return map_channels(kernel, x) + bias[:, None, None]
 
 
 class TorchBatchNorm(nn.Module):
@@ -148,9 +153,10 @@ class TorchBatchNorm(nn.Module):
         wide = x.astype(jnp.float32)
         mean, var = running_mean.value, running_var.value
         if train and not self.is_initializing():
-            mean = self._over_devices(wide.mean(axis=others))
+            mean = wide.mean(axis=others)
             centered = wide - jnp.expand_dims(mean, others)
-            var = self._over_devices(jnp.square(centered).mean(axis=others))
+            var = jnp.square(centered).mean(axis=others)
+            mean, var = self._over_devices(mean, var, near=running_mean.value)
             samples = x.size // channels * self._devices()
             if samples < 2:
                 raise ValueError("batch statistics need more than one value per channel")
@@ -163,8 +169,16 @@ class TorchBatchNorm(nn.Module):
         mean, gain, bias = (jnp.expand_dims(row, others) for row in (mean, gain, bias))
         return ((wide - mean) * gain + bias).astype(self.dtype)
 
-    def _over_devices(self, statistic: Float[Array, " chan"]) -> Float[Array, " chan"]:
-        return statistic if self.axis_name is None else jax.lax.pmean(statistic, self.axis_name)
+    def _over_devices(self, mean: Array, var: Array, *, near: Array) -> tuple[Array, Array]:
+        """Mean and variance of the whole batch from those of each device's part, in one round.
+
+        Squares are those of distances to a point `near` the mean, to lose few digits.
+        """
+        if self.axis_name is None:
+            return mean, var
+        shift = mean - near
+        moments = jax.lax.pmean((shift, var + jnp.square(shift)), self.axis_name)
+        return near + moments[0], jnp.maximum(moments[1] - jnp.square(moments[0]), 0)
 
     def _devices(self) -> int:
         return 1 if self.axis_name is None else jax.lax.axis_size(self.axis_name)
@@ -184,9 +198,14 @@ class NonLocalBlock(nn.Module):
     def __call__(
         self, x: Float[Array, "chan joint batch"], *, train: bool
     ) -> Float[Array, "chan joint batch"]:
-        theta, phi, g = (  # batch joint inner: here each pose is a product of its own
-            ChannelLinear(len(x) // 2, self.dtype, name=name)(x).T for name in ("theta", "phi", "g")
-        )
+        maps = [ChannelLinear(len(x) // 2, self.dtype, name=name) for name in ("theta", "phi", "g")]
+        if train:  # one product has one gradient
+            kernels, biases = zip(*(linear.weights(len(x)) for linear in maps), strict=True)
+            y = map_channels(jnp.concatenate(kernels), x) + jnp.concatenate(biases)[:, None, None]
+            parts = jnp.split(y, 3)
+        else:
+            parts = [linear(x) for linear in maps]
+        theta, phi, g = (part.T for part in parts)  # batch joint inner: a product a pose
         # The logits are not scaled by sqrt(inner), unlike in a transformer.
         attention = nn.softmax(matmul(theta, phi.mT), axis=-1)
         y = ChannelLinear(len(x), self.dtype, name="out")(matmul(attention, g).T)

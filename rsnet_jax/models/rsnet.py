@@ -117,7 +117,7 @@ class RSNet(nn.Module):
         for i in range(self.blocks):
             y = NormBlock(**common, name=f"norm_{i}")(x, x0, train=train)
             gelu_block = GeluBlock(**common, double_gelu=self.double_gelu, name=f"gelu_{i}")
-            x = x + gelu_block(y, x0, train=train)
+            x = jax.lax.optimization_barrier(x + gelu_block(y, x0, train=train))
         x = NonLocalBlock(self.axis_name, self.dtype, name="non_local")(x, train=train)
         output = SplitGraphConv(
             3, self.skeleton, hops=self.hops, merge="sum", dtype=self.dtype, name="output"
