@@ -37,6 +37,7 @@ class Lifter:
         self.checkpoint = dataclasses.replace(checkpoint, config=config)
         self.skeleton = checkpoint.skeleton
 
+        self._variables = jax.device_put(checkpoint.variables)
         model = self.checkpoint.model
 
         def predict(variables: Any, keypoints: Array) -> Array:
@@ -90,13 +91,14 @@ class Lifter:
         parts = [
             self._lift_padded(screen[start : start + LARGEST_BATCH])
             for start in range(0, len(screen), LARGEST_BATCH)
-        ]
-        return np.concatenate(parts) if parts else np.zeros((0, joints, 3), np.float32)
+        ]  # all are sent before the first is waited for
+        poses = np.concatenate([np.zeros((0, joints, 3), np.float32), *map(np.asarray, parts)])
+        return poses[: len(screen)]  # only the last part is padded
 
-    def _lift_padded(self, screen: np.ndarray) -> np.ndarray:
+    def _lift_padded(self, screen: np.ndarray) -> Array:
         """Pads to a power of two, so that few batch sizes are ever compiled."""
         count = len(screen)
         rows = 1 << (count - 1).bit_length()
         padded = np.concatenate([screen, np.zeros((rows - count, *screen.shape[1:]), np.float32)])
         with jax.default_matmul_precision(self.checkpoint.config.precision):
-            return np.asarray(self._predict(self.checkpoint.variables, padded))[:count]
+            return self._predict(self._variables, padded)

@@ -1,0 +1,37 @@
+"""`train.py` with products as a TPU makes them at precision `default`, on any device.
+
+python benchmarks/rounded_products.py configs/h36m_gt.yaml --precision default ...
+
+The factors of every float32 product, those of the gradients too, are rounded to bfloat16; products
+and sums are float32. A CPU has no such precision of its own: `default` is float32 there.
+"""
+
+import functools
+import sys
+from typing import Any
+
+import jax
+from jax._src.lax import lax  # where every product of JAX passes through
+
+from rsnet_jax.cli.main import run
+
+
+def round_(x: Any) -> Any:
+    """To bfloat16's precision; gradients pass as they are."""
+    error = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7) - x
+    return x + jax.lax.stop_gradient(error)
+
+
+def rounded(dot_general: Any) -> Any:
+    """`jax.lax.dot_general` of rounded factors."""
+
+    @functools.wraps(dot_general)
+    def product(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
+        return dot_general(round_(a), round_(b), *args, **kwargs)
+
+    return product
+
+
+if __name__ == "__main__":
+    lax.dot_general = jax.lax.dot_general = rounded(lax.dot_general)
+    sys.exit(run("train", sys.argv[1:], prog="rounded_products.py"))
