@@ -2,8 +2,9 @@
 
 python benchmarks/rounded_products.py configs/h36m_gt.yaml --precision default ...
 
-The factors of every float32 product, those of the gradients too, are rounded to bfloat16; products
-and sums are float32. A CPU has no such precision of its own: `default` is float32 there.
+The factors of every product, those of the gradients too, are rounded to bfloat16; products and sums
+are float32. What asks for `highest`, as validation does, stays float32. A CPU has no such precision
+of its own: `default` is float32 there.
 """
 
 import functools
@@ -15,6 +16,8 @@ from jax._src.lax import lax  # where every product of JAX passes through
 
 from rsnet_jax.cli.main import run
 
+DEFAULT = (jax.lax.Precision.DEFAULT, (jax.lax.Precision.DEFAULT, jax.lax.Precision.DEFAULT))
+
 
 def round_(x: Any) -> Any:
     """To bfloat16's precision; gradients pass as they are."""
@@ -23,11 +26,13 @@ def round_(x: Any) -> Any:
 
 
 def rounded(dot_general: Any) -> Any:
-    """`jax.lax.dot_general` of rounded factors."""
+    """`jax.lax.dot_general`, of rounded factors where the precision is the default."""
 
     @functools.wraps(dot_general)
-    def product(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
-        return dot_general(round_(a), round_(b), *args, **kwargs)
+    def product(a: Any, b: Any, dimensions: Any, precision: Any = None, *args: Any, **kwargs: Any):
+        if lax.canonicalize_precision(precision) in (None, *DEFAULT):
+            a, b = round_(a), round_(b)
+        return dot_general(a, b, dimensions, precision, *args, **kwargs)
 
     return product
 

@@ -172,9 +172,10 @@ class TorchBatchNorm(nn.Module):
     def _over_devices(self, mean: Array, var: Array, *, near: Array) -> tuple[Array, Array]:
         """Mean and variance of the whole batch from those of each device's part, in one round.
 
-        Squares are those of distances to a point `near` the mean, to lose few digits.
+        Squares are those of distances to the running mean, which is `near` once training is under
+        way: a variance loses digits as that distance, in standard deviations, is squared.
         """
-        if self.axis_name is None:
+        if self._devices() == 1:
             return mean, var
         shift = mean - near
         moments = jax.lax.pmean((shift, var + jnp.square(shift)), self.axis_name)

@@ -6,7 +6,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jax.test_util import check_grads
 
 from rsnet_jax.models.layers import NonLocalBlock, RowDropout, TorchBatchNorm, layer_norm
-from rsnet_jax.models.products import matmul
+from rsnet_jax.models.products import map_channels, matmul
 
 
 def drop(x, *, rate, key=0, axis_name=None):
@@ -64,11 +64,20 @@ def test_batch_norm_keeps_the_statistics_torch_keeps(rng):
     assert stats["count"] == 1
 
 
-def test_batch_norm_of_a_large_offset_keeps_its_digits(rng):
-    x = (1000 + rng.normal(size=(64, 4))).astype(np.float32)
-    layer = TorchBatchNorm()
-    variables = layer.init(jax.random.key(0), x, train=False)
-    y, _ = layer.apply(variables, x, train=True, mutable=["batch_stats"])
+@pytest.mark.parametrize(
+    ("devices", "offset", "running"),
+    [(1, 1000, 0), (4, 10, 0), (4, 1000, 995)],  # at the start of training, and on its way
+)
+def test_batch_norm_of_a_large_offset_keeps_its_digits(rng, devices, offset, running):
+    x = (offset + rng.normal(size=(64, 4))).astype(np.float32)
+    layer = TorchBatchNorm(axis_name="data")
+    variables = TorchBatchNorm().init(jax.random.key(0), x, train=False)
+    variables["batch_stats"]["mean"] += running
+
+    def normalize(part):
+        return layer.apply(variables, part, train=True, mutable=["batch_stats"])[0]
+
+    y = jax.vmap(normalize, axis_name="data")(x.reshape(devices, -1, 4)).reshape(x.shape)
     want = (x - x.astype(np.float64).mean(0)) / x.astype(np.float64).std(0)
     # Inputs themselves are rounded to 6e-5.
     np.testing.assert_allclose(y, want, rtol=0, atol=1e-3)
@@ -96,3 +105,7 @@ def test_gradients_by_hand_are_those_of_the_functions(rng):
     np.testing.assert_allclose(layer_norm(x, scale, bias, 1e-5), want, rtol=0, atol=1e-5)
     a, b = (rng.normal(size=s).astype(np.float32) for s in [(2, 3, 4), (2, 4, 5)])
     check_grads(matmul, (a, b), order=1, modes=["rev"])
+    weight, x = (rng.normal(size=s).astype(np.float32) for s in [(5, 6), (6, 3, 4)])
+    check_grads(map_channels, (weight, x), order=1, modes=["rev"])
+    want = np.einsum("oc,cjb->ojb", weight, x)
+    np.testing.assert_allclose(map_channels(weight, x), want, rtol=0, atol=1e-5)
