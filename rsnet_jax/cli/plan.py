@@ -20,12 +20,13 @@ from rsnet_jax.config import (
     find_preset,
     load_preset,
 )
-from rsnet_jax.errors import ConfigError, DataError, OutputError
+from rsnet_jax.errors import CompileError, ConfigError, DataError, OutputError
 from rsnet_jax.outputs import claim, replacing
+from rsnet_jax.paths import is_remote
 from rsnet_jax.plan.chips import Topology, parse_topology
 from rsnet_jax.plan.compiler import Task, check_libtpu, compile_for
 from rsnet_jax.plan.estimate import Plan, check_batch, count_for, with_batch
-from rsnet_jax.plan.report import as_json, detail_lines, plan_from_json, plan_lines, table
+from rsnet_jax.plan.report import as_json, detail_lines, plan_lines, plans_from_json, table
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +52,9 @@ class PlanOptions:
     top: int = 0
     """Show so many of the most expensive operations of the training step."""
     hlo: Path | None = None
-    """Write the optimized programs to this folder."""
+    """Write the optimized programs to this folder of this machine."""
     json: Path | None = None
-    """Write every figure to this file."""
+    """Write every figure to this file, anew after each plan."""
     read: tuple[Path, ...] = ()
     """Take these plans, from files that --json wrote, before those of --topology."""
     markdown: bool = False
@@ -79,6 +80,8 @@ class PlanOptions:
                     raise ConfigError(f"{option}: at least 1 was wanted, not {value}")
         if self.top < 0:
             raise ConfigError(f"top: at least 0 was wanted, not {self.top}")
+        if self.hlo is not None and is_remote(self.hlo):
+            raise ConfigError(f"hlo: a folder on this machine was wanted, not {self.hlo}")
 
 
 OVERRIDES = ("precision", "model", "train", "optim")
@@ -86,7 +89,11 @@ OVERRIDES = ("precision", "model", "train", "optim")
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
-    """Parses, compiles topology by topology, prints each plan when it is made."""
+    """Parses, compiles topology by topology; prints and stores each plan when it is made.
+
+    Raises:
+        CompileError: of a topology; the others were tried too, and what was made is kept.
+    """
     jax.config.update("jax_platforms", "cpu")  # accelerators that are here are of no use
     options, config = read_options(argv, prog=prog)
     topologies = [parse_topology(name) for name in dict.fromkeys(options.topology)]
@@ -100,15 +107,28 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         make_folder(options.hlo)
     for plan in plans:
         show(plan, options)
-    for topology, wanted in zip(topologies, configs, strict=True):
-        for plan in plans_of(topology, wanted, options):
-            plans.append(plan)
-            show(plan, options)
-    if options.markdown:
-        print(table(plans))
-    if options.json is not None:
-        with replacing(options.json) as path:
-            path.write_text(json.dumps(as_json(plans, versions()), indent=2) + "\n")
+    store(plans, options)
+    failed: list[CompileError] = []
+    try:
+        for topology, wanted in zip(topologies, configs, strict=True):
+            try:
+                for plan in plans_of(topology, wanted, options):
+                    plans.append(plan)
+                    store(plans, options)
+                    show(plan, options)
+            except CompileError as error:
+                failed.append(error)
+                if len(topologies) > 1:
+                    log.error("%s", error)
+    finally:
+        if options.markdown and plans:
+            print(table(plans), flush=True)
+    if failed and len(topologies) == 1:
+        raise failed[0]
+    if failed:
+        raise CompileError(
+            f"{len(failed)} of {len(topologies)} topologies could not be compiled, see above"
+        )
 
 
 def read_options(argv: Sequence[str], *, prog: str) -> tuple[PlanOptions, Config]:
@@ -140,17 +160,27 @@ def show(plan: Plan, options: PlanOptions) -> None:
     print("\n".join(lines), end="\n\n", flush=True)
 
 
+def store(plans: Sequence[Plan], options: PlanOptions) -> None:
+    """Writes all plans so far, if there are any and a file is wanted."""
+    if options.json is None or not plans:
+        return
+    with replacing(options.json) as path:
+        path.write_text(json.dumps(as_json(plans, versions()), indent=2) + "\n")
+
+
 def stored_plans(path: Path) -> list[Plan]:
     """The plans of a file that --json wrote.
 
     Raises:
-        DataError: it is no such file.
+        DataError: it is no such file, or of another format.
     """
     try:
-        return [plan_from_json(values) for values in json.loads(path.read_text())["plans"]]
+        return plans_from_json(json.loads(path.read_text()))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{path} is not a file that plan --json wrote") from None
 
 

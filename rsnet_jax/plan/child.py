@@ -58,7 +58,7 @@ def figures(program: Program, *, top: int, save: Path | None) -> dict[str, Any]:
         "flops": cost["flops"],  # the compiler counts the body of a loop once
         "bytes": cost["bytes accessed"],
         "traced": dataclasses.asdict(traced),
-        "loop": as_dict(loop_cost(module), top=top),
+        "loop": as_dict(loop_cost(module, turns=program.turns), top=top),
         "buffers": fullest_moment(module, top=top),
     }
 

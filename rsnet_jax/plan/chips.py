@@ -38,7 +38,8 @@ class Chip:
     axes: int = 0
     """TPU: dimensions of the torus."""
     ring: int = 0
-    """TPU: an axis whose length is a multiple of this is closed to a ring."""
+    """TPU: an axis whose length is a multiple of this is closed to a ring; of three axes, if all
+    of them are."""
     largest: tuple[int, ...] = ()
     """TPU: the longest axes of a pod."""
 

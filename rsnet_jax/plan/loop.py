@@ -20,6 +20,8 @@ NO_WORK = {
 """Operations that only name memory."""
 CALLS = {"while", "call", "conditional"}
 """Operations that are their computations; those of a fusion are one piece of work instead."""
+PREFETCHES = {"parameter", "bitcast", "copy", "slice"}
+"""What an `async-start` may call to be a copy beside the work."""
 _LAYER_NUMBER = re.compile(r"(?<=_)\d+\b")
 
 
@@ -64,6 +66,10 @@ class LoopCost:
     cycles_by_kind: dict[str, int]
     without_estimate: dict[str, int]
     """Operations that work and that the compiler gives no cycles, by kind."""
+    unknown_loops: int
+    """Loops inside of which the compiler does not know the length: one turn is counted."""
+    unknown: dict[str, int]
+    """Operations beside the work of which nothing but their number is known, by opcode."""
     kernels: int
     hbm_bytes: int
     """Read from and written to main memory."""
@@ -72,16 +78,28 @@ class LoopCost:
     """The most expensive first."""
 
 
-def loop_cost(module: Module) -> LoopCost:
+def loop_cost(module: Module, *, turns: int | None = None) -> LoopCost:
     """Adds up the body of the longest loop that the entry of a program runs.
 
+    Args:
+        module: the program.
+        turns: how often that loop should run, where the caller knows.
+
     Raises:
-        ValueError: it runs none.
+        ValueError: it runs none, or the compiler made one of another length of it.
     """
-    works = list(_works(module, main_loop(module).called["body"], times=1))
+    loop = main_loop(module)
+    if None not in (turns, loop.trips) and loop.trips != turns:
+        raise ValueError(
+            f"internal error: the main loop was written with {turns} turns and compiled with "
+            f"{loop.trips}"
+        )
+    body = loop.called["body"]
+    works = list(_works(module, body, times=1))
     groups: dict[tuple[str, str, str], list[int]] = {}
     by_kind: dict[str, int] = {}
     silent: dict[str, int] = {}
+    unknown: dict[str, int] = {}
     for work in works:
         kind = kind_of(module, work.instruction)
         cycles = work.times * (work.instruction.cycles or 0)
@@ -93,13 +111,18 @@ def loop_cost(module: Module) -> LoopCost:
         by_kind[kind] = by_kind.get(kind, 0) + cycles
         if work.instruction.cycles is None:
             silent[kind] = silent.get(kind, 0) + work.times
+        if kind == "unknown":
+            opcode = work.instruction.opcode
+            unknown[opcode] = unknown.get(opcode, 0) + work.times
     operations = [Operation(*key, *values) for key, values in groups.items()]
     operations.sort(key=lambda operation: (-operation.cycles, -operation.hbm_bytes))
     return LoopCost(
         cycles=sum(by_kind.values()) or None,
         cycles_by_kind=dict(sorted(by_kind.items(), key=lambda item: -item[1])),
         without_estimate=silent,
-        kernels=sum(work.times for work in works if not _is_prefetch(work.instruction)),
+        unknown_loops=_unknown_loops(module, body),
+        unknown=unknown,
+        kernels=sum(work.times for work in works if not _is_prefetch(module, work.instruction)),
         hbm_bytes=sum(operation.hbm_bytes for operation in operations),
         collectives=_collectives(works),
         operations=tuple(operations),
@@ -128,8 +151,10 @@ def kind_of(module: Module, instruction: Instruction) -> str:
     name = instruction.opcode.removesuffix("-start").removesuffix("-done")
     if name in COLLECTIVES:
         return "communication"
-    if _is_prefetch(instruction):
+    if _is_prefetch(module, instruction):
         return "prefetch"
+    if instruction.opcode.endswith("-start"):
+        return "unknown"
     inner = {one.opcode for one in module.inside(instruction)}
     if inner & PRODUCTS:
         return "product"
@@ -142,21 +167,24 @@ def kind_of(module: Module, instruction: Instruction) -> str:
     return "custom call" if name == "custom-call" else "elementwise"
 
 
-def _is_prefetch(instruction: Instruction) -> bool:
+def _is_prefetch(module: Module, instruction: Instruction) -> bool:
     """Copies and slices beside the work, between main memory and chip."""
-    return instruction.opcode in ("copy-start", "slice-start", "async-start")
+    if instruction.opcode == "async-start":
+        inner = {one.opcode for one in module.inside(instruction)} - {"async-start"}
+        return bool(inner) and inner <= PREFETCHES
+    return instruction.opcode in ("copy-start", "slice-start")
 
 
 def hbm_bytes(module: Module, work: Work) -> int:
     """Bytes an operation reads from and writes to main memory."""
     one = work.instruction
-    if one.opcode in ("copy-start", "slice-start"):
+    if _is_prefetch(module, one):
         # (to, from, mark) or ((from), to, mark): what is moved is the smaller of both.
         arrays = [array for array in one.results if array.space != SEMAPHORE]
         moved = min(array.size for array in arrays)
         return moved * sum(array.space != ON_CHIP for array in arrays)
     if one.opcode.endswith("-start"):
-        return 0  # communication
+        return 0  # communication, or unknown
     sliced = _sliced(module, one)
     total = sum(array.size for array in one.results if array.space == 0)
     for position, name in enumerate(one.operands):
@@ -202,10 +230,22 @@ def _works(module: Module, name: str, *, times: int) -> Iterator[Work]:
             yield Work(one, times, beside)
 
 
+def _unknown_loops(module: Module, name: str) -> int:
+    """How many loops of unknown length a computation runs, those inside of others too."""
+    found = 0
+    for one in module.computations[name]:
+        if one.opcode in CALLS:
+            found += one.opcode == "while" and one.trips is None
+            called = [inner for role, inner in one.called.items() if role != "condition"]
+            found += sum(_unknown_loops(module, inner) for inner in called)
+    return found
+
+
 def _is_single(one: Instruction) -> bool:
     """Arithmetic of single numbers runs beside everything else, on a unit of its own."""
+    beside = one.opcode.endswith("-start") and one.opcode not in ("copy-start", "slice-start")
     free = one.cycles is None and one.opcode not in (*COLLECTIVES, "custom-call", "fusion")
-    return free and all(math.prod(array.dims) == 1 for array in one.results)
+    return free and not beside and all(math.prod(array.dims) == 1 for array in one.results)
 
 
 def _collectives(works: Sequence[Work]) -> tuple[Collective, ...]:
@@ -215,8 +255,11 @@ def _collectives(works: Sequence[Work]) -> tuple[Collective, ...]:
         if kind not in COLLECTIVES:
             continue
         arrays = work.instruction.results
-        if work.instruction.opcode != kind and kind != "all-reduce":  # (given, made, marks)
-            size = max(array.payload for array in arrays)
+        if work.instruction.opcode != kind and kind != "all-reduce":
+            # ((given, ...), (made, ...), marks), as many given as made
+            count = len(work.instruction.operands)
+            halves = arrays[:count], arrays[count : 2 * count]
+            size = max(sum(array.payload for array in half) for half in halves)
         else:
             size = sum(array.payload for array in arrays)
         found.setdefault(kind, []).extend([size] * work.times)

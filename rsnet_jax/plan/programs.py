@@ -43,7 +43,10 @@ class Program:
             return self.function.trace(*self.arguments)
 
     def compile(self) -> tuple[jax.stages.Compiled, float]:
-        """The program for its devices, and the seconds it took to trace and compile."""
+        """The program for its devices, and the seconds it took to lower and compile.
+
+        Tracing is among them only if the program was not traced before: JAX keeps its traces.
+        """
         began = time.monotonic()
         compiled = self.trace().lower().compile()
         return compiled, time.monotonic() - began

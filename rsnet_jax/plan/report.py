@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from rsnet_jax.config import Config
+from rsnet_jax.errors import DataError
 from rsnet_jax.plan.chips import parse_topology
 from rsnet_jax.plan.estimate import Figures, Plan, work_of
 from rsnet_jax.plan.roofline import Times, seconds_of
 
 LABEL = 24
+FORMAT = 1
+"""Of the JSON; another number where these functions cannot read it. The first files had none."""
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -69,7 +72,23 @@ def compiled_lines(plan: Plan, figures: Figures) -> list[str]:
                 f"{(chip.clock or 0) / 1e9:.2f} GHz, no communication): {kinds}",
             )
         )
+    told += [(label, text) for label, text in uncertain(loop) if text]
     return [f"    {label:<{LABEL}}{text}" for label, text in told]
+
+
+def uncertain(loop: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the cost of a loop leaves out or guesses; "" where there is nothing."""
+
+    def list_of(counts: dict[str, int]) -> str:
+        return ", ".join(f"{count:,} {what}" for what, count in counts.items())
+
+    loops = loop.get("unknown_loops", 0)
+    unknown = list_of(loop.get("unknown", {}))
+    return [
+        ("without an estimate", list_of(loop["without_estimate"])),
+        ("loops inside", f"{loops} of unknown length, counted as one turn" if loops else ""),
+        ("counted as nothing", f"{unknown}: unknown operations" if unknown else ""),
+    ]
 
 
 def counted_lines(figures: Figures) -> list[str]:
@@ -191,7 +210,7 @@ def rounded(value: float, *, digits: int = 3) -> int:
 
 def as_json(plans: Sequence[Plan], facts: dict[str, Any]) -> dict[str, Any]:
     """Every figure."""
-    return facts | {"plans": [plan_as_json(plan) for plan in plans]}
+    return {"format": FORMAT} | facts | {"plans": [plan_as_json(plan) for plan in plans]}
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
@@ -218,6 +237,26 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
             "minutes": plan.minutes,
         },
     }
+
+
+def plans_from_json(values: dict[str, Any]) -> list[Plan]:
+    """The plans that `as_json` wrote.
+
+    Raises:
+        DataError: they are of another format.
+        KeyError, TypeError, ValueError, AttributeError: it wrote no such thing.
+        ConfigError: a topology or configuration is not known.
+    """
+    found = values.get("format", FORMAT)
+    if found != FORMAT:
+        raise DataError(f"plans of format {FORMAT} were wanted, not of {found!r}")
+    plans = [plan_from_json(one) for one in values["plans"]]
+    for plan in plans:  # whatever is missing is missed here, not when half is printed
+        plan_lines(plan)
+        if plan.compiled:
+            detail_lines(plan.training, clock=plan.topology.chip.clock or 1.0)
+    table(plans)
+    return plans
 
 
 def plan_from_json(values: dict[str, Any]) -> Plan:

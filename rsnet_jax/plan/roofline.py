@@ -1,4 +1,4 @@
-"""From counts and published rates to the least possible time, and to minutes of a whole recipe."""
+"""From counts and published rates to the time of a step, and to minutes of a whole recipe."""
 
 import dataclasses
 import math
@@ -52,7 +52,10 @@ class Times:
 
     @property
     def roofline(self) -> float:
-        """No program can be faster on this chip."""
+        """What the published rates allow.
+
+        Its latency of communication is typical of TPUs and assumed for GPUs, not a proven minimum.
+        """
         return max(self.products, self.memory) + self.communication
 
     @property
@@ -94,7 +97,8 @@ def all_reduce(topology: Topology) -> tuple[float, float]:
     """Seconds for each byte, and seconds however few, of a sum over all chips.
 
     Every chip sends and receives 2 (n - 1) / n of the bytes, over all of its links at once. On a
-    torus the sums then travel to the far end of every axis and back.
+    torus the sums then travel to the far end of every axis and back. GPUs sum up within a machine
+    first: each sends its own part of that sum only over its share of the network.
     """
     chip, count = topology.chip, topology.chips
     if count == 1:
@@ -102,13 +106,17 @@ def all_reduce(topology: Topology) -> tuple[float, float]:
     share = 2 * (count - 1) / count
     if chip.kind == "gpu":
         machines = -(-count // GPUS_A_MACHINE)
-        rate = chip.link_rate if machines == 1 else chip.network_rate
-        assert rate is not None, "a GPU has a network"
+        rate = chip.link_rate
+        if machines > 1:
+            assert chip.network_rate is not None, "a GPU has a network"
+            rate = min(rate, count // machines * chip.network_rate)
         return share / rate, GPU_COLLECTIVE_SECONDS * (1 + math.log2(machines))
     links = hops = 0
-    for side in topology.shape:
+    rings = [side % chip.ring == 0 for side in topology.shape]
+    if chip.axes == 3:  # made of whole cubes, or open: their switches close all axes or none
+        rings = [all(rings)] * chip.axes
+    for side, closed in zip(topology.shape, rings, strict=True):
         if side > 1:
-            closed = side % chip.ring == 0
             links += 2 if closed else 1
             hops += side // 2 if closed else side - 1
     return share / (links * chip.link_rate), 2 * hops * HOP_SECONDS

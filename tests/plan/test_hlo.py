@@ -236,3 +236,60 @@ def test_memory_is_fullest_where_most_arrays_are_alive():
         "on the chip": ("f32[8,128]", 1, X),
         "c": ("f32[8,128]", 1, X),
     }
+
+
+def test_the_length_of_the_main_loop_is_the_planned_one():
+    marked = "condition=%condition, body=%body"
+    known = PROGRAM.replace(marked, marked + ', backend_config={"known_trip_count":{"n":"9"}}')
+    assert loop_cost(parse(known), turns=9) == loop_cost(parse(PROGRAM), turns=64)
+    with pytest.raises(ValueError, match="internal error.* 8 turns .* 9"):
+        loop_cost(parse(known), turns=8)
+
+
+def test_loops_of_unknown_length_are_told(cost):
+    assert cost.unknown_loops == 0
+    found = loop_cost(parse(PROGRAM.replace('"known_trip_count":{"n":"5"}', "")))
+    assert found.unknown_loops == 1
+    assert found.cycles == 100 + 120 + 7 + 10
+
+
+def beside(line, computation=""):
+    """The program with another operation than its gathering from all chips."""
+    whole = next(row for row in PROGRAM.splitlines() if "all-gather-start" in row)
+    done = next(row for row in PROGRAM.splitlines() if "all-gather-done" in row)
+    text = PROGRAM.replace(whole + "\n", "  " + line + "\n").replace(done + "\n", "")
+    return loop_cost(parse(text.replace("%add (a:", computation + "%add (a:")))
+
+
+CALLED = """%called (given: f32[8,128]) -> f32[8,128] {
+  %given = f32[8,128]{1,0:T(8,128)} parameter(0)
+  ROOT %made = f32[8,128]{1,0:T(8,128)S(1)} OPERATION(%given)
+}
+
+"""
+ASYNC = (
+    "%go = ((f32[8,128]{1,0:T(8,128)}), f32[8,128]{1,0:T(8,128)S(1)}, u32[]{:S(2)}) "
+    "async-start(%turned), calls=%called"
+)
+
+
+def test_what_runs_beside_the_work_and_is_not_known_is_told(cost):
+    assert cost.unknown == {}
+    assert beside("%go = (f32[], u32[]{:S(2)}) host-start(%turned)").unknown == {"host-start": 1}
+    found = beside(ASYNC, CALLED.replace("OPERATION", "sort"))
+    assert found.unknown == {"async-start": 1} and found.without_estimate["unknown"] == 1
+    found = beside(ASYNC, CALLED.replace("OPERATION", "copy"))
+    assert found.unknown == {} and found.without_estimate["prefetch"] == 2
+    assert [one.hbm_bytes for one in found.operations if one.what == "async-start"] == [X]
+
+
+def test_several_arrays_are_gathered_at_once():
+    found = beside(
+        "%all = ((f32[8,128]{1,0:T(8,128)}, bf16[8]{0}), (f32[16,128]{1,0:T(8,128)}, bf16[16]{0}),"
+        " u32[]{:S(2)}, u32[]{:S(2)}) all-gather-start(%turned, %moved), dimensions={0}"
+    )
+    [gathered] = [one for one in found.collectives if one.kind == "all-gather"]
+    assert (gathered.count, gathered.bytes) == (1, 2 * X + 16 * 2)
+    found = beside("%one-start = f32[]{:T(128)} all-reduce-start(%scalar), to_apply=%add")
+    [reduced] = [one for one in found.collectives if one.kind == "all-reduce"]
+    assert (reduced.count, reduced.bytes) == (3, 2 * X + 30 + 4)

@@ -17,9 +17,14 @@ from rsnet_jax.plan.roofline import Times, Work, all_reduce, recipe_seconds, sec
         ("v5e:16x16", 256, 2 * 255 / 256, 4 * 45e9, 2 * (8 + 8) * 1e-6),
         ("v5e:2x16", 32, 2 * 31 / 32, 3 * 45e9, 2 * (1 + 8) * 1e-6),
         ("v5p:4x4x4", 64, 2 * 63 / 64, 6 * 90e9, 2 * (2 + 2 + 2) * 1e-6),
+        ("v5p:4x4x8", 128, 2 * 127 / 128, 6 * 90e9, 2 * (2 + 2 + 4) * 1e-6),
+        # not of whole cubes: no axis is closed
+        ("v5p:2x2x4", 16, 1.875, 3 * 90e9, 2 * (1 + 1 + 3) * 1e-6),
         ("v5p:2x2x1", 4, 1.5, 2 * 90e9, 2 * (1 + 1) * 1e-6),
         ("gpu:h200:8", 8, 1.75, 450e9, 20e-6),
-        ("gpu:h200:32", 32, 2 * 31 / 32, 50e9, 20e-6 * 3),
+        # only what a machine has summed up crosses the network, 1/8 of it by each card
+        ("gpu:h200:32", 32, 2 * 31 / 32, 8 * 50e9, 20e-6 * 3),
+        ("gpu:h200:10", 10, 1.8, 5 * 50e9, 20e-6 * 2),
     ],
 )
 def test_a_sum_over_all_chips(name, chips, share, rate, latency):
