@@ -72,7 +72,7 @@ def test_steps_saved_before_the_lock_was_free(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(training, "saved_steps", look)
     caplog.set_level("INFO", "rsnet_jax")
     train(tmp_path, resume=True, train={"epochs": 2})
-    assert f"continuing after step {STEPS}" in caplog.messages
+    assert f"continuing after step {STEPS}\n" in caplog.text
 
 
 def test_killed_between_metrics_and_checkpoint(unbroken, tmp_path, monkeypatch):
