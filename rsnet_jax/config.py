@@ -29,8 +29,15 @@ def _host_and_port(address: str) -> str:
     return address
 
 
+def _path(value: Any) -> Path:
+    try:
+        return to_path(value)
+    except TypeError:  # which pydantic would let through
+        raise ValueError("a path was wanted") from None
+
+
 AnyPath = Annotated[
-    Path, pydantic.PlainValidator(to_path), pydantic.PlainSerializer(str, when_used="json")
+    Path, pydantic.PlainValidator(_path), pydantic.PlainSerializer(str, when_used="json")
 ]
 Subjects = Annotated[tuple[str, ...], pydantic.AfterValidator(_named_once)]
 Precision = Literal["highest", "default", "bfloat16"]

@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Self, cast
 
 from etils.epath.gpath import PosixGPath
@@ -46,10 +46,12 @@ def _explained(method: Callable[..., Any]) -> Callable[..., Any]:
 
     Raises:
         StorageError: credentials, rights, the bucket or the network.
+        ConfigError: what reaches it is not installed.
     """
 
     @functools.wraps(method)
     def call(self: RemotePath, *args: Any, **kwargs: Any) -> Any:
+        check_client(self)
         try:
             result = method(self, *args, **kwargs)
             return iter(list(result)) if isinstance(result, Iterator) else result
@@ -72,8 +74,11 @@ for _name in (
 def to_path(name: str | os.PathLike[str]) -> Path:
     """A path on this machine, or in an object store, from how a user writes it.
 
+    What reaches the store is looked for when the path is used: a stored configuration may name a
+    bucket that nobody asks for.
+
     Raises:
-        ConfigError: the scheme is unknown, there is no bucket, or what reaches it is not installed.
+        ConfigError: the scheme is unknown, or there is no bucket.
     """
     text = os.fspath(name)
     match = _SCHEME.fullmatch(text)
@@ -83,14 +88,21 @@ def to_path(name: str | os.PathLike[str]) -> Path:
     if scheme not in BACKENDS or not rest:
         wanted = " or ".join(f"{scheme}://BUCKET/..." for scheme in BACKENDS)
         raise ConfigError(f"{text}: a local path, {wanted} was wanted")
+    # `pathlib` has made one slash of two where the name came as a `Path`.
+    return cast(Path, RemotePath(f"{scheme}://{rest}"))
+
+
+def check_client(path: PurePath) -> None:
+    """Raises a ConfigError if what reaches the object store of a path is not installed."""
+    if not isinstance(path, RemotePath):
+        return
+    scheme = str(path).partition(":")[0]
     module, extra = BACKENDS[scheme]
     if importlib.util.find_spec(module) is None and importlib.util.find_spec("tensorflow") is None:
         raise ConfigError(
-            f"{text}: {scheme}:// needs {module}, which is not installed: "
+            f"{path}: {scheme}:// needs {module}, which is not installed: "
             f"pip install 'rsnet-jax[{extra}]'"
         )
-    # `pathlib` has made one slash of two where the name came as a `Path`.
-    return cast(Path, RemotePath(f"{scheme}://{rest}"))
 
 
 def is_remote(path: Path) -> bool:

@@ -4,7 +4,7 @@ config.yaml           the whole configuration
 metrics.jsonl         a line an epoch
 tensorboard/          the same, for TensorBoard
 checkpoints/STEP/     the latest and the best, see `rsnet_jax.checkpoint`
-lock                  held while a process writes here, see `rsnet_jax.run_lock`
+.rsnet_jax.lock       held while a process writes here, see `rsnet_jax.run_lock`
 
 Of several processes, the first alone reads and writes here and tells the others.
 """
@@ -269,26 +269,39 @@ def claim_workdir(workdir: Path, *, overwrite: bool) -> None:
     """
     check_place(workdir)
     check_unlocked(workdir)
+    if not overwrite:
+        check_free(workdir)
+    claim(workdir / CONFIG_FILE, overwrite=True)
+
+
+def check_free(workdir: Path) -> None:
+    """Raises an OutputError if a folder holds a run."""
     names = (CONFIG_FILE, METRICS_FILE, RUN_CHECKPOINTS, BOARD_FOLDER)
     found = [name for name in names if (workdir / name).exists()]
-    if found and not overwrite:
+    if found:
         raise OutputError(
             f"{workdir} holds a run already ({', '.join(found)}); continue it with --resume, "
             "replace it with --overwrite, or give another --workdir"
         )
-    claim(workdir / CONFIG_FILE, overwrite=True)
 
 
 @contextlib.contextmanager
-def writing_run(workdir: Path, config: Config, *, new: bool) -> Iterator[None]:
+def writing_run(workdir: Path, config: Config, *, new: bool, overwrite: bool) -> Iterator[None]:
     """Keeps the folder of a run for this one alone; makes it if the run is `new`.
 
     Raises:
-        OutputError: another process writes there, or something cannot be deleted or written.
+        OutputError: another process writes there, it has left a run since the folder was claimed
+            (and `overwrite` is off), or something cannot be deleted or written.
     """
+
+    def begin() -> None:
+        if not overwrite:
+            check_free(workdir)
+        start_run(workdir, config)
+
     with sole_writer(workdir):
         if new:
-            on_first(lambda: start_run(workdir, config))
+            on_first(begin)
         yield
 
 

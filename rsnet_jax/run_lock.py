@@ -16,7 +16,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-LOCK_FILE = "lock"
+LOCK_FILE = ".rsnet_jax.lock"
 """Of the folder of a run; it stays, and says who held the lock last."""
 
 
@@ -30,7 +30,13 @@ def sole_writer(workdir: Path) -> Iterator[None]:
         OutputError: another process holds it, or the file cannot be written.
     """
     held: list[IO[str]] = []
-    on_first(lambda: held.extend(_take(workdir)))
+
+    def take() -> None:
+        for file in _take(workdir):
+            held.append(file)
+            _sign(file)
+
+    on_first(take)
     try:
         yield
     finally:
@@ -39,7 +45,7 @@ def sole_writer(workdir: Path) -> Iterator[None]:
 
 
 def check_unlocked(workdir: Path) -> None:
-    """Raises an OutputError if a process writes a run to `workdir` now; leaves nothing behind."""
+    """Raises an OutputError if a process writes a run to `workdir` now; changes nothing there."""
     if (workdir / LOCK_FILE).is_file():
         for file in _take(workdir):
             file.close()
@@ -67,8 +73,11 @@ def _take(workdir: Path) -> list[IO[str]]:
     except OSError:  # a disk without locks
         file.close()
         return []
+    return [file]
+
+
+def _sign(file: IO[str]) -> None:
     with contextlib.suppress(OSError):  # a full disk; the lock holds all the same
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
-    return [file]

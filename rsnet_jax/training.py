@@ -121,16 +121,19 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
             config, validation, devices, refine=config.train.refine, protocol=Protocol()
         )
 
-    saved = resume and on_first(lambda: bool(saved_steps(workdir / RUN_CHECKPOINTS)))
+    def has_steps() -> bool:
+        return resume and on_first(lambda: bool(saved_steps(workdir / RUN_CHECKPOINTS)))
+
+    saved = has_steps()
     with together():
         state = fresh_state(config, tx, train, init=not saved and is_first())
     state = share(state)
     progress = Progress(samples=samples)
     with (
-        writing_run(workdir, config, new=not resume),
+        writing_run(workdir, config, new=not resume, overwrite=overwrite),
         RunCheckpoints(workdir, config, train.skeleton) as checkpoints,
     ):
-        if saved:
+        if has_steps() or saved:  # now that no other process can add any, or take them away
             state, progress = checkpoints.restore_latest(state)
             with together():
                 check_progress(progress, config, samples=samples)

@@ -56,7 +56,9 @@ keep() {
     if [ "$(state)" = ACTIVE ]; then
       echo "the run failed, the slice did not: see above" >&2 && exit 1
     fi
-    delete && create && install
+    delete # on lines of their own: within && a failure of the commands in them would be passed over
+    create
+    install
   done
 }
 

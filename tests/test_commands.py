@@ -99,7 +99,8 @@ def stand_ins(tmp_path, monkeypatch):
     calls = tmp_path / "calls"
     write_down = f'printf "%s\\n" "$(basename "$0")" "$@" "" >> {calls}\n'
     bodies = {
-        "gcloud": 'case "$*" in *describe*) echo ACTIVE ;; esac',
+        "gcloud": 'for word in ${REFUSED:-}; do case " $* " in *" $word "*) exit 1 ;; esac; done\n'
+        'case "$*" in *describe*) echo ACTIVE ;; esac',
         "xpk": "",
         "scontrol": "",
         "srun": "exit ${SRUN_CODE:-0}",
@@ -128,6 +129,7 @@ def run(script, *arguments, cwd, code=0, **environment):
         cwd=cwd,
         capture_output=True,
         text=True,
+        timeout=60,
     )
     assert done.returncode == code, done.stderr
     return done.stderr
@@ -168,6 +170,12 @@ def test_tpu_vm(stand_ins, tmp_path):
     assert shlex.split(command)[-len(OURS) :] == OURS and "train_or_resume.sh" in command
     assert "usage" in run("tpu_vm.sh", "fly", cwd=tmp_path, code=2, **slice_)
     assert "name the slice" in run("tpu_vm.sh", "create", cwd=tmp_path, code=1, NAME="")
+
+
+def test_tpu_vm_ends_where_no_slice_can_be_made(stand_ins, tmp_path):
+    slice_ = {"NAME": "n", "ZONE": "z", "TYPE": "v6e-16", "POLL": "0"}
+    run("tpu_vm.sh", "keep", *OURS, cwd=tmp_path, code=1, REFUSED="ssh describe create", **slice_)
+    assert [call[3] for call in stand_ins("gcloud")] == ["ssh", "describe", "delete", "create"]
 
 
 def test_gke(stand_ins, tmp_path):

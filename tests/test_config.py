@@ -16,6 +16,8 @@ from rsnet_jax.errors import ConfigError
         (lambda: Config(data=DataConfig(dataset="h36m")), "needs data.root"),
         (lambda: Config(data={"dataset": "synthetic", "root": "x"}), "takes no data.root"),
         (lambda: Config(train={"select": "refined"}), "select refined needs train.refine"),
+        (lambda: Config(data={"root": 2024}), r"data\.root: a path was wanted, got 2024"),
+        (lambda: Config(data={"root": b"x"}), r"data\.root: a path was wanted, got b'x'"),
         (lambda: ModelConfig(width=1, hops=1), "at least 2 channels"),
         (lambda: ModelConfig(dropout=0.001), "1/512"),
         (lambda: Config(model={"width": -1}), r"model\.width: .* got -1"),

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from rsnet_jax import paths
-from rsnet_jax.config import DataConfig
+from rsnet_jax.cli.options import parse
+from rsnet_jax.config import Config, DataConfig
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.paths import append, is_remote, local_copy, remove_tree, size, to_path
+from rsnet_jax.paths import append, check_client, is_remote, local_copy, remove_tree, size, to_path
 
 
 @pytest.fixture
@@ -54,10 +55,17 @@ def test_no_such_place(installed, name):
 def test_what_reaches_it_is_not_installed(installed, scheme, module, extra):
     installed.remove(module)
     told = rf"{scheme}://b/x: .*{module}.*pip install 'rsnet-jax\[{extra}\]'"
-    with pytest.raises(ConfigError, match=told):
-        to_path(f"{scheme}://b/x")
+    root = Config(data={"root": f"{scheme}://b/x"}).data.root  # of a run trained elsewhere
+    assert root is not None and is_remote(root)
+    for use in (
+        root.exists,
+        root.read_bytes,
+        lambda: parse(DataConfig, ["--root", str(root)], prog="x", default=DataConfig()),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            use()
     installed.add("tensorflow")  # which etils prefers
-    assert is_remote(to_path(f"{scheme}://b/x"))
+    check_client(root)
 
 
 def test_settings_keep_both_slashes(installed):

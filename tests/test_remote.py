@@ -25,6 +25,11 @@ from rsnet_jax.run_folder import RunCheckpoints, claim_workdir, start_run  # noq
 from rsnet_jax.run_log import MetricsLog, read_metrics  # noqa: E402
 from rsnet_jax.skeleton import H36M_16  # noqa: E402
 
+# aiohttp says it of any upload of more than a megabyte; gcsfs does not offer another way.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Sending a large body directly with raw bytes:ResourceWarning"
+)
+
 
 @pytest.fixture(scope="module")
 def server():
@@ -72,6 +77,11 @@ def test_outputs(server, bucket):
     assert size(path) > len("half")
     remove_tree(bucket)
     assert names(server, bucket) == []
+
+
+def test_a_large_file(server, bucket):
+    (bucket / "large").write_bytes(bytes(3 << 20))
+    assert size(bucket / "large") == 3 << 20
 
 
 def test_text_is_added_to(server, bucket):

@@ -21,6 +21,7 @@ from rsnet_jax import training
 from rsnet_jax.checkpoint import saved_steps
 from rsnet_jax.errors import ConfigError, Interrupted, Preempted
 from rsnet_jax.run_folder import RunCheckpoints
+from rsnet_jax.run_lock import LOCK_FILE
 
 EPOCHS = 4
 
@@ -57,7 +58,21 @@ def test_killed_at_five_random_moments(unbroken, tmp_path):
     print(f"seed {seed}; lines and checkpoints at each kill: {moments}")
     assert_same_run(workdir, unbroken)
     assert not list((workdir / "checkpoints").glob("*tmp*"))
-    assert not list(workdir.glob(".*"))
+    assert [path.name for path in workdir.glob(".*")] == [LOCK_FILE]
+
+
+def test_steps_saved_before_the_lock_was_free(tmp_path, monkeypatch, caplog):
+    train(tmp_path, train={"epochs": 1})
+    looks = []
+
+    def look(folder):
+        looks.append(folder)
+        return saved_steps(folder) if len(looks) > 1 else []
+
+    monkeypatch.setattr(training, "saved_steps", look)
+    caplog.set_level("INFO", "rsnet_jax")
+    train(tmp_path, resume=True, train={"epochs": 2})
+    assert f"continuing after step {STEPS}\n" in caplog.text
 
 
 def test_killed_between_metrics_and_checkpoint(unbroken, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from rsnet_jax.run_folder import (
     check_same_run,
     claim_workdir,
     start_run,
+    writing_run,
 )
 from rsnet_jax.run_log import MetricsLog, catching_signals, read_metrics
 from rsnet_jax.skeleton import H36M_16
@@ -154,6 +155,21 @@ def test_claim_and_start(tmp_path):
     start_run(run, CONFIG)
     left = sorted(str(path.relative_to(run)) for path in run.rglob("*"))
     assert left == ["config.yaml", "notes.txt", "tensorboard", "tensorboard/mine"]
+
+
+def test_a_run_that_came_between_claim_and_start(tmp_path):
+    claim_workdir(tmp_path, overwrite=False)
+    with writing_run(tmp_path, CONFIG, new=True, overwrite=False):
+        save(tmp_path, {10: 50.0})  # the other one's, while we read our data
+    with (
+        pytest.raises(OutputError, match="holds a run already .*--resume.*--overwrite"),
+        writing_run(tmp_path, CONFIG, new=True, overwrite=False),
+    ):
+        pass
+    with writing_run(tmp_path, CONFIG, new=False, overwrite=False):
+        assert saved_steps(tmp_path / "checkpoints") == [10]
+    with writing_run(tmp_path, CONFIG, new=True, overwrite=True):
+        assert saved_steps(tmp_path / "checkpoints") == []
 
 
 def test_files_of_others_are_no_place_for_a_run(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from rsnet_jax import run_lock
 from rsnet_jax.errors import OutputError
 from rsnet_jax.run_folder import claim_workdir
-from rsnet_jax.run_lock import check_unlocked, sole_writer
+from rsnet_jax.run_lock import LOCK_FILE, check_unlocked, sole_writer
 
 HOLD = """
 import sys, time
@@ -35,10 +35,22 @@ def test_a_second_writer_is_told_of_the_first(tmp_path):
     holder.wait()
     holder.stdout.close()
     with sole_writer(tmp_path):
-        assert (tmp_path / "lock").read_text().startswith(f"process {os.getpid()} on ")
+        assert (tmp_path / LOCK_FILE).read_text().startswith(f"process {os.getpid()} on ")
         with pytest.raises(OutputError, match=f"process {os.getpid()} on "):
             check_unlocked(tmp_path)
+
+
+def test_looking_writes_nothing(tmp_path):
+    (tmp_path / LOCK_FILE).write_text("process 7 on node-3\n")
     check_unlocked(tmp_path)
+    assert (tmp_path / LOCK_FILE).read_text() == "process 7 on node-3\n"
+
+
+def test_a_file_of_the_user_that_is_called_lock(tmp_path):
+    (tmp_path / "lock").write_text("mine")
+    with sole_writer(tmp_path):
+        pass
+    assert (tmp_path / "lock").read_text() == "mine"
 
 
 def test_a_place_nobody_writes_to_stays_as_it_is(tmp_path):

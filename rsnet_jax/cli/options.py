@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeVar
 import tyro
 
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.paths import to_path
+from rsnet_jax.paths import check_client, to_path
 
 Options = TypeVar("Options")
 CheckpointArgument = Annotated[
@@ -48,10 +48,16 @@ def _paths(
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar="PATH",
-        instance_from_str=lambda words: to_path(words[0]),
+        instance_from_str=lambda words: _reachable(words[0]),
         is_instance=lambda value: isinstance(value, PurePath),
         str_from_instance=lambda path: [str(path)],
     )
+
+
+def _reachable(word: str) -> Path:
+    path = to_path(word)
+    check_client(path)
+    return path
 
 
 def parse(kind: type[Options], argv: Sequence[str], *, prog: str, default: Options) -> Options:
