@@ -16,6 +16,8 @@ AXIS = "data"
 """Name of the axis that per-device code takes means over."""
 ROWS_OF_ACCELERATOR = 512
 """Poses that fill a GPU or a TPU."""
+STEPS_OF_ACCELERATOR = 64
+"""Steps that keep it from waiting for the host."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Devices:
 
         A CPU's steps are long and its calls cheap; an accelerator should not wait for the host.
         """
-        return 4 if self.mesh.devices.flat[0].platform == "cpu" else 64
+        on_cpu = self.mesh.devices.flat[0].platform == "cpu"
+        return 4 if on_cpu else STEPS_OF_ACCELERATOR
 
     @property
     def rows_at_once(self) -> int:

@@ -3,18 +3,14 @@
 import dataclasses
 from typing import Any
 
-import jax
-
 from rsnet_jax.config import Config
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation import Protocol
-from rsnet_jax.parallel import ROWS_OF_ACCELERATOR
 from rsnet_jax.plan.chips import Topology
 from rsnet_jax.plan.draws import count
 from rsnet_jax.plan.programs import (
-    TEST_VIEWS,
     TRAIN_VIEWS,
-    devices_of,
+    devices_without_kind,
     evaluation_program,
     training_program,
 )
@@ -113,9 +109,8 @@ def check_batch(batch: int, topology: Topology) -> None:
 
 def count_for(topology: Topology, config: Config, *, evaluation: bool) -> Plan:
     """A plan without a compiler: products and sums are counted in the programs as traced."""
-    one = devices_of(jax.devices("cpu")[:1])
-    rows = config.train.batch_size // topology.chips
-    program, _ = training_program(with_batch(config, rows), one)
+    devices = devices_without_kind(topology.chips)
+    program, _ = training_program(config, devices)
     training: Figures = {
         "batch": config.train.batch_size,
         "steps_per_epoch": 2 * TRAIN_VIEWS // config.train.batch_size,
@@ -123,11 +118,10 @@ def count_for(topology: Topology, config: Config, *, evaluation: bool) -> Plan:
     }
     measured: Figures | None = None
     if evaluation:
-        program, made = evaluation_program(config, one, batch_size=ROWS_OF_ACCELERATOR)
-        batch = made.batch * topology.chips
+        program, cut = evaluation_program(config, devices)
         measured = {
-            "batch": batch,
-            "batches": -(-TEST_VIEWS // batch),
+            "batch": cut.batch,
+            "batches": cut.batches,
             "traced": dataclasses.asdict(count(program.trace().jaxpr)),
         }
     return Plan(topology, config, training, measured, compiled=False)

@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.evaluation import Pass, Protocol, spread_pass, table_of
 from rsnet_jax.optim import learning_rates, make_optimizer
-from rsnet_jax.parallel import AXIS, Devices
+from rsnet_jax.parallel import AXIS, ROWS_OF_ACCELERATOR, STEPS_OF_ACCELERATOR, Devices
 from rsnet_jax.skeleton import H36M_16, Skeleton
 from rsnet_jax.training import networks, spread_run
 from rsnet_jax.training_start import check_batch, fresh_state
@@ -57,6 +57,24 @@ def devices_of(mesh_devices: Any) -> Devices:
     return Devices(Mesh(np.array(mesh_devices), (AXIS,)), "mesh")
 
 
+class AnyAccelerators(Devices):
+    """So many of one kind, which does not matter; programs for them can be traced only."""
+
+    @property
+    def steps_per_program(self) -> int:
+        return STEPS_OF_ACCELERATOR
+
+    @property
+    def rows_at_once(self) -> int:
+        return ROWS_OF_ACCELERATOR
+
+
+def devices_without_kind(count: int) -> Devices:
+    """So many accelerators, none of which is here."""
+    mesh: Any = AbstractMesh((count,), (AXIS,))
+    return AnyAccelerators(mesh, "mesh")
+
+
 def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
     """What `training.fit` runs, and the steps of an epoch."""
     frames = views_without_values(TRAIN_VIEWS)
@@ -84,12 +102,10 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
     return Program(function, placed(arguments, devices), config.precision, turns), steps_per_epoch
 
 
-def evaluation_program(
-    config: Config, devices: Devices, *, batch_size: int | None = None
-) -> tuple[Program, Pass]:
+def evaluation_program(config: Config, devices: Devices) -> tuple[Program, Pass]:
     """What `evaluation.Evaluator` runs after each epoch of training, and how it cuts the split."""
     frames = views_without_values(TEST_VIEWS)
-    protocol = Protocol(batch_size=batch_size)
+    protocol = Protocol()
     made = spread_pass(config, frames, devices, refine=config.train.refine, protocol=protocol)
     optimizer = make_optimizer(lambda count: count)
     state = jax.eval_shape(lambda: fresh_state(config, optimizer, frames, init=False))
