@@ -67,7 +67,7 @@ def test_gpus_are_counted(cli, tmp_path):
     step = second["computed"]["step"]
     assert second["computed"]["samples_per_second"] == pytest.approx(512 / step["predicted"])
     seconds = 2 * (
-        6092 * step["predicted"] + 133 * second["computed"]["evaluation_batch"]["predicted"]
+        6092 * step["predicted"] + 135 * second["computed"]["evaluation_batch"]["predicted"]
     )
     assert second["computed"]["minutes"] == pytest.approx(seconds / 60)
     assert second["config"]["model"]["width"] == 4
