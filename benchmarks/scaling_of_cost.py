@@ -27,6 +27,7 @@ from timing import Spread, timed
 
 from rsnet_jax.config import Config, ModelConfig, TrainConfig
 from rsnet_jax.data.frames import Frames
+from rsnet_jax.host_memory import keep_freed
 from rsnet_jax.skeleton import H36M_16
 
 ROOT = Path(__file__).parents[1]
@@ -231,6 +232,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=RESULTS / "scaling_of_cost.json")
     parser.add_argument("--draw", action="store_true", help="only draw what --json holds")
     options = parser.parse_args()
+    keep_freed()
     sizes = QUICK if options.quick else {"batch": BATCHES, "width": WIDTHS, "frames": FRAMES}
     if options.draw:
         found = json.loads(options.json.read_text())
