@@ -175,6 +175,9 @@ def draw(found: dict[str, Any], folder: Path) -> None:
                 style = {"color": "gray", "ls": ":"} if label.startswith("~") else {"marker": "o"}
                 axis.plot(xs, ys, label=label.removeprefix("~"), markersize=4, **style)
             axis.set(xscale="log", yscale="log", xlabel=x, title=title)
+            xs = next(iter(lines.values()))[0]
+            axis.set_xticks(xs, [f"{x:,}" for x in xs], fontsize=7)
+            axis.minorticks_off()
             axis.legend(fontsize=8)
             axis.grid(alpha=0.3)
         canvas.savefig(folder / f"{name}.svg", metadata={"Date": None})
