@@ -10,25 +10,23 @@ from fake_gcs import fake_gcs
 from test_run_folder import CONFIG, TWENTY, save, state
 from training_runs import assert_same_run, train
 
-if importlib.util.find_spec("gcsfs") is None:  # imported when its server is known
-    pytest.skip("gcsfs is not installed", allow_module_level=True)
+from rsnet_jax import Lifter, load_checkpoint
+from rsnet_jax.checkpoint import saved_steps
+from rsnet_jax.data.h36m import available_detections
+from rsnet_jax.errors import CheckpointError, OutputError, StorageError
+from rsnet_jax.outputs import claim, replacing
+from rsnet_jax.paths import RemotePath, append, local_copy, remove_tree, size, to_path
+from rsnet_jax.run_folder import RunCheckpoints, claim_workdir, start_run
+from rsnet_jax.run_log import MetricsLog, read_metrics
+from rsnet_jax.skeleton import H36M_16
 
-from cli.conftest import cli, network, refused  # noqa: F401, E402
-
-from rsnet_jax import Lifter, load_checkpoint  # noqa: E402
-from rsnet_jax.checkpoint import saved_steps  # noqa: E402
-from rsnet_jax.data.h36m import available_detections  # noqa: E402
-from rsnet_jax.errors import CheckpointError, OutputError, StorageError  # noqa: E402
-from rsnet_jax.outputs import claim, replacing  # noqa: E402
-from rsnet_jax.paths import RemotePath, append, local_copy, remove_tree, size, to_path  # noqa: E402
-from rsnet_jax.run_folder import RunCheckpoints, claim_workdir, start_run  # noqa: E402
-from rsnet_jax.run_log import MetricsLog, read_metrics  # noqa: E402
-from rsnet_jax.skeleton import H36M_16  # noqa: E402
-
-# aiohttp says it of any upload of more than a megabyte; gcsfs does not offer another way.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Sending a large body directly with raw bytes:ResourceWarning"
-)
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec("gcsfs") is None, reason="gcsfs is not installed"),
+    # aiohttp says it of any upload of more than a megabyte; gcsfs does not offer another way.
+    pytest.mark.filterwarnings(
+        "ignore:Sending a large body directly with raw bytes:ResourceWarning"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +101,7 @@ def test_places_that_cannot_be_written(server, bucket):
         claim_workdir(RemotePath("s3://bucket/run"), overwrite=False)
 
 
-def test_data(server, bucket, cli, refused):  # noqa: F811
+def test_data(server, bucket, cli, refused):
     root = bucket / "data"
     options = ["--data.detections", "gt", "--data.every", "40"]
     assert cli("prepare", "synthetic", "--out", "made")[0] == 0
@@ -124,7 +122,7 @@ def test_data(server, bucket, cli, refused):  # noqa: F811
     assert "Forbidden" in refused("evaluate", "--data.root", root, *options)
 
 
-def test_weights(server, bucket, cli, network):  # noqa: F811
+def test_weights(server, bucket, cli, network):
     (bucket / network.name).write_bytes(network.read_bytes())
     wanted = load_checkpoint(network)
     for name in ("weights.safetensors", "folder"):
@@ -187,7 +185,7 @@ def test_metrics(server, bucket):
     assert events and all(b"loss" in server.content(f"{bucket.name}/{name}") for name in events)
 
 
-def test_a_run(server, bucket, tmp_path, cli, refused):  # noqa: F811
+def test_a_run(server, bucket, tmp_path, cli, refused):
     """Trained in two parts at gs://, it is the run of one piece on this machine, to the bit."""
     train(tmp_path / "whole", train={"epochs": 3})
     train(bucket, train={"epochs": 2})
