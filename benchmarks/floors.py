@@ -4,7 +4,7 @@ docs/performance.md has the arithmetic in words.
 """
 
 from rsnet_jax.config import ModelConfig
-from rsnet_jax.skeleton import H36M_16
+from rsnet_jax.pose.skeleton import H36M_16
 
 BYTES = 4  # of a float32
 TRAINING = 3

@@ -29,10 +29,10 @@ from suite import facts, run
 
 from rsnet_jax.config import Config, Precision, find_preset, load_preset
 from rsnet_jax.data.frames import Clip
-from rsnet_jax.data.h36m_write import write_h36m
-from rsnet_jax.data.synthetic import synthetic_clips
-from rsnet_jax.run_log import read_metrics
-from rsnet_jax.training import fit
+from rsnet_jax.data.h36m.write import write_h36m
+from rsnet_jax.data.synthetic.clips import synthetic_clips
+from rsnet_jax.training.loop import fit
+from rsnet_jax.training.run_log import read_metrics
 
 RESULTS = Path(__file__).with_name("results")
 PRECISIONS: tuple[Precision, ...] = ("highest", "default", "bfloat16")

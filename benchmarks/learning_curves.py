@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rsnet_jax.config import load_preset
-from rsnet_jax.run_folder import CONFIG_FILE, METRICS_FILE, flatten
-from rsnet_jax.run_log import read_metrics
+from rsnet_jax.training.run_folder import CONFIG_FILE, METRICS_FILE, flatten
+from rsnet_jax.training.run_log import read_metrics
 
 COLUMNS = {
     "mpjpe": "P1",

@@ -24,13 +24,13 @@ import torch_data
 from rival_torch import prepare_torch
 from sides import CHECKED_STEPS, NotRun, Sample, Work
 
+from rsnet_jax.checkpoints.published import to_published
+from rsnet_jax.checkpoints.weights import Checkpoint
 from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
-from rsnet_jax.data.h36m_write import write_h36m
-from rsnet_jax.data.synthetic import synthetic_clips
+from rsnet_jax.data.h36m.write import write_h36m
+from rsnet_jax.data.synthetic.clips import synthetic_clips
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.interop.published import to_published
-from rsnet_jax.weights import Checkpoint
 
 NEARLY_NONE = 1e-12
 """A dropout rate that drops nothing, but leaves the second GELU where it is."""

@@ -27,8 +27,8 @@ from timing import Spread, timed
 
 from rsnet_jax.config import Config, ModelConfig, TrainConfig
 from rsnet_jax.data.frames import Frames
-from rsnet_jax.host_memory import keep_freed
-from rsnet_jax.skeleton import H36M_16
+from rsnet_jax.distributed.host_memory import keep_freed
+from rsnet_jax.pose.skeleton import H36M_16
 
 ROOT = Path(__file__).parents[1]
 FIGURES, RESULTS = ROOT / "docs" / "figures", ROOT / "benchmarks" / "results"

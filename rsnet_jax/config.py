@@ -7,7 +7,7 @@ import pydantic
 import yaml
 
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.paths import to_path
+from rsnet_jax.files.paths import to_path
 
 SUBJECTS_TRAIN = ("S1", "S5", "S6", "S7", "S8")
 SUBJECTS_TEST = ("S9", "S11")

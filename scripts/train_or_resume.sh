@@ -8,7 +8,7 @@ set -euo pipefail
 
 workdir=${1:?which WORKDIR?}
 shift
-holds_run='import sys; from rsnet_jax.paths import to_path
+holds_run='import sys; from rsnet_jax.files.paths import to_path
 sys.exit(0 if (to_path(sys.argv[1]) / "config.yaml").is_file() else 3)'
 
 code=0

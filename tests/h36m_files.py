@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from rsnet_jax.data.h36m_cameras import h36m_cameras
+from rsnet_jax.data.h36m.cameras import h36m_cameras
 
 KEPT = [0, 1, 2, 3, 6, 7, 8, 12, 13, 15, 17, 18, 19, 25, 26, 27]
 LENGTHS = {

@@ -53,7 +53,7 @@ def environment(wheel, tmp_path_factory):
 
 def test_wheel_holds_the_package_and_its_data_only(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert "rsnet_jax/data/h36m_cameras.json" in names
+    assert "rsnet_jax/data/h36m/cameras.json" in names
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"rsnet_jax"}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "rsnet_jax").rglob("*.py")}
     assert modules <= set(names)

@@ -10,8 +10,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from rsnet_jax import load_checkpoint, training
+from rsnet_jax import load_checkpoint
 from rsnet_jax.config import Config, load_preset
+from rsnet_jax.training import loop
 
 SMOKE = Path(__file__).parents[1] / "configs" / "smoke.yaml"
 STEPS = 23  # of an epoch of the smoke preset
@@ -33,7 +34,7 @@ def smoke(**sections) -> Config:
 
 
 def train(workdir, *, resume=False, **sections):
-    return training.fit(smoke(**sections), workdir, resume=resume)
+    return loop.fit(smoke(**sections), workdir, resume=resume)
 
 
 def lines(workdir):
@@ -63,7 +64,7 @@ def damage(folder):
 
 def run_hook(monkeypatch, hook):
     """Calls `hook(state, until)` after each dispatch; it may return another state."""
-    compile_run = training.compile_run
+    compile_run = loop.compile_run
 
     def compile_with_hook(*args, **kwargs):
         run = compile_run(*args, **kwargs)
@@ -75,7 +76,7 @@ def run_hook(monkeypatch, hook):
 
         return run._replace(advance=hooked)
 
-    monkeypatch.setattr(training, "compile_run", compile_with_hook)
+    monkeypatch.setattr(loop, "compile_run", compile_with_hook)
 
 
 class Command:

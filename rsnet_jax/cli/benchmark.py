@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from rsnet_jax.cli.options import parse
 from rsnet_jax.config import DataConfig, Precision
+from rsnet_jax.distributed.host_memory import keep_freed
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.host_memory import keep_freed
-from rsnet_jax.outputs import claim, replacing
+from rsnet_jax.files.outputs import claim, replacing
 
 log = logging.getLogger(__name__)
 BUSY = 0.5

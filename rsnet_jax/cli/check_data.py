@@ -9,7 +9,7 @@ import tyro
 
 from rsnet_jax.cli.options import parse
 from rsnet_jax.cli.tables import prose
-from rsnet_jax.data.check import check_h36m
+from rsnet_jax.data.h36m.check import check_h36m
 from rsnet_jax.errors import ConfigError, DataError
 
 MOST_LISTED = 20

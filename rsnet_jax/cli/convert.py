@@ -4,18 +4,18 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from rsnet_jax.checkpoint import load_checkpoint, save_checkpoint
-from rsnet_jax.cli.options import CheckpointArgument, Step, parse
-from rsnet_jax.errors import ConfigError
-from rsnet_jax.interop.published import (
+from rsnet_jax.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from rsnet_jax.checkpoints.published import (
     PUBLISHED_DROPOUT,
     head_path,
     require_torch,
     save_torch_checkpoint,
 )
-from rsnet_jax.interop.safetensors_file import save_safetensors
-from rsnet_jax.outputs import claim
-from rsnet_jax.weights import Checkpoint
+from rsnet_jax.checkpoints.safetensors_file import save_safetensors
+from rsnet_jax.checkpoints.weights import Checkpoint
+from rsnet_jax.cli.options import CheckpointArgument, Step, parse
+from rsnet_jax.errors import ConfigError
+from rsnet_jax.files.outputs import claim
 
 OTHER_FILES = {".bin", ".ckpt", ".json", ".npy", ".npz", ".onnx", ".pkl", ".pt", ".tar", ".zip"}
 """Suffixes nobody gives to a folder."""

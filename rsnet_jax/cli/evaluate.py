@@ -11,18 +11,18 @@ import jax
 import numpy as np
 import tyro
 
-from rsnet_jax.checkpoint import load_checkpoint
+from rsnet_jax.checkpoints.checkpoint import load_checkpoint
+from rsnet_jax.checkpoints.weights import Checkpoint, init_variables
 from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse
 from rsnet_jax.cli.tables import evaluation_table
-from rsnet_jax.compile_cache import keep_compiled
 from rsnet_jax.config import Config, DataConfig, ParallelConfig, Precision
 from rsnet_jax.data.load import Split, load_frames
+from rsnet_jax.distributed.compile_cache import keep_compiled
+from rsnet_jax.distributed.host_memory import keep_freed
+from rsnet_jax.distributed.processes import check_equal, join, on_first, several, together
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.evaluation import Evaluation, Protocol, evaluate
-from rsnet_jax.host_memory import keep_freed
-from rsnet_jax.outputs import claim, replacing
-from rsnet_jax.processes import check_equal, join, on_first, several, together
-from rsnet_jax.weights import Checkpoint, init_variables
+from rsnet_jax.evaluation.evaluation import Evaluation, Protocol, evaluate
+from rsnet_jax.files.outputs import claim, replacing
 
 ALIKE = ("split", "flip_test", "published", "batch_size", "refine_dropout_seed", "precision")
 

@@ -12,8 +12,8 @@ from typing import Annotated
 import tyro
 
 from rsnet_jax.cli.options import parse
+from rsnet_jax.distributed.launcher import GRACE, Outcome, launch
 from rsnet_jax.errors import ConfigError, Interrupted, Preempted
-from rsnet_jax.launcher import GRACE, Outcome, launch
 
 PROGRAM = (sys.executable, "-m", "rsnet_jax")
 LAUNCHED = ("train", "evaluate")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import jax
 
 from rsnet_jax import __version__
+from rsnet_jax.distributed.processes import as_lost_process, leave
 from rsnet_jax.errors import RSNetError
-from rsnet_jax.processes import as_lost_process, leave
 
 USER_ERROR, PREEMPTED, INTERRUPTED = 2, 75, 130
 SUBCOMMANDS = {

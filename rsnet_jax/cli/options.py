@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeVar
 import tyro
 
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.paths import check_client, to_path
+from rsnet_jax.files.paths import check_client, to_path
 
 Options = TypeVar("Options")
 CheckpointArgument = Annotated[

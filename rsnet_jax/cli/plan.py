@@ -21,11 +21,11 @@ from rsnet_jax.config import (
     load_preset,
 )
 from rsnet_jax.errors import CompileError, ConfigError, DataError, OutputError
-from rsnet_jax.outputs import claim, replacing
-from rsnet_jax.paths import is_remote
+from rsnet_jax.files.outputs import claim, replacing
+from rsnet_jax.files.paths import is_remote
 from rsnet_jax.plan.chips import Topology, parse_topology
-from rsnet_jax.plan.compiler import Task, check_libtpu, compile_for
 from rsnet_jax.plan.estimate import Plan, check_batch, count_for, with_batch
+from rsnet_jax.plan.libtpu import Task, check_libtpu, compile_for
 from rsnet_jax.plan.report import as_json, detail_lines, plan_lines, plans_from_json, table
 
 log = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 import tyro
 
 from rsnet_jax.cli.options import check_seed, parse
-from rsnet_jax.data.h36m import FILE_3D, file_2d
-from rsnet_jax.data.h36m_write import write_h36m
-from rsnet_jax.data.synthetic import DETECTIONS, synthetic_clips
+from rsnet_jax.data.h36m.read import FILE_3D, file_2d
+from rsnet_jax.data.h36m.write import write_h36m
+from rsnet_jax.data.synthetic.clips import DETECTIONS, synthetic_clips
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.outputs import claim
+from rsnet_jax.files.outputs import claim
 
 
 @dataclasses.dataclass(frozen=True)

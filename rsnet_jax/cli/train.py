@@ -10,10 +10,9 @@ from typing import Annotated
 import jax
 import tyro
 
-from rsnet_jax.checkpoint import load_checkpoint
+from rsnet_jax.checkpoints.checkpoint import load_checkpoint
 from rsnet_jax.cli.options import parse
 from rsnet_jax.cli.tables import evaluation_table
-from rsnet_jax.compile_cache import keep_compiled
 from rsnet_jax.config import (
     Config,
     DataConfig,
@@ -25,9 +24,9 @@ from rsnet_jax.config import (
     find_preset,
     load_preset,
 )
-from rsnet_jax.errors import ConfigError
-from rsnet_jax.host_memory import keep_freed
-from rsnet_jax.processes import (
+from rsnet_jax.distributed.compile_cache import keep_compiled
+from rsnet_jax.distributed.host_memory import keep_freed
+from rsnet_jax.distributed.processes import (
     check_equal,
     is_first,
     join,
@@ -35,9 +34,10 @@ from rsnet_jax.processes import (
     several,
     together,
 )
-from rsnet_jax.run_folder import check_same_run, require_run
-from rsnet_jax.training import fit
-from rsnet_jax.training_report import Result
+from rsnet_jax.errors import ConfigError
+from rsnet_jax.training.loop import fit
+from rsnet_jax.training.report import Result
+from rsnet_jax.training.run_folder import check_same_run, require_run
 
 ALIKE = ("preset", "workdir", "resume", "overwrite")
 """Options that several processes must have alike, besides the configuration."""

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from rsnet_jax.camera import Camera, normalize_screen, world_to_camera
 from rsnet_jax.errors import DataError
-from rsnet_jax.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.camera import Camera, normalize_screen, world_to_camera
+from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Frames:
     actions: tuple[str, ...]
     cameras: tuple[str, ...]
     sequences: tuple[str, ...]  # "S9/Walking 1/55011271"
-    camera_vectors: Float[np.ndarray, "camera 9"]  # float32, see rsnet_jax.camera
+    camera_vectors: Float[np.ndarray, "camera 9"]  # float32, see rsnet_jax.pose.camera
 
     def __len__(self) -> int:
         return len(self.keypoints_2d)

@@ -4,9 +4,9 @@ from typing import Literal
 
 from rsnet_jax.config import DataConfig
 from rsnet_jax.data.frames import Frames, tabulate
-from rsnet_jax.data.h36m import available_detections, load_h36m
-from rsnet_jax.data.h36m_cameras import h36m_cameras
-from rsnet_jax.data.synthetic import synthetic_clips
+from rsnet_jax.data.h36m.cameras import h36m_cameras
+from rsnet_jax.data.h36m.read import available_detections, load_h36m
+from rsnet_jax.data.synthetic.clips import synthetic_clips
 from rsnet_jax.errors import ConfigError, DataError
 
 Split = Literal["train", "test"]

@@ -11,8 +11,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from rsnet_jax.models.initializers import symmetric_uniform, torch_xavier
-from rsnet_jax.models.products import map_channels, matmul
-from rsnet_jax.skeleton import Skeleton
+from rsnet_jax.models.matmul import map_channels, matmul
+from rsnet_jax.pose.skeleton import Skeleton
 
 
 def adjacency_powers(skeleton: Skeleton, hops: int) -> Float[np.ndarray, "hop joint joint"]:

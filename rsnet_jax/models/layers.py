@@ -10,7 +10,7 @@ from jax.extend.random import threefry2x32_p
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from rsnet_jax.models.initializers import torch_linear
-from rsnet_jax.models.products import map_channels, matmul
+from rsnet_jax.models.matmul import map_channels, matmul
 
 
 def global_rows(batch: int, axis_name: str | None) -> Int[Array, " batch"]:

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from rsnet_jax.errors import DataError
 from rsnet_jax.models.graph_conv import SplitGraphConv
 from rsnet_jax.models.layers import ChannelNorm, NonLocalBlock, RowDropout
-from rsnet_jax.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 
 def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -5,9 +5,8 @@ from typing import Any
 
 from rsnet_jax.config import Config
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.evaluation import Protocol
+from rsnet_jax.evaluation.evaluation import Protocol
 from rsnet_jax.plan.chips import Topology
-from rsnet_jax.plan.draws import count
 from rsnet_jax.plan.programs import (
     TRAIN_VIEWS,
     devices_without_kind,
@@ -15,6 +14,7 @@ from rsnet_jax.plan.programs import (
     training_program,
 )
 from rsnet_jax.plan.roofline import Times, Work, recipe_seconds, times
+from rsnet_jax.plan.traced_cost import count
 
 Figures = dict[str, Any]
 """What was found out of a program, see `child.figures`."""

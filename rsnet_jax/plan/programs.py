@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
+from rsnet_jax.checkpoints.weights import run_keys
 from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
-from rsnet_jax.evaluation import Pass, Protocol, spread_pass, table_of
-from rsnet_jax.optim import learning_rates, make_optimizer
-from rsnet_jax.parallel import AXIS, ROWS_OF_ACCELERATOR, STEPS_OF_ACCELERATOR, Devices
-from rsnet_jax.skeleton import H36M_16, Skeleton
-from rsnet_jax.training import networks, spread_run
-from rsnet_jax.training_start import check_batch, fresh_state
-from rsnet_jax.weights import run_keys
+from rsnet_jax.distributed.devices import AXIS, ROWS_OF_ACCELERATOR, STEPS_OF_ACCELERATOR, Devices
+from rsnet_jax.evaluation.evaluation import Pass, Protocol, spread_pass, table_of
+from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.training.loop import networks, spread_run
+from rsnet_jax.training.optim import learning_rates, make_optimizer
+from rsnet_jax.training.start import check_batch, fresh_state
 
 TRAIN_VIEWS, TEST_VIEWS = 1_559_752, 543_344
 """Of Human3.6M: subjects 1, 5, 6, 7, 8 and 9, 11, each seen by four cameras.

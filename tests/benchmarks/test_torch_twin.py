@@ -6,19 +6,19 @@ import numpy as np
 import optax
 import pytest
 
-from rsnet_jax.config import Config, ModelConfig
-from rsnet_jax.interop import convert
-from rsnet_jax.interop.published import to_published
-from rsnet_jax.optim import scale_by_torch_amsgrad
-from rsnet_jax.skeleton import H36M_16
-from rsnet_jax.steps import Batch, TrainState, fresh_sums, make_train_step
-from rsnet_jax.weights import (
+from rsnet_jax.checkpoints import key_tables
+from rsnet_jax.checkpoints.published import to_published
+from rsnet_jax.checkpoints.weights import (
     Checkpoint,
     build_head,
     build_model,
     init_head_variables,
     init_variables,
 )
+from rsnet_jax.config import Config, ModelConfig
+from rsnet_jax.pose.skeleton import H36M_16
+from rsnet_jax.training.optim import scale_by_torch_amsgrad
+from rsnet_jax.training.steps import Batch, TrainState, fresh_sums, make_train_step
 
 torch = pytest.importorskip("torch")
 torch_twin = pytest.importorskip("torch_twin")
@@ -81,9 +81,11 @@ def test_a_training_step(checkpoint, twins, batch):
     step = jax.jit(make_train_step(build_model(CONFIG), build_head(CONFIG), tx))
     after = step(state, batch, jax.random.key(0))
     grads = jax.tree.map(lambda old, new: old - new, params, after.params)
-    trained = [e for e in convert.rsnet_table(CONFIG.model, 16) if e.path[0] == "params"]
-    want = convert.to_published({"params": grads["network"]}, trained)
-    want |= convert.to_published({"params": grads["head"]}, convert.refine_table(CONFIG.model, 16))
+    trained = [e for e in key_tables.rsnet_table(CONFIG.model, 16) if e.path[0] == "params"]
+    want = key_tables.to_published({"params": grads["network"]}, trained)
+    want |= key_tables.to_published(
+        {"params": grads["head"]}, key_tables.refine_table(CONFIG.model, 16)
+    )
 
     network, head = (module.train() for module in twins)
     loss = torch_twin.training_loss(network, *map(torch.tensor, batch), head=head)

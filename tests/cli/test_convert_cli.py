@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from cli.conftest import contents
 
-from rsnet_jax.checkpoint import load_checkpoint
-from rsnet_jax.interop.torch_file import read_state_dict
+from rsnet_jax.checkpoints.checkpoint import load_checkpoint
+from rsnet_jax.checkpoints.torch_file import read_state_dict
 
 
 def test_round_trip_is_identical(cli, network, head, tmp_path):

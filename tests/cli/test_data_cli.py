@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from cli.conftest import contents
 
-from rsnet_jax.data.h36m import load_h36m
-from rsnet_jax.data.synthetic import DETECTIONS
+from rsnet_jax.data.h36m.read import load_h36m
+from rsnet_jax.data.synthetic.clips import DETECTIONS
 
 
 @pytest.fixture(scope="module")

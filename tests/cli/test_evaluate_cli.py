@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rsnet_jax import evaluation
-from rsnet_jax.checkpoint import load_checkpoint
+from rsnet_jax.checkpoints.checkpoint import load_checkpoint
 from rsnet_jax.config import DataConfig
 from rsnet_jax.data.load import load_frames
-from rsnet_jax.skeleton import H36M_16
-from rsnet_jax.steps import mirror
+from rsnet_jax.evaluation import evaluation
+from rsnet_jax.pose.skeleton import H36M_16
+from rsnet_jax.training.steps import mirror
 
 ROOT = Path(__file__).parents[2]
 METRICS = ("mpjpe", "pa_mpjpe", "n_mpjpe")

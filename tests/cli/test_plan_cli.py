@@ -3,7 +3,7 @@ import json
 import pytest
 
 from rsnet_jax.config import find_preset, load_preset
-from rsnet_jax.plan import compiler
+from rsnet_jax.plan import libtpu
 
 SMALL = ["--config", "smoke", "--model.width", "4", "--train.batch-size", "64"]
 GPU = [*SMALL, "--topology", "gpu:h200:8"]
@@ -33,7 +33,7 @@ def test_options(refused, argv, told):
 
 
 def test_without_libtpu(refused, monkeypatch, tmp_path):
-    monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(libtpu.importlib.util, "find_spec", lambda name: None)
     out = tmp_path / "new" / "out.json"
     message = refused("plan", "--topology", "v5e:2x2", *SMALL, "--json", out)
     assert "pip install 'rsnet-jax[plan]'" in message

@@ -4,8 +4,9 @@ import re
 import pytest
 from training_runs import SMOKE, STEPS, Command, lines, train
 
-from rsnet_jax import load_checkpoint, training
-from rsnet_jax.checkpoint import saved_steps
+from rsnet_jax import load_checkpoint
+from rsnet_jax.checkpoints.checkpoint import saved_steps
+from rsnet_jax.training import loop
 
 EPOCHS = 4
 
@@ -22,7 +23,7 @@ def no_loading(*args):
 
 
 def test_refused_before_any_work(refused, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "load_train_and_validation", no_loading)
+    monkeypatch.setattr(loop, "load_train_and_validation", no_loading)
     (tmp_path / "file").write_text("")
     assert "holds a run already" in refused("train", SMOKE, "--workdir", run)
     assert "not a folder" in refused("train", SMOKE, "--workdir", tmp_path / "file")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from rsnet_jax.models.graph_conv import adjacency_powers, exchange, modulate, split_diagonal
-from rsnet_jax.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 CHAIN = Skeleton("chain", ("a", "b", "c"), (-1, 0, 1), left=(), right=())
 

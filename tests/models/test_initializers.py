@@ -5,16 +5,20 @@ import jax
 import numpy as np
 import pytest
 
+from rsnet_jax.checkpoints import key_tables
+from rsnet_jax.checkpoints.weights import init_head_variables, init_variables
 from rsnet_jax.config import Config
-from rsnet_jax.interop import convert
-from rsnet_jax.weights import init_head_variables, init_variables
 
 
 @pytest.fixture(scope="module")
 def fresh():
     config = Config()  # width 96
-    network = convert.to_published(init_variables(config), convert.rsnet_table(config.model, 16))
-    head = convert.to_published(init_head_variables(config), convert.refine_table(config.model, 16))
+    network = key_tables.to_published(
+        init_variables(config), key_tables.rsnet_table(config.model, 16)
+    )
+    head = key_tables.to_published(
+        init_head_variables(config), key_tables.refine_table(config.model, 16)
+    )
     return network, head
 
 

@@ -6,7 +6,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jax.test_util import check_grads
 
 from rsnet_jax.models.layers import NonLocalBlock, RowDropout, TorchBatchNorm, layer_norm
-from rsnet_jax.models.products import map_channels, matmul
+from rsnet_jax.models.matmul import map_channels, matmul
 
 
 def drop(x, *, rate, key=0, axis_name=None):

@@ -8,14 +8,15 @@ import numpy_reference
 import pytest
 from numpy_reference import gelu
 
-from rsnet_jax import camera, losses
+from rsnet_jax.checkpoints import key_tables
+from rsnet_jax.checkpoints.torch_file import read_state_dict
+from rsnet_jax.checkpoints.weights import Checkpoint, build_head, build_model, init_variables
 from rsnet_jax.config import Config, ModelConfig
 from rsnet_jax.errors import DataError
-from rsnet_jax.interop import convert
-from rsnet_jax.interop.torch_file import read_state_dict
 from rsnet_jax.models import PostRefine, RSNet
-from rsnet_jax.skeleton import H36M_16, Skeleton
-from rsnet_jax.weights import Checkpoint, build_head, build_model, init_variables
+from rsnet_jax.pose import camera
+from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.training import losses
 
 # No two sizes equal: 5 joints, 3 channels, 4 hops... of a body with one pair of mirrored joints.
 STAR = Skeleton("star", ("a", "b", "c", "d", "e"), (-1, 0, 0, 1, 1), left=(1,), right=(2,))
@@ -25,7 +26,7 @@ SMALL = ModelConfig(width=7, hops=4, blocks=2)
 def load(path, config=None):
     tensors = read_state_dict(path)
     config = config or ModelConfig(width=16)
-    return convert.to_ours(tensors, convert.rsnet_table(config, 16), source="golden")
+    return key_tables.to_ours(tensors, key_tables.rsnet_table(config, 16), source="golden")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_any_size_and_skeleton_match_the_formulas(rng, width, hops, blocks, doub
     )
     keypoints = rng.normal(size=(3, STAR.num_joints, 2)).astype(np.float32)
     config = ModelConfig(width=width, hops=hops, blocks=blocks, double_gelu=double_gelu)
-    variables = convert.to_ours(tensors, convert.rsnet_table(config, 5), source="random")
+    variables = key_tables.to_ours(tensors, key_tables.rsnet_table(config, 5), source="random")
     got = jax.jit(build_model(Config(model=config), STAR).apply)(variables, keypoints)
     want = numpy_reference.rsnet(tensors, keypoints, STAR.parents, double_gelu=double_gelu)
     # float32 against float64 through all layers; outputs reach several hundreds.
@@ -118,7 +119,7 @@ def test_head_parameter_count():
 def test_head_and_backprojection_match_the_released_modules(golden):
     data = np.load(golden / "rsnet/refine.npz")
     tensors = read_state_dict(golden / "rsnet/model_post_refine_3_eva_post_4711.pth")
-    variables = convert.to_ours(tensors, convert.refine_table(SMALL, 16), source="golden")
+    variables = key_tables.to_ours(tensors, key_tables.refine_table(SMALL, 16), source="golden")
     rays = camera.backproject(
         data["pred_3d"],
         data["input_2d"],
@@ -135,9 +136,9 @@ def first_gradients(golden):
     """Our gradients of the first step of the golden run, under the published names."""
     config = Config(model=ModelConfig(width=16, dropout=0, refine_dropout=0))
     variables = load(golden / "rsnet/train_init_rsnet.pth")
-    head_table = convert.refine_table(config.model, 16)
+    head_table = key_tables.refine_table(config.model, 16)
     head_tensors = read_state_dict(golden / "rsnet/train_init_post_refine.pth")
-    head_variables = convert.to_ours(head_tensors, head_table, source="golden")
+    head_variables = key_tables.to_ours(head_tensors, head_table, source="golden")
     run = np.load(golden / "rsnet/train.npz")
     keypoints, truth, cameras = (run[key][0] for key in ("input_2d", "gt_3d", "cameras"))
     target = jnp.asarray(truth).at[:, 0].set(0)
@@ -154,9 +155,9 @@ def first_gradients(golden):
         {"network": variables["params"], "head": head_variables["params"]}
     )
     np.testing.assert_allclose(loss, run["loss"][0], rtol=1e-5)
-    trained = [e for e in convert.rsnet_table(config.model, 16) if e.path[0] == "params"]
-    network = convert.to_published({"params": grads["network"]}, trained)
-    head = convert.to_published({"params": grads["head"]}, head_table)
+    trained = [e for e in key_tables.rsnet_table(config.model, 16) if e.path[0] == "params"]
+    network = key_tables.to_published({"params": grads["network"]}, trained)
+    head = key_tables.to_published({"params": grads["head"]}, head_table)
     return {f"rsnet.{k}": v for k, v in network.items()} | {
         f"post_refine.{k}": v for k, v in head.items()
     }

@@ -2,16 +2,16 @@
 
 import pytest
 
-from rsnet_jax.plan.buffers import fullest_moment
 from rsnet_jax.plan.hlo import array_of, parse
-from rsnet_jax.plan.loop import as_dict, loop_cost, main_loop
+from rsnet_jax.plan.loop_cost import as_dict, loop_cost, main_loop
+from rsnet_jax.plan.peak_memory import fullest_moment
 
 COST = 'backend_config={"window_config":{"estimated_cycles":"%d"}}'
 META = 'metadata={op_name="jit(run)/while/body/%s" stack_frame_id=%d}'
 PROGRAM = f"""HloModule jit_run, is_scheduled=true, entry_computation_layout={{(f32[8,128])->f32[8,128]}}
 
 FileNames
-1 "/somewhere/rsnet_jax/steps.py"
+1 "/somewhere/rsnet_jax/training/steps.py"
 2 "/somewhere/rsnet_jax/models/rsnet.py"
 
 FunctionNames

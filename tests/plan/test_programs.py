@@ -8,7 +8,6 @@ import pytest
 from rsnet_jax.config import Config, DataConfig, ModelConfig, TrainConfig
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.plan.chips import parse_topology
-from rsnet_jax.plan.draws import count
 from rsnet_jax.plan.estimate import count_for
 from rsnet_jax.plan.programs import (
     TEST_VIEWS,
@@ -18,6 +17,7 @@ from rsnet_jax.plan.programs import (
     training_program,
     views_without_values,
 )
+from rsnet_jax.plan.traced_cost import count
 
 SMALL = Config(
     model=ModelConfig(width=4, blocks=1, refine_hidden=8),

@@ -121,6 +121,6 @@ def test_what_is_not_known_of_a_loop_is_told():
 
 
 def test_programs_are_written_to_this_machine_only(plan, monkeypatch, tmp_path):
-    monkeypatch.setattr("rsnet_jax.paths.importlib.util.find_spec", lambda name: True)
+    monkeypatch.setattr("rsnet_jax.files.paths.importlib.util.find_spec", lambda name: True)
     code, _, message = plan(*SMALL, "--topology", "v5e:2x2", "--hlo", "gs://bucket/folder")
     assert code == 2 and "a folder on this machine was wanted, not gs://bucket/folder" in message

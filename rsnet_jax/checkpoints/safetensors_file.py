@@ -1,0 +1,84 @@
+"""Weights as .safetensors: published names and shapes, configuration and skeleton as metadata."""
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from rsnet_jax.checkpoints.published import PUBLISHED_DROPOUT, from_published, to_published
+from rsnet_jax.checkpoints.weights import Checkpoint
+from rsnet_jax.config import Config
+from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, StorageError
+from rsnet_jax.files.outputs import replacing
+from rsnet_jax.files.paths import local_copy
+from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+
+METADATA_KEY = "rsnet_jax"
+
+
+def save_safetensors(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes network, head and what they need to be used again.
+
+    Raises:
+        OutputError: the file exists or cannot be written.
+    """
+    if path.exists():
+        raise OutputError(f"{path} exists already; give another name or remove it")
+    network, head = to_published(checkpoint)
+    about = {
+        "config": checkpoint.config.model_dump(mode="json"),
+        "skeleton": checkpoint.skeleton.to_dict(),
+        "source": checkpoint.source,
+        "step": checkpoint.step,
+    }
+    try:
+        with replacing(path) as partial:
+            save_file(network | head, partial, metadata={METADATA_KEY: json.dumps(about)})
+    except SafetensorError as error:
+        raise OutputError(f"{path} cannot be written: {error}") from None
+
+
+def load_safetensors(
+    path: Path,
+    *,
+    dropout: float = PUBLISHED_DROPOUT,
+    double_gelu: bool = True,
+    skeleton: Skeleton = H36M_16,
+) -> Checkpoint:
+    """Reads such a file, or one that holds published tensors and no metadata of ours.
+
+    The keyword arguments are for the latter; see `from_published`.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or not an RS-Net.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    try:
+        with local_copy(path) as copy, safe_open(copy, framework="np") as file:
+            metadata = file.metadata() or {}
+            names = file.keys()  # what is opened is no mapping: it cannot be iterated over
+            tensors = {name: file.get_tensor(name) for name in names}
+    except StorageError:
+        raise
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
+    config, step = None, None
+    if METADATA_KEY in metadata:
+        try:
+            about = json.loads(metadata[METADATA_KEY])
+            config = Config(**about["config"])
+            skeleton = Skeleton.from_dict(about["skeleton"])
+            step = about["step"]
+        except (ValueError, KeyError, TypeError, ConfigError) as error:
+            raise CheckpointError(f"{path}: its metadata cannot be used: {error}") from None
+    return from_published(
+        tensors,
+        source=str(path),
+        dropout=dropout,
+        double_gelu=double_gelu,
+        skeleton=skeleton,
+        config=config,
+        step=step,
+    )

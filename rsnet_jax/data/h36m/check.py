@@ -1,0 +1,205 @@
+"""A report on a folder of Human3.6M files that does not stop at the first problem."""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN
+from rsnet_jax.data.frames import Clip, action_of
+from rsnet_jax.data.h36m.cameras import h36m_cameras
+from rsnet_jax.data.h36m.joint_order import KEPT_OF_32, distance_to_truth, far_remark, resolve_order
+from rsnet_jax.data.h36m.read import (
+    FILE_3D,
+    Contents,
+    available_detections,
+    file_2d,
+    make_clip,
+    read_keypoints_2d,
+    read_positions_3d,
+)
+from rsnet_jax.data.h36m.validate import (
+    MISSING_ORIGINALLY,
+    count_joints,
+    pairing_problems,
+    pose_problems,
+    view_problems,
+)
+from rsnet_jax.errors import DataError
+
+
+@dataclasses.dataclass
+class Report:
+    """What a folder holds; each entry is one line for a person to read."""
+
+    lines: list[str] = dataclasses.field(default_factory=list)
+    """Subjects, clips, frames, joints and ranges of each file."""
+    problems: list[str] = dataclasses.field(default_factory=list)
+    """Evaluation on the usual subjects would fail or mean nothing."""
+    remarks: list[str] = dataclasses.field(default_factory=list)
+    """Worth knowing, but harmless."""
+
+
+def check_h36m(root: str | os.PathLike[str]) -> Report:
+    """Reads every Human3.6M file of a folder and gathers what is there and what is wrong."""
+    report = Report()
+    try:
+        found = available_detections(root)
+    except DataError as error:
+        report.problems.append(str(error))
+        return report
+    if not found:
+        report.problems.append(f"{root}: no 2D file; wanted {file_2d('<detections>')}")
+    try:
+        poses = read_positions_3d(root)
+        sound = _check_poses(poses, report)
+    except DataError as error:
+        report.problems.append(str(error))
+        poses, sound = None, Contents(FILE_3D, {})
+    for detections in found:
+        try:
+            views = read_keypoints_2d(root, detections=detections)
+        except DataError as error:
+            report.problems.append(str(error))
+            continue
+        if poses is not None:
+            subjects = list(dict.fromkeys([*poses.clips, *views.clips]))
+            files = (poses.name, views.name)
+            report.problems += pairing_problems(
+                poses.clips, views.clips, subjects=subjects, files=files
+            )
+        _check_views(views, sound, report)
+    return report
+
+
+def _check_poses(poses: Contents, report: Report) -> Contents:
+    """Reports on the 3D file; returns those of its clips that are without fault."""
+    sound: dict[str, dict[str, Any]] = {subject: {} for subject in poses.clips}
+    for subject, name, joints in _each(poses):
+        problems = list(pose_problems(joints, where=f"{poses.name}: {subject} {name!r}"))
+        report.problems += problems
+        if not problems:
+            sound[subject][name] = joints
+    lengths = {
+        subject: {name: len(joints) for name, joints in clips.items()}
+        for subject, clips in sound.items()
+    }
+    arrays = [joints[:, KEPT_OF_32] for clips in sound.values() for joints in clips.values()]
+    report.lines.append(f"{poses.name}: {_total(lengths)}, 32 joints, {_range(arrays)} m")
+    report.lines += _table(lengths)
+    _check_subjects(poses, report)
+    report.remarks += _original_gaps(poses)
+    return dataclasses.replace(poses, clips=sound)
+
+
+def _check_subjects(poses: Contents, report: Report) -> None:
+    for subject in SUBJECTS_TEST:
+        if subject not in poses.clips:
+            report.problems.append(f"{poses.name}: no {subject!r}, a subject of the usual test set")
+    for subject in SUBJECTS_TRAIN:
+        if subject not in poses.clips:
+            report.remarks.append(f"{poses.name}: no {subject!r}, a subject of the usual training")
+    for subject in poses.clips:
+        if subject not in h36m_cameras():
+            report.remarks.append(
+                f"{poses.name}: {subject!r} cannot be used: its cameras are not known"
+            )
+
+
+def _check_views(views: Contents, poses: Contents, report: Report) -> None:
+    """Reports on a 2D file, given the 3D clips that are without fault."""
+    num_joints = count_joints(views.clips)
+    lengths: dict[str, dict[str, int]] = {subject: {} for subject in views.clips}
+    clips: list[Clip] = []
+    arrays, surplus, confident = [], [], 0
+    for subject, name, seen in _each(views):
+        joints = poses.clips.get(subject, {}).get(name)
+        frames = None if joints is None else len(joints)
+        where = f"{views.name}: {subject} {name!r}"
+        problems = list(
+            view_problems(seen, frames=frames, num_joints=num_joints, subject=subject, where=where)
+        )
+        report.problems += problems
+        if problems:
+            continue
+        lengths[subject][name] = len(seen[0])
+        arrays += [view[:frames, :, :2] for view in seen]
+        confident += any(view.shape[2] == 3 for view in seen)
+        if frames is not None:
+            surplus += [longest - frames for longest in [max(map(len, seen))] if longest > frames]
+            clips.append(make_clip(poses, views, subject=subject, name=name))
+    layout = _check_order(clips, views, report)
+    report.lines.append(
+        f"{views.name}: {_total(lengths)} a camera, {num_joints or 'no'} joints{layout}, "
+        f"{_range(arrays)} px"
+    )
+    report.lines += _table(lengths)
+    report.remarks += _clip_remarks(views, surplus=surplus, confident=confident)
+    report.remarks += _original_gaps(views)
+
+
+def _check_order(clips: list[Clip], views: Contents, report: Report) -> str:
+    """Reports on the joint order; returns what the file's line says about it."""
+    if not clips:
+        return ""
+    try:
+        order, remark = resolve_order(clips, views.metadata, source=views.name)
+    except DataError as error:
+        report.problems.append(str(error))
+        return " (order not usable)"
+    if remark:
+        report.remarks.append(f"{views.name}: {remark}")
+    if far := far_remark(clips, order):
+        report.problems.append(f"{views.name}: {far}")
+    distance = distance_to_truth(clips, order)
+    return f" ({order.layout} order, median {distance:.1f} px from the projected 3D)"
+
+
+def _clip_remarks(views: Contents, *, surplus: list[int], confident: int) -> Iterable[str]:
+    if surplus:
+        yield (
+            f"{views.name}: {len(surplus)} clips go on longer than in 3D, by up to "
+            f"{max(surplus)} frames, and are cut"
+        )
+    if confident:
+        yield f"{views.name}: the third coordinate (confidence) of {confident} clips is ignored"
+
+
+def _original_gaps(contents: Contents) -> Iterable[str]:
+    for subject, name in MISSING_ORIGINALLY:
+        elsewhere = any(name in clips for clips in contents.clips.values())
+        if elsewhere and subject in contents.clips and name not in contents.clips[subject]:
+            yield f"{contents.name}: no {subject} {name!r}, as in the original data"
+
+
+def _each(contents: Contents) -> Iterable[tuple[str, str, Any]]:
+    for subject, clips in contents.clips.items():
+        for name, arrays in clips.items():
+            yield subject, name, arrays
+
+
+def _total(lengths: Mapping[str, Mapping[str, int]]) -> str:
+    clips = [length for named in lengths.values() for length in named.values()]
+    actions = {action_of(name) for named in lengths.values() for name in named}
+    return (
+        f"{len(lengths)} subjects, {len(actions)} actions, {len(clips)} clips, "
+        f"{sum(clips):,} frames"
+    )
+
+
+def _table(lengths: Mapping[str, Mapping[str, int]]) -> list[str]:
+    return [
+        f"  {subject:<4}{len(clips):>5} clips{sum(clips.values()):>10,} frames  "
+        + ", ".join(dict.fromkeys(map(action_of, clips)))
+        for subject, clips in lengths.items()
+    ]
+
+
+def _range(arrays: list[np.ndarray]) -> str:
+    arrays = [array for array in arrays if array.size]
+    if not arrays:
+        return "no usable coordinates in"
+    low, high = min(map(np.min, arrays)), max(map(np.max, arrays))
+    return f"{low:.4g} to {high:.4g}"

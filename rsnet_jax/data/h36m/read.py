@@ -1,0 +1,214 @@
+"""Reading Human3.6M files, as the field has them on disk.
+
+A folder holds `data_3d_h36m.npz` (`positions_3d`: subject -> clip -> (time, 32, 3), world axes,
+meters) and for each kind of detections a `data_2d_h36m_<detections>.npz` (`positions_2d`:
+subject -> clip -> one (time, joint, 2) array a camera, pixels; `metadata`: the joint order).
+"""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rsnet_jax.data.frames import Clip, Frames, action_of, tabulate
+from rsnet_jax.data.h36m.cameras import h36m_cameras
+from rsnet_jax.data.h36m.joint_order import (
+    KEPT_OF_32,
+    far_remark,
+    reorder,
+    resolve_order,
+)
+from rsnet_jax.data.h36m.validate import (
+    count_joints,
+    pairing_problems,
+    pose_problems,
+    raise_first,
+    view_problems,
+)
+from rsnet_jax.errors import ConfigError, DataError
+from rsnet_jax.files.paths import to_path
+from rsnet_jax.files.safe_npz import load_npz
+
+FILE_3D = "data_3d_h36m.npz"
+PREFIX_2D = "data_2d_h36m_"
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """One file; its subjects and clips are known to be dicts, the arrays are not checked yet."""
+
+    name: str
+    clips: Mapping[str, Mapping[str, Any]]
+    metadata: Mapping[str, Any] | None = None
+
+
+def file_2d(detections: str) -> str:
+    """The name of the file that holds these detections."""
+    return f"{PREFIX_2D}{detections}.npz"
+
+
+def available_detections(root: str | os.PathLike[str]) -> list[str]:
+    """The detections that a folder has 2D files of, sorted.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    root = to_path(root)
+    if not root.is_dir():
+        kind = "not a folder" if root.exists() else "no such folder"
+        raise DataError(f"{root}: {kind}; wanted one with {FILE_3D} and {file_2d('<detections>')}")
+    return sorted(path.stem.removeprefix(PREFIX_2D) for path in root.glob(file_2d("*")))
+
+
+def load_h36m(
+    root: str | os.PathLike[str],
+    *,
+    detections: str,
+    subjects: Sequence[str],
+    actions: Sequence[str] = (),
+    every: int = 1,
+) -> Frames:
+    """Reads the clips of some subjects and actions into one table.
+
+    Rows are in file order: subject (as asked for), clip (as in the 2D file), camera, time.
+
+    Args:
+        root: the folder.
+        detections: which 2D file to read, such as "gt" or "hr"; any that the folder has.
+        subjects: such as `config.SUBJECTS_TRAIN`.
+        actions: clip names up to the first space; empty for all.
+        every: keeps frames 0, every, 2 * every, ... of each clip.
+
+    Raises:
+        DataError: a file is missing, damaged or inconsistent with the other, or the folder lacks
+            a subject or action that was asked for.
+        ConfigError: `every` is not positive, or a subject is asked for twice.
+    """
+    if every < 1:
+        raise ConfigError(f"every: a frame stride of at least 1 was wanted, not {every}")
+    clips = load_clips(root, detections=detections, subjects=subjects, actions=actions)
+    return tabulate(clips, h36m_cameras(), dataset="h36m", detections=detections, every=every)
+
+
+def load_clips(
+    root: str | os.PathLike[str],
+    *,
+    detections: str,
+    subjects: Sequence[str],
+    actions: Sequence[str] = (),
+) -> list[Clip]:
+    """Reads whole recordings; arguments, order and errors are those of `load_h36m`."""
+    poses = read_positions_3d(root)
+    views = read_keypoints_2d(root, detections=detections)
+    clips = [
+        _checked_clip(poses, views, subject=subject, name=name)
+        for subject, name in _select(poses, views, subjects=subjects, actions=actions)
+    ]
+    order, remark = resolve_order(clips, views.metadata, source=views.name)
+    if remark:
+        level = logging.INFO if remark == order.note else logging.WARNING
+        log.log(level, "%s: %s", views.name, remark)
+    if remark := far_remark(clips, order):
+        log.warning("%s: %s", views.name, remark)
+    return [reorder(clip, order) for clip in clips]
+
+
+def read_positions_3d(root: str | os.PathLike[str]) -> Contents:
+    """Reads the world poses of a folder.
+
+    Raises:
+        DataError: the folder or file is missing or damaged, or holds no dict of dicts.
+    """
+    available_detections(root)  # complains about a missing folder
+    path = to_path(root) / FILE_3D
+    if not path.is_file():
+        others = ", ".join(sorted(other.name for other in path.parent.glob("*.npz")))
+        raise DataError(f"{path}: no such file; .npz files there: {others or 'none'}")
+    return _read(path, "positions_3d")
+
+
+def read_keypoints_2d(root: str | os.PathLike[str], *, detections: str) -> Contents:
+    """Reads the 2D points and metadata of some detections.
+
+    Raises:
+        DataError: the folder or file is missing or damaged, or holds no dict of dicts.
+    """
+    found = available_detections(root)
+    path = to_path(root) / file_2d(detections)
+    if detections not in found:
+        raise DataError(f"{path}: no such file; detections there: {', '.join(found) or 'none'}")
+    return _read(path, "positions_2d")
+
+
+def make_clip(poses: Contents, views: Contents, *, subject: str, name: str) -> Clip:
+    """Joins arrays that are known to be right: our joints in 3D, those of the file in 2D.
+
+    2D points beyond the end of the 3D clip, and their confidence, are left out.
+    """
+    joints = poses.clips[subject][name][:, KEPT_OF_32]
+    keypoints = [view[: len(joints), :, :2] for view in views.clips[subject][name]]
+    return Clip(subject=subject, name=name, joints=joints, keypoints=keypoints)
+
+
+def _checked_clip(poses: Contents, views: Contents, *, subject: str, name: str) -> Clip:
+    joints, keypoints = poses.clips[subject][name], views.clips[subject][name]
+    raise_first(pose_problems(joints, where=f"{poses.name}: {subject} {name!r}"))
+    where = f"{views.name}: {subject} {name!r}"
+    num_joints = count_joints(views.clips)
+    raise_first(
+        view_problems(
+            keypoints, frames=len(joints), num_joints=num_joints, subject=subject, where=where
+        )
+    )
+    return make_clip(poses, views, subject=subject, name=name)
+
+
+def _select(
+    poses: Contents, views: Contents, *, subjects: Sequence[str], actions: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The wanted (subject, clip name) in file order; both files are known to have them."""
+    if len(set(subjects)) != len(subjects) or not subjects:
+        raise ConfigError(f"subjects: names that differ were wanted, not {list(subjects)}")
+    files = (poses.name, views.name)
+    raise_first(
+        pairing_problems(poses.clips, views.clips, subjects=subjects, actions=actions, files=files)
+    )
+    common = [
+        (subject, name)
+        for subject in subjects
+        for name in views.clips[subject]
+        if name in poses.clips[subject]
+    ]
+    found = dict.fromkeys(action_of(name) for _, name in common)
+    for action in actions:
+        if action not in found:
+            raise DataError(
+                f"{views.name}: no action {action!r} of {', '.join(subjects)}; "
+                f"found: {', '.join(found)}"
+            )
+    if not common:
+        raise DataError(f"{views.name}: no clips of {', '.join(subjects)}")
+    return [clip for clip in common if not actions or action_of(clip[1]) in actions]
+
+
+def _read(path: Path, key: str) -> Contents:
+    stored = load_npz(path)
+    if key not in stored:
+        raise DataError(f"{path}: no {key!r} in it; found: {', '.join(stored) or 'nothing'}")
+    clips, metadata = stored[key], stored.get("metadata")
+    wanted = f"{path}: {key!r}: a dict of subjects, each a dict of clips, was wanted, not"
+    if not isinstance(clips, dict):
+        raise DataError(f"{wanted} a {type(clips).__name__}")
+    for subject, named in clips.items():
+        if not isinstance(named, dict):
+            raise DataError(f"{wanted} a {type(named).__name__} for {subject!r}")
+        strange = [name for name in (subject, *named) if not isinstance(name, str)]
+        if strange:
+            raise DataError(f"{wanted} one with the name {strange[0]!r}")
+    if metadata is not None and not isinstance(metadata, dict):
+        raise DataError(f"{path}: 'metadata': a dict was wanted, not a {type(metadata).__name__}")
+    return Contents(path.name, clips, metadata)

@@ -1,0 +1,108 @@
+"""Writing Human3.6M files: the inverse of `h36m.py`, for made-up and converted data."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsnet_jax.data.frames import Clip
+from rsnet_jax.data.h36m.joint_order import KEPT_OF_32, METADATA
+from rsnet_jax.data.h36m.read import FILE_3D, file_2d
+from rsnet_jax.errors import OutputError
+from rsnet_jax.files.paths import is_remote, to_path
+
+NEAR_SLOTS = {
+    3: (4, 5),
+    8: (9, 10),
+    0: (11,),
+    13: (14, 16, 24),
+    19: range(20, 24),
+    27: range(28, 32),
+}
+"""Slot of a joint of ours -> slots nearby that are none of ours and become copies of it."""
+
+
+def write_h36m(folder: str | os.PathLike[str], clips: Mapping[str, Sequence[Clip]]) -> list[Path]:
+    """Writes the world poses once, and the 2D points of each kind of detections.
+
+    The files get their names when all of them are complete.
+
+    Args:
+        folder: made if need be.
+        clips: detections -> the same recordings in the same order, as these detections see them.
+
+    Returns:
+        The files written: the 3D one, then those of `clips`.
+
+    Raises:
+        OutputError: one of the files exists already, or the folder cannot be written to.
+        ValueError: no detections, two clips of one name, or recordings that differ between
+            detections.
+    """
+    folder = to_path(folder)
+    if is_remote(folder):
+        raise OutputError(f"{folder}: a local folder was wanted; copy it when it is written")
+    recordings = _common_recordings(clips)
+    names = [FILE_3D, *(file_2d(detections) for detections in clips)]
+    existing = [name for name in names if (folder / name).exists()]
+    if existing:
+        raise OutputError(f"{folder}: will not overwrite {', '.join(existing)}")
+    contents: list[dict[str, Any]] = [{"positions_3d": _tree(recordings, _pose_of_32)}]
+    for seen in clips.values():
+        contents.append({"positions_2d": _tree(seen, _views), "metadata": METADATA})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as unfinished:
+            for name, content in zip(names, contents, strict=True):
+                _save(Path(unfinished) / name, content)
+            for name in names:
+                (Path(unfinished) / name).rename(folder / name)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written to: {error.strerror or error}") from error
+    return [folder / name for name in names]
+
+
+def _common_recordings(clips: Mapping[str, Sequence[Clip]]) -> Sequence[Clip]:
+    if not clips:
+        raise ValueError("clips: at least one kind of detections was wanted, not none")
+    first = next(iter(clips.values()))
+    names = [(clip.subject, clip.name) for clip in first]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"clips: {twice} is there more than once")
+    for detections, seen in clips.items():
+        if [(clip.subject, clip.name) for clip in seen] != names or not all(
+            np.array_equal(clip.joints, other.joints)
+            for clip, other in zip(seen, first, strict=True)
+        ):
+            raise ValueError(
+                f"clips: {detections!r} has other recordings than {next(iter(clips))!r}"
+            )
+    return first
+
+
+def _tree(clips: Sequence[Clip], content: Callable[[Clip], Any]) -> dict[str, dict[str, Any]]:
+    tree: dict[str, dict[str, Any]] = {}
+    for clip in clips:
+        tree.setdefault(clip.subject, {})[clip.name] = content(clip)
+    return tree
+
+
+def _pose_of_32(clip: Clip) -> np.ndarray:
+    pose = np.empty((len(clip.joints), 32, 3), np.float32)
+    pose[:, KEPT_OF_32] = clip.joints
+    for slot, copies in NEAR_SLOTS.items():
+        pose[:, tuple(copies)] = pose[:, slot, None]
+    return pose
+
+
+def _views(clip: Clip) -> list[np.ndarray]:
+    return [view.astype(np.float32) for view in clip.keypoints]
+
+
+def _save(path: Path, content: Mapping[str, Any]) -> None:
+    arrays = {key: np.array(value, dtype=object) for key, value in content.items()}
+    np.savez_compressed(path, allow_pickle=True, **arrays)

@@ -1,0 +1,103 @@
+"""Reads .npz files that hold Python objects without giving them the right to run code."""
+
+import io
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from rsnet_jax.errors import DataError, StorageError
+from rsnet_jax.files.paths import local_copy, to_path
+from rsnet_jax.files.safe_pickle import (
+    PLAIN,
+    DamagedPickle,
+    ForbiddenPickle,
+    checked_size,
+    one_line,
+    require_file,
+    unpickle,
+)
+
+
+def load_npz(path: str | Path) -> dict[str, Any]:
+    """Every member of an .npz by name; a 0-d object array becomes the object in it.
+
+    Object arrays may hold numpy arrays, numpy scalars and plain containers, nothing else.
+
+    Raises:
+        DataError: the file is missing, no .npz, damaged, or asks for other objects. What it asked
+            for was then not looked up, and nothing of the file was run.
+    """
+    path = to_path(path)
+    require_file(path, DataError)
+    try:
+        with local_copy(path) as file, zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+            return {name.removesuffix(".npy"): _load_member(archive, name) for name in names}
+    except ForbiddenPickle as error:
+        raise DataError(
+            f"{path} asks for {error}: refused, and nothing of it was run;"
+            " data files may hold arrays and plain containers only"
+        ) from error
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path}: {_diagnose(path)} ({one_line(error)})") from error
+    except StorageError:
+        raise
+    except Exception as error:  # a damaged archive can make any step of the reading fail
+        raise DataError(f"{path} is damaged ({one_line(error)})") from error
+
+
+def _diagnose(path: Path) -> str:
+    with local_copy(path) as copy, copy.open("rb") as file:
+        start = file.read(64)
+    if start.startswith(b"PK"):
+        return "damaged or cut short .npz file"
+    if start.startswith(b"version https://git-lfs"):
+        return "not the data but its Git LFS pointer; run `git lfs pull`"
+    if start.lstrip()[:1] == b"<":
+        return "not an .npz file but a web page; download the file itself"
+    return "not an .npz file"
+
+
+def _load_member(archive: zipfile.ZipFile, name: str) -> Any:
+    data = archive.read(name)
+    stream = io.BytesIO(data)
+    shape, fortran, dtype = _read_header(stream, name)
+    count = checked_size(shape)
+    if dtype.hasobject:
+        return _load_objects(stream, name, shape=shape, dtype=dtype)
+    if count * dtype.itemsize > len(data) - stream.tell():
+        raise ValueError(f"member {name!r} is shorter than its shape {shape}")
+    order = "F" if fortran else "C"
+    return np.ndarray(shape, dtype, data, offset=stream.tell(), order=order).copy(order="K")
+
+
+def _read_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    version = np.lib.format.read_magic(stream)
+    if version not in readers:
+        raise ValueError(f"member {name!r} is of .npy version {version}, known are 1.0 and 2.0")
+    with warnings.catch_warnings():  # numpy warns of headers written by Python 2, which are fine
+        warnings.simplefilter("ignore", UserWarning)
+        return readers[version](stream)
+
+
+def _load_objects(
+    stream: io.BytesIO, name: str, *, shape: tuple[int, ...], dtype: np.dtype
+) -> Any | Shaped[np.ndarray, "..."]:
+    if dtype != np.dtype(object):
+        raise ForbiddenPickle("a structured array of objects")
+    try:
+        array = unpickle(stream, PLAIN)
+    except DamagedPickle as error:
+        raise ValueError(f"objects of member {name!r}: {error}") from error
+    # numpy's writer flattens nothing, so what was pickled is the array itself.
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"member {name!r} does not hold the object array it declares")
+    return array.item() if array.ndim == 0 else array

@@ -1,0 +1,313 @@
+"""Reading files that strangers made: pickles of plain containers and arrays, with nothing run.
+
+A pickle is a program. Here its only callables are the functions of an allow-list, which make
+containers and arrays and check what they are given; asking for anything else ends the reading.
+"""
+
+import collections
+import difflib
+import math
+import pickle
+import re
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+from jaxtyping import Shaped
+
+from rsnet_jax.errors import RSNetError, StorageError
+from rsnet_jax.files.paths import size
+
+AllowList = Mapping[tuple[str, str], Any]
+"""(module, name) as pickles spell them -> what they get: a function of ours, or plain data."""
+
+
+class ForbiddenPickle(Exception):
+    """A pickle asked for what plain data does not need; the message says what."""
+
+
+class DamagedPickle(Exception):
+    """A pickle that is cut short, or makes no sense."""
+
+
+def unpickle(
+    stream: BinaryIO,
+    allowed: AllowList,
+    *,
+    persistent_load: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Reads one pickle and leaves `stream` behind it. Strings of Python 2 are taken for Latin-1.
+
+    Raises:
+        ForbiddenPickle: it asked for a name that is not in `allowed`; that name was not looked up.
+        DamagedPickle: it is not a whole pickle of such data.
+    """
+    unpickler = _AllowListUnpickler(stream, allowed, persistent_load)
+    try:
+        return unpickler.load()
+    except ForbiddenPickle:
+        raise
+    except Exception as error:  # a senseless pickle can make any operation fail, in any way
+        raise DamagedPickle(one_line(error)) from error
+
+
+def one_line(error: Exception) -> str:
+    """An error's type and message, short and without the control characters of a hostile file."""
+    text = " ".join(str(error).split())[:200]
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def require_file(path: Path, error: type[RSNetError]) -> None:
+    """Raises `error`, naming files of a similar name, unless `path` is a file with content."""
+    try:
+        if path.is_file():
+            if not size(path):
+                raise error(f"{path} is empty (0 bytes); was a download or copy cut short?")
+            return
+        if path.exists():
+            raise error(f"{path} is not a file")
+        folder = path.parent
+        if not folder.is_dir():
+            raise error(f"there is no file {path}: the folder {folder} does not exist")
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+    except StorageError:
+        raise
+    except (OSError, ValueError) as cause:  # ValueError: a null character in the name
+        raise error(f"cannot look for {str(path)!r}: {one_line(cause)}") from cause
+    similar = difflib.get_close_matches(path.name, names, n=4, cutoff=0.5)
+    similar += [name for name in names if name.endswith(path.suffix or "/")][:4]
+    listing = ", ".join(dict.fromkeys(similar)) or "nothing of a similar name"
+    raise error(f"there is no file {path.name} in {folder.resolve()}; there is: {listing}")
+
+
+_MAX_OBJECT_ARRAYS = 2000  # numpy frees nested ones by recursion; too deep overflows the C stack
+
+
+# The pure-Python unpickler, which the standard library keeps beside the one in C: its table of
+# operations can be cut, whereas the C one lets a file call __setstate__ or set attributes of
+# whatever it was given, and lets four bytes of the file ask for 64 GB of memo.
+class _AllowListUnpickler(pickle._Unpickler):
+    stack: list[Any]
+    read: Callable[[int], bytes]
+    pop_mark: Callable[[], list[Any]]
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        allowed: AllowList,
+        persistent_load: Callable[[Any], Any] | None,
+    ):
+        super().__init__(stream, encoding="latin1")
+        self._allowed = allowed
+        self._persistent_load = persistent_load
+        self._object_arrays = 0
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self._allowed[module, name]
+        except KeyError:
+            raise ForbiddenPickle(repr(f"{module[:100]}.{name[:100]}")) from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        if self._persistent_load is None:
+            raise ForbiddenPickle("an object outside the pickle (a persistent id)")
+        return self._persistent_load(pid)
+
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if type(target) not in _BUILD:
+            raise ForbiddenPickle(f"setting the state of a {type(target).__name__!r}")
+        _BUILD[type(target)](target, state)
+        self._object_arrays += isinstance(target, np.ndarray) and target.dtype.hasobject
+        if self._object_arrays > _MAX_OBJECT_ARRAYS:
+            raise ValueError(f"more than {_MAX_OBJECT_ARRAYS} arrays of objects")
+
+    def load_setitem(self) -> None:
+        value = self.stack.pop()
+        key = self.stack.pop()
+        _set_items(self.stack[-1], [key, value])
+
+    def load_setitems(self) -> None:
+        items = self.pop_mark()
+        _set_items(self.stack[-1], items)
+
+    def load_dict(self) -> None:
+        items = self.pop_mark()
+        self.stack.append({})
+        _set_items(self.stack[-1], items)
+
+    def load_additems(self) -> None:
+        items = self.pop_mark()
+        self.stack[-1].update(_set(items))
+
+    def load_bytearray8(self) -> None:
+        # The inherited one allocates what the file says before it looks whether there is as much.
+        (length,) = struct.unpack("<Q", self.read(8))
+        self.stack.append(bytearray(self.read(length)))
+
+    def refuse(self) -> None:
+        raise ForbiddenPickle("an operation that plain data does not need")
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch) | {
+        pickle.BUILD[0]: load_build,
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+        pickle.DICT[0]: load_dict,
+        pickle.ADDITEMS[0]: load_additems,
+        pickle.BYTEARRAY8[0]: load_bytearray8,
+        pickle.EXT1[0]: refuse,  # the extension registry has a cache that find_class never sees
+        pickle.EXT2[0]: refuse,
+        pickle.EXT4[0]: refuse,
+        pickle.NEWOBJ[0]: refuse,
+        pickle.NEWOBJ_EX[0]: refuse,
+        pickle.FROZENSET[0]: refuse,
+        pickle.PERSID[0]: refuse,
+        pickle.NEXT_BUFFER[0]: refuse,
+        pickle.READONLY_BUFFER[0]: refuse,
+    }
+
+
+def _check_key(key: Any) -> Any:
+    """Refuses nested tuples as keys: hashing deep ones overflows the C stack."""
+    if isinstance(key, tuple) and any(isinstance(part, tuple) for part in key):
+        raise ValueError("a nested tuple as a key")
+    return key
+
+
+def _set_items(target: Any, items: list[Any]) -> None:
+    if not isinstance(target, dict):
+        raise TypeError(f"items for a {type(target).__name__}, which is no dict")
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        target[_check_key(key)] = value
+
+
+class _DType:
+    """What `numpy.dtype(...)` makes. A real dtype would let a file set its internal flags."""
+
+    def __init__(self, code: str, align: bool = False, copy: bool = False):
+        if not re.fullmatch(r"[<>|=]?([biufc]\d{1,2}|[SU]\d{1,6}|O\d?|\?)", code):
+            raise ForbiddenPickle(f"arrays of dtype {code[:40]!r}")
+        self.dtype = np.dtype(object) if "O" in code else np.dtype(code)
+
+    def build(self, state: Any) -> None:
+        """Takes the byte order out of numpy's (version, order, subarray, names, fields, ...)."""
+        if any(part is not None for part in state[2:5]):
+            raise ForbiddenPickle("arrays of a structured dtype")
+        if state[1] in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(state[1])
+
+
+def _dtype(*args: Any) -> _DType:
+    return _DType(*args)
+
+
+_NDARRAY = "numpy.ndarray"  # stands for the type as an argument; calling it is not possible
+
+
+def _reconstruct(subtype: Any, shape: Any, code: Any) -> Shaped[np.ndarray, " 0"]:
+    if subtype is not _NDARRAY:
+        raise ForbiddenPickle("a kind of array other than numpy.ndarray")
+    return np.empty(0, np.int8)  # the state that follows brings the shape and dtype
+
+
+def _build_array(array: Shaped[np.ndarray, " 0"], state: Any) -> None:
+    """Fills an array in place, so that earlier references to it in the file stay right.
+
+    numpy reads raw bytes as pointers, or past their end, if dtype, shape and data disagree.
+    """
+    _, shape, dtype, fortran, data = state
+    if not isinstance(dtype, _DType):
+        raise TypeError("an array's dtype is not a dtype")
+    count = checked_size(shape)
+    if dtype.dtype.hasobject:
+        agrees = type(data) is list and len(data) == count
+    else:
+        data = _as_bytes(data)
+        agrees = len(data) == count * dtype.dtype.itemsize
+    if not agrees:
+        raise ValueError(f"an array of shape {shape} with data of another size")
+    checked: Any = (1, shape, dtype.dtype, bool(fortran), data)
+    array.__setstate__(checked)
+
+
+def checked_size(shape: Any) -> int:
+    """Elements in an array of a shape that a file claims; ValueError unless it can be a shape."""
+    if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError("a shape that is not a tuple of counts")
+    if len(shape) > 32:
+        raise ValueError(f"a shape of {len(shape)} axes")
+    return math.prod(shape)
+
+
+def _as_bytes(data: Any) -> bytes:
+    # Python 2 wrote raw data as what is now a string.
+    return data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))
+
+
+def _scalar(dtype: _DType, data: Any) -> Any:
+    data = _as_bytes(data)
+    if dtype.dtype.hasobject or len(data) != dtype.dtype.itemsize:
+        raise ValueError("a numpy scalar whose data is of another size")
+    return np.ndarray((), dtype.dtype, data)[()]
+
+
+def _frombuffer(
+    buffer: Any, dtype: _DType, shape: Any, order: str, axis_order: Any = None
+) -> Shaped[np.ndarray, "..."]:
+    checked_size(shape)
+    array = np.frombuffer(_as_bytes(buffer), dtype.dtype)
+    array = array.astype(array.dtype.newbyteorder("="))
+    if order == "K" and axis_order is not None:
+        return array.reshape(shape).transpose(axis_order)
+    return array.reshape(shape, order="F" if order == "F" else "C")
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding.lower() not in ("latin1", "latin-1"):
+        raise ForbiddenPickle(f"_codecs.encode with {encoding[:40]!r}")
+    return text.encode("latin1")
+
+
+def _set(items: Any = ()) -> set[Any]:
+    return {_check_key(item) for item in items}
+
+
+def _ordered_dict(pairs: Any = ()) -> collections.OrderedDict[Any, Any]:
+    return collections.OrderedDict((_check_key(key), value) for key, value in pairs)
+
+
+def _empty_bytes() -> bytes:
+    return b""
+
+
+def _drop_attributes(target: Any, state: Any) -> None:
+    """A torch state dict carries its modules' version numbers as an attribute; nobody reads it."""
+
+
+_BUILD: dict[type, Callable[[Any, Any], None]] = {
+    _DType: _DType.build,
+    np.ndarray: _build_array,
+    collections.OrderedDict: _drop_attributes,
+}
+
+PLAIN: AllowList = {
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("numpy.core.numeric", "_frombuffer"): _frombuffer,
+    ("numpy._core.numeric", "_frombuffer"): _frombuffer,
+    ("numpy", "dtype"): _dtype,
+    ("numpy", "ndarray"): _NDARRAY,
+    ("_codecs", "encode"): _encode,
+    ("collections", "OrderedDict"): _ordered_dict,
+    ("builtins", "set"): _set,
+    ("__builtin__", "set"): _set,
+    ("builtins", "bytes"): _empty_bytes,
+    ("__builtin__", "bytes"): _empty_bytes,
+}
+"""Containers, strings and numbers need no name of their own; these are the rest of plain data."""

@@ -1,0 +1,119 @@
+"""What a training run tells: a line an epoch, what begins, what came of it."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rsnet_jax.config import Config
+from rsnet_jax.data.frames import Frames
+from rsnet_jax.distributed.devices import Devices
+from rsnet_jax.distributed.processes import HEARTBEAT_SECONDS
+from rsnet_jax.evaluation.evaluation import MM
+from rsnet_jax.training.steps import TrainState
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The end of a run."""
+
+    report: dict[str, Any]  # of the best checkpoint on the validation frames, see `evaluation`
+    best_epoch: int
+    mean_pose_mpjpe: float
+    """Millimeters: what predicting the mean training pose would give."""
+
+
+def epoch_line(
+    epoch: int,
+    state: TrainState,
+    report: dict[str, Any],
+    config: Config,
+    *,
+    learning_rate: float,
+    seconds: float,
+) -> dict[str, Any]:
+    """A line of metrics.jsonl: errors in millimeters, time of training without validation."""
+    sums = jax.device_get(state.sums)
+    steps = int(state.step) // epoch
+    line: dict[str, Any] = {
+        "epoch": epoch,
+        "learning_rate": learning_rate,
+        "loss": float(sums["loss"]) / steps,
+        "train_mpjpe": MM * float(sums["mpjpe"]) / steps,
+        "seconds": seconds,
+        "samples_per_second": steps * config.train.batch_size / seconds,
+    }
+    for stage, prefix in (("lifted", ""), ("refined", "refined_")):
+        if report[stage] is not None:
+            line[f"{prefix}mpjpe"] = report[stage]["mpjpe"]["average"]
+            line[f"{prefix}pa_mpjpe"] = report[stage]["pa_mpjpe"]["average"]
+    return line
+
+
+def describe_epoch(line: dict[str, Any], epochs: int) -> str:
+    """An epoch in one line for people."""
+    text = (
+        f"epoch {line['epoch']}/{epochs}: loss {line['loss']:.5f}, training MPJPE "
+        f"{line['train_mpjpe']:.1f} mm; validation P1 {line['mpjpe']:.2f}, P2 "
+        f"{line['pa_mpjpe']:.2f} mm"
+    )
+    if "refined_mpjpe" in line:
+        text += f", refined P1 {line['refined_mpjpe']:.2f}, P2 {line['refined_pa_mpjpe']:.2f} mm"
+    return f"{text}; {line['samples_per_second']:,.0f} samples/s"
+
+
+def describe_start(
+    config: Config, train: Frames, validation: Frames, *, devices: Devices, steps_per_epoch: int
+) -> None:
+    """Logs what is about to happen, so that a surprise is seen before the hours are spent."""
+    batch = config.train.batch_size
+    left_out = 2 * len(train) - batch * steps_per_epoch
+    kind = devices.mesh.devices.flat[0].device_kind
+    log.info(
+        "training on %s, %s keypoints, subjects %s: %s views and their mirror images, %d steps of "
+        "%d an epoch%s; %d x %s (%s)",
+        train.dataset,
+        train.detections,
+        " ".join(train.subjects),
+        f"{len(train):,}",
+        steps_per_epoch,
+        batch,
+        f" ({left_out} samples do not fill a batch and are left out)" if left_out else "",
+        devices.count,
+        kind,
+        config.parallel.strategy,
+    )
+    how = (
+        ": the best epoch is chosen on the test subjects, as published"
+        if config.train.validation == "test"
+        else ", held out of training"
+    )
+    log.info(
+        "validation on subjects %s, %s views%s",
+        " ".join(validation.subjects),
+        f"{len(validation):,}",
+        how,
+    )
+
+
+def what_if_one_dies(workdir: Path) -> str:
+    """Said beforehand: JAX ends the survivors of a lost process without a word of ours."""
+    return (
+        f"{jax.process_count()} processes; if one dies, JAX ends the others within "
+        f"{HEARTBEAT_SECONDS} s: start all of them again with --workdir {workdir} --resume"
+    )
+
+
+def mean_pose_error(train: Frames, validation: Frames) -> float:
+    """MPJPE (mm, average over actions) of always predicting the mean training pose."""
+    mean = train.joints_3d.mean(axis=0, dtype=np.float64)
+    distances = np.linalg.norm((validation.joints_3d - mean)[:, 1:], axis=-1)
+    errors = MM * distances.sum(axis=1) / validation.skeleton.num_joints
+    count = len(validation.actions)
+    sums = np.bincount(validation.action, errors, minlength=count)
+    return float(np.mean(sums / np.bincount(validation.action, minlength=count)))

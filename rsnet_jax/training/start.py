@@ -1,0 +1,125 @@
+"""What a run starts from: numbers that fit, and the state before the first step."""
+
+import logging
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rsnet_jax.checkpoints.checkpoint import load_checkpoint
+from rsnet_jax.checkpoints.weights import Checkpoint, init_head_variables, init_variables
+from rsnet_jax.config import Config
+from rsnet_jax.data.frames import Frames
+from rsnet_jax.errors import ConfigError
+from rsnet_jax.training.run_folder import Progress, flatten
+from rsnet_jax.training.steps import TrainState, fresh_sums
+
+log = logging.getLogger(__name__)
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """What all processes must have alike: the configuration, and what runs it.
+
+    Where each of them finds its data may differ.
+    """
+    settings = flatten(config.model_dump(mode="json"))
+    del settings["data.root"]
+    return settings | {"the version of JAX": jax.__version__}
+
+
+def check_batch(config: Config, *, samples: int, devices: int) -> int:
+    """The steps of an epoch.
+
+    Raises:
+        ConfigError: the batch does not divide among the devices, or is larger than an epoch.
+    """
+    batch, most = config.train.batch_size, samples // devices * devices
+    if batch > samples:
+        raise ConfigError(
+            f"train.batch_size {batch} is larger than an epoch of {samples} samples; at most "
+            f"{most} fits"
+        )
+    if batch % devices:
+        below = batch // devices * devices
+        fitting = [size for size in (below, below + devices) if 0 < size <= most]
+        nearest = f"nearest: {' or '.join(map(str, fitting))}" if fitting else "none fits"
+        raise ConfigError(
+            f"train.batch_size {batch} does not divide among {devices} devices; {nearest}"
+        )
+    return samples // batch
+
+
+def check_progress(progress: Progress, config: Config, *, samples: int) -> None:
+    """Refuses to continue a run over other data, or to less than it has done.
+
+    Raises:
+        ConfigError: which of the two.
+    """
+    if progress.samples != samples:
+        raise ConfigError(
+            f"data.root: the run was started with {progress.samples} samples an epoch, these data "
+            f"have {samples}"
+        )
+    if config.train.epochs < progress.epochs_done:
+        raise ConfigError(
+            f"train.epochs: the run has done {progress.epochs_done} already, more than "
+            f"{config.train.epochs}"
+        )
+
+
+def fresh_state(
+    config: Config, tx: optax.GradientTransformation, train: Frames, *, init: bool
+) -> TrainState:
+    """The state before the first step: fresh weights, or (`init`) those of `train.init` if given.
+
+    Raises:
+        CheckpointError, ConfigError: the weights to start from cannot be read or do not fit.
+    """
+    start = load_start(config, train) if init and config.train.init is not None else None
+    variables = init_variables(config, train.skeleton) if start is None else start.variables
+    head = None
+    if config.train.refine:
+        head = start.refine_variables if start is not None else None
+        head = head or init_head_variables(config, train.skeleton)
+    params = {"network": variables["params"]} | ({"head": head["params"]} if head else {})
+    return TrainState(
+        step=jnp.int32(0),
+        params=params,
+        batch_stats=variables["batch_stats"],
+        opt_state=jax.jit(tx.init)(params),  # one program, not one an array
+        sums=fresh_sums(),
+    )
+
+
+def load_start(config: Config, train: Frames) -> Checkpoint:
+    """The checkpoint `train.init`, which must be of the network that is to be trained.
+
+    Raises:
+        CheckpointError: it cannot be read.
+        ConfigError: it is of another network.
+    """
+    assert config.train.init is not None
+    # What a published .pth does not tell of itself is what the configuration says.
+    start = load_checkpoint(config.train.init, double_gelu=config.model.double_gelu)
+    names = ["width", "hops", "blocks", "double_gelu"]
+    if config.train.refine and start.refine_variables is not None:
+        names.append("refine_hidden")
+    for name in names:
+        got, wanted = getattr(start.config.model, name), getattr(config.model, name)
+        if got != wanted:
+            raise ConfigError(
+                f"train.init: {start.source} has {name} {got}, but model.{name} is {wanted}"
+            )
+    if start.skeleton != train.skeleton:
+        raise ConfigError(
+            f"train.init: {start.source} is for skeleton {start.skeleton.name}, the data have "
+            f"{train.skeleton.name}"
+        )
+    head = "no head"
+    if start.refine_variables is not None:
+        head = "its head too" if config.train.refine else "its head is not used"
+    elif config.train.refine:
+        head = "the head is fresh"
+    log.info("starting from the weights of %s; %s", start.source, head)
+    return start

@@ -1,0 +1,45 @@
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from rsnet_jax.distributed.host_memory import keep_freed
+
+PAGE, SIZE, TIMES = 4096, 64 * 2**20, 10
+PROGRAM = f"""
+import resource, sys
+import numpy as np
+from rsnet_jax.distributed.host_memory import keep_freed
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+if sys.argv[1] == "keep":
+    assert keep_freed()
+np.ones({SIZE}, np.uint8)
+before = faults()
+for _ in range({TIMES}):
+    np.ones({SIZE}, np.uint8)
+print(faults() - before)
+"""
+
+
+def page_faults(argument: str) -> int:
+    """Pages fetched from the system for ten arrays, each freed before the next."""
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM, argument], check=True, capture_output=True, text=True
+    )
+    return int(process.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="made for glibc")
+def test_memory_is_fetched_from_the_system_once():
+    # Without it there is a fault for each page of each array, or of each huge page of 2 MiB.
+    assert page_faults("give back") >= TIMES * SIZE // 2**21
+    assert page_faults("keep") < SIZE // PAGE / 10
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert not keep_freed()

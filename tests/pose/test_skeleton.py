@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from rsnet_jax.errors import ConfigError
+from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+
+
+def test_graph_is_the_released_one(golden):
+    graph = np.load(golden / "rsnet/graph.npz")
+    np.testing.assert_array_equal(H36M_16.parents, graph["parents"])
+    np.testing.assert_allclose(H36M_16.adjacency, graph["adjacency"], rtol=0, atol=1e-7)
+    assert not np.diagonal(H36M_16.adjacency).any()
+
+
+def test_mirroring_exchanges_the_names_of_left_and_right():
+    for joint, twin in enumerate(H36M_16.mirror):
+        name = H36M_16.joints[joint]
+        swapped = name.replace("left", "?").replace("right", "left").replace("?", "right")
+        assert H36M_16.joints[twin] == swapped
+
+
+def test_survives_storage():
+    again = Skeleton.from_dict(H36M_16.to_dict())
+    assert again == H36M_16
+    assert hash(again) == hash(H36M_16)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"parents": (-1, 0)}, "3 joints but 2 parents"),
+        ({"parents": (-1, 2, 0)}, "an earlier joint"),
+        ({"parents": (0, 0, 0)}, "-1 for joint 0"),
+        ({"left": (1,), "right": ()}, "do not pair up"),
+        ({"left": (1,), "right": (1,)}, "do not pair up"),
+        ({"left": (1,), "right": (3,)}, "names a joint it lacks"),
+    ],
+)
+def test_nonsense_is_refused(change, message):
+    good = dict(name="s", joints=("a", "b", "c"), parents=(-1, 0, 0), left=(1,), right=(2,))
+    Skeleton(**good)
+    with pytest.raises(ConfigError, match=message):
+        Skeleton(**good | change)
+
+
+def test_stored_skeletons_must_be_complete():
+    with pytest.raises(ConfigError, match="parents"):
+        Skeleton.from_dict({"name": "s"})

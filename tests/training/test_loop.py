@@ -1,0 +1,269 @@
+import json
+import logging
+import re
+import struct
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from training_runs import OFTEN, SMOKE, STEPS, Command, lines, run_hook, smoke, train
+
+from rsnet_jax import load_checkpoint
+from rsnet_jax.checkpoints.checkpoint import save_checkpoint, saved_steps
+from rsnet_jax.checkpoints.safetensors_file import save_safetensors
+from rsnet_jax.checkpoints.weights import Checkpoint, init_head_variables, init_variables
+from rsnet_jax.config import DataConfig, TrainConfig
+from rsnet_jax.data.load import load_train_and_validation
+from rsnet_jax.errors import ConfigError, TrainingError
+from rsnet_jax.evaluation import evaluation
+from rsnet_jax.evaluation.evaluation import evaluate
+from rsnet_jax.training import loop
+from rsnet_jax.training.start import check_batch
+from rsnet_jax.training.steps import fresh_sums
+
+EPOCHS = 4
+KEYS = ["epoch", "learning_rate", "loss", "train_mpjpe", "seconds", "samples_per_second",
+        "mpjpe", "pa_mpjpe", "refined_mpjpe", "refined_pa_mpjpe"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of four epochs, its result, and what it logged."""
+    workdir = tmp_path_factory.mktemp("run") / "new" / "run"
+    told, handler = [], logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    logger = logging.getLogger("rsnet_jax")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    result = train(workdir, train={"epochs": EPOCHS})
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+    return workdir, result, told
+
+
+def test_a_run_learns(run):
+    workdir, result, told = run
+    found = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [list(line) for line in found] == [KEYS] * EPOCHS
+    assert [line["epoch"] for line in found] == [1, 2, 3, 4]
+    np.testing.assert_allclose(
+        [line["learning_rate"] for line in found], 1e-3 * 0.95 ** np.arange(4), rtol=1e-6
+    )
+    for key in ("loss", "train_mpjpe", "mpjpe"):
+        assert found[-1][key] < 0.8 * found[0][key], key
+    assert found[-1]["refined_mpjpe"] < found[0]["refined_mpjpe"]  # the true depth helps at once
+    assert found[-1]["refined_mpjpe"] < 0.75 * result.mean_pose_mpjpe
+    assert 200 < result.mean_pose_mpjpe < 225
+    assert f"{STEPS} steps of 64 an epoch (48 samples do not fill a batch" in told[0]
+    assert "chosen on the test subjects, as published" in told[1]
+    assert re.match(r"epoch 1/4: loss \d\.\d+, training MPJPE \d+\.\d mm; validation P1", told[2])
+
+
+def test_the_best_is_evaluated_from_its_checkpoint(run):
+    workdir, result, _ = run
+    best = load_checkpoint(workdir)
+    assert best.step == result.best_epoch * STEPS
+    _, validation = load_train_and_validation(best.config.data, "test")
+    report = evaluate(best, validation).report
+    for stage, prefix in (("lifted", ""), ("refined", "refined_")):
+        told = lines(workdir)[result.best_epoch - 1][f"{prefix}mpjpe"]
+        np.testing.assert_allclose(report[stage]["mpjpe"]["average"], told, rtol=1e-5)
+        np.testing.assert_allclose(result.report[stage]["mpjpe"]["average"], told, rtol=1e-5)
+
+
+def board(folder):
+    """The figures in TensorBoard files: {name: [(step, value), ...]}."""
+    from tensorboardX.proto import event_pb2
+
+    figures = {}
+    for path in sorted(folder.iterdir()):
+        data = path.read_bytes()
+        while data:
+            (length,) = struct.unpack("Q", data[:8])
+            event = event_pb2.Event.FromString(data[12 : 12 + length])
+            data = data[16 + length :]
+            for value in event.summary.value:
+                figures.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return figures
+
+
+def test_tensorboard_holds_the_metrics(run):
+    workdir, _, _ = run
+    figures = board(workdir / "tensorboard")
+    assert list(figures) == KEYS[1:]
+    for name in ("loss", "refined_pa_mpjpe"):
+        assert [step for step, _ in figures[name]] == [1, 2, 3, 4]
+        want = [line[name] for line in lines(workdir)]
+        np.testing.assert_allclose([value for _, value in figures[name]], want, rtol=1e-6)
+
+
+def traced_once(make):
+    """`make`, but what it makes may be traced only once."""
+    return lambda *args, **kwargs: chex.assert_max_traces(make(*args, **kwargs), n=1)
+
+
+@pytest.mark.parametrize(
+    ("devices", "strategy"), [(2, "mesh"), (4, "pmap"), (8, "mesh"), (8, "pmap")]
+)
+def test_devices_and_strategy_change_rounding_only(run, tmp_path, devices, strategy, monkeypatch):
+    """And the steps are traced once, whatever the lengths of the dispatches."""
+    untils = []
+    chex.clear_trace_counter()
+    for module, name in ((loop, "make_run"), (evaluation, "make_pass")):
+        monkeypatch.setattr(module, name, traced_once(getattr(module, name)))
+    run_hook(monkeypatch, lambda state, until: untils.append(until))
+    parallel = {"devices": devices, "strategy": strategy}
+    train(tmp_path, train={"epochs": EPOCHS}, parallel=parallel)
+    assert len(set(np.diff(untils))) > 1
+    for got, want in zip(lines(tmp_path), lines(run[0]), strict=True):
+        np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=5e-3)
+
+
+def test_rate_of_an_epoch_is_that_of_its_last_step(tmp_path):
+    """With a batch of twice the base, and a warm-up of twice the epoch."""
+    optim = {"base_batch_size": 32, "warmup_epochs": 2}
+    train(tmp_path, train={"epochs": 3}, optim=optim)
+    got = [line["learning_rate"] for line in lines(tmp_path)]
+    np.testing.assert_allclose(got, [2e-3 / 2, 2e-3 * 0.95, 2e-3 * 0.95**2], rtol=1e-6)
+
+
+def test_not_finite_weights_are_never_saved(run, tmp_path, monkeypatch):
+    """The loss of the step that spoils the weights is still finite."""
+
+    def spoil(state, until):
+        if until >= spoil.at:
+            return state._replace(params=jax.tree.map(lambda x: x * jnp.nan, state.params))
+        return None
+
+    run_hook(monkeypatch, spoil)
+    spoil.at = STEPS + 1  # within the second epoch, about to be saved
+    told = "weights between steps 23 and 27; the last good checkpoint, step 23, is kept in .*Try a"
+    with pytest.raises(TrainingError, match=told):
+        train(tmp_path / "a", train={"epochs": EPOCHS, "save_minutes": OFTEN})
+    assert saved_steps(tmp_path / "a" / "checkpoints") == [STEPS]
+    assert lines(tmp_path / "a") == lines(run[0])[:1]
+    spoil.at = STEPS  # the last step of an epoch
+    with pytest.raises(TrainingError, match="between steps 0 and 23; no checkpoint had been saved"):
+        train(tmp_path / "b", train={"epochs": EPOCHS})
+    assert saved_steps(tmp_path / "b" / "checkpoints") == []
+    assert lines(tmp_path / "b") == []
+
+
+def test_not_finite_loss_ends_the_run(tmp_path):
+    with pytest.raises(TrainingError, match=r"infinite loss between steps \d and \d; no check"):
+        train(tmp_path, optim={"learning_rate": 1e30}, train={"epochs": EPOCHS})
+    assert saved_steps(tmp_path / "checkpoints") == []
+
+
+def test_samples_of_an_epoch():
+    """Every sample once an epoch, in an order of the epoch and nothing else."""
+    key = jax.random.key(3)
+    first, second = (loop.epoch_order(key, epoch, samples=50) for epoch in (1, 2))
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(50))
+    assert first.tolist() != second.tolist()
+    assert first.tolist() == loop.epoch_order(key, 1, samples=50).tolist()
+
+
+@pytest.mark.parametrize(
+    ("batch", "devices", "told"),
+    [
+        (1521, 1, "1521 is larger than an epoch of 1520 samples; at most 1520 fits"),
+        (2000, 3, "at most 1518 fits"),
+        (64, 3, "64 does not divide among 3 devices; nearest: 63 or 66"),
+        (2, 4, "nearest: 4$"),
+        (1520, 3, "nearest: 1518$"),
+        (7, 2000, "2000 devices; none fits"),
+    ],
+)
+def test_batches_that_do_not_fit(batch, devices, told):
+    with pytest.raises(ConfigError, match=told):
+        check_batch(smoke(train={"batch_size": batch}), samples=1520, devices=devices)
+
+
+def test_batches_that_fit():
+    assert check_batch(smoke(train={"batch_size": 1520}), samples=1520, devices=4) == 1
+    assert check_batch(smoke(train={"batch_size": 64}), samples=1520, devices=4) == STEPS
+
+
+@pytest.mark.parametrize("kind", ["orbax", "safetensors", "run", "pth"])
+def test_init_starts_from_those_weights(tmp_path, kind, run, golden):
+    """With a learning rate of nearly nothing, the weights stay those of the start."""
+    model = {}
+    if kind == "run":
+        path, start = run[0], load_checkpoint(run[0])
+    elif kind == "pth":
+        path, start = golden / "e2e_tiny", load_checkpoint(golden / "e2e_tiny")
+        model = {"model": start.config.model.model_dump()}
+    else:
+        config = smoke(seed=5)
+        start = Checkpoint(init_variables(config), init_head_variables(config), config)
+        path = tmp_path / {"orbax": "start", "safetensors": "start.safetensors"}[kind]
+        (save_checkpoint if kind == "orbax" else save_safetensors)(path, start)
+    config = smoke(train={"init": path, "epochs": EPOCHS}, **model)
+    frames, _ = load_train_and_validation(config.data, "test")
+    state = loop.fresh_state(config, loop.make_optimizer(lambda _: 0), frames, init=True)
+    chex.assert_trees_all_equal(state.params["network"], start.variables["params"])
+    chex.assert_trees_all_equal(state.params["head"], start.refine_variables["params"])
+    chex.assert_trees_all_equal(state.batch_stats, start.variables["batch_stats"])
+    chex.assert_trees_all_equal(state.sums, fresh_sums())
+    assert state.step == 0
+
+
+def test_init_is_where_a_run_begins(run, tmp_path):
+    start = load_checkpoint(run[0])
+    train(tmp_path, train={"epochs": EPOCHS, "init": run[0]}, optim={"learning_rate": 1e-12})
+    got = load_checkpoint(tmp_path, step="latest")
+    chex.assert_trees_all_close(got.variables["params"], start.variables["params"], atol=1e-9)
+    np.testing.assert_allclose(lines(tmp_path)[-1]["loss"], lines(run[0])[-1]["loss"], rtol=0.05)
+
+
+def test_init_of_another_network_is_refused(run, tmp_path):
+    for model in ({"width": 5}, {"blocks": 2}, {"double_gelu": False}, {"refine_hidden": 7}):
+        name, value = next(iter(model.items()))
+        with pytest.raises(ConfigError, match=f"train.init: .* but model.{name} is {value}"):
+            train(tmp_path / "new", train={"init": run[0]}, model=model)
+    assert not (tmp_path / "new").exists()
+
+
+def test_held_out_subject(tmp_path):
+    """Subject S8 is validated on and not trained on; the lifted pose decides."""
+    data = DataConfig(every=20)
+    train_, validation = load_train_and_validation(data, "S8")
+    assert set(train_.subjects) == {"S1", "S5", "S6", "S7"} and validation.subjects == ("S8",)
+    assert TrainConfig(refine=True, select="lifted").selected == "lifted"
+    assert TrainConfig(refine=True).selected == "refined" and TrainConfig().selected == "lifted"
+    with pytest.raises(ConfigError, match="one of several training subjects .* not S9"):
+        train(tmp_path / "new", train={"validation": "S9"})
+    assert not (tmp_path / "new").exists()
+
+
+def test_selected_stage_decides(tmp_path, monkeypatch):
+    """The lifted error rises here while the refined one falls."""
+
+    class Evaluator(loop.Evaluator):
+        calls = 0
+
+        def __call__(self, *args, **kwargs):
+            result = super().__call__(*args, **kwargs)
+            Evaluator.calls += 1
+            result.report["lifted"]["mpjpe"]["average"] = 100 + Evaluator.calls
+            result.report["refined"]["mpjpe"]["average"] = 100 - Evaluator.calls
+            return result
+
+    monkeypatch.setattr(loop, "Evaluator", Evaluator)
+    result = train(tmp_path, train={"epochs": EPOCHS, "select": "lifted"})
+    assert result.best_epoch == 1
+    assert saved_steps(tmp_path / "checkpoints") == [STEPS, EPOCHS * STEPS]
+
+
+def test_progress_bar_is_for_terminals(tmp_path):
+    argv = ["train", SMOKE, "--train.epochs", EPOCHS, "--parallel.devices", 1, "--workdir"]
+    screen = Command(tmp_path / "screen", *argv, tmp_path / "a", terminal=True)
+    assert screen.wait() == 0
+    pipe = Command(tmp_path / "pipe", *argv, tmp_path / "b")
+    assert pipe.wait() == 0
+    shown = screen.log.read_text()
+    assert "epoch 1/4:" in shown and "samples/s" in shown and "loss=" in shown
+    assert "\r" not in pipe.log.read_text() and "loss=" not in pipe.log.read_text()

@@ -1,0 +1,120 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rsnet_jax.config import OptimConfig, find_preset, load_preset
+from rsnet_jax.training.optim import learning_rates, make_optimizer
+
+RATE = 0.01
+
+
+@pytest.fixture
+def gradients(rng):
+    """A hundred steps, the first one huge: what AMSGrad must remember, and optax's forgets not."""
+    grads = rng.normal(size=(100, 7, 3))
+    grads[0] *= 1e4
+    return grads.astype(np.float32)
+
+
+def follow(tx, gradients):
+    params = jnp.zeros(gradients.shape[1:])
+    state = tx.init(params)
+
+    @jax.jit
+    def step(params, state, grads):
+        updates, state = tx.update(grads, state, params)
+        return optax.apply_updates(params, updates), state
+
+    for grads in gradients:
+        params, state = step(params, state, grads)
+    return np.asarray(params)
+
+
+def by_definition(gradients):
+    """torch's documented recurrences in float64."""
+    params = mean = square = largest = np.zeros(gradients.shape[1:])
+    for t, grads in enumerate(gradients.astype(np.float64), start=1):
+        mean = 0.9 * mean + 0.1 * grads
+        square = 0.999 * square + 0.001 * grads**2
+        largest = np.maximum(largest, square)
+        denominator = np.sqrt(largest) / np.sqrt(1 - 0.999**t) + 1e-8
+        params = params - RATE / (1 - 0.9**t) * mean / denominator
+    return params
+
+
+def relative_distance(got, want):
+    return np.linalg.norm(got - want) / np.linalg.norm(want)
+
+
+def test_amsgrad_is_its_definition(gradients):
+    got = follow(make_optimizer(lambda step: RATE), gradients)
+    assert relative_distance(got, by_definition(gradients)) < 1e-6
+
+
+def test_amsgrad_is_torchs(gradients):
+    torch = pytest.importorskip("torch")
+    params = torch.zeros(gradients.shape[1:], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([params], lr=RATE, amsgrad=True)
+    for grads in gradients:
+        params.grad = torch.from_numpy(grads.astype(np.float64))
+        optimizer.step()
+    got = follow(make_optimizer(lambda step: RATE), gradients)
+    assert relative_distance(got, params.detach().numpy()) < 1e-6
+
+
+def test_amsgrad_is_not_optaxs(gradients):
+    got = follow(make_optimizer(lambda step: RATE), gradients)
+    assert relative_distance(follow(optax.amsgrad(RATE), gradients), got) > 0.1
+
+
+@pytest.mark.parametrize("recipe", ["hr", "gt"])
+def test_learning_rates_are_the_published_ones(golden, recipe):
+    config = load_preset(find_preset(f"h36m_{recipe}"))
+    assert config.train.epochs == 30
+    schedule = learning_rates(config.optim, epochs=30, steps_per_epoch=7, batch_size=37)
+    want = np.load(golden / "rsnet/schedules.npz")[recipe]
+    for first_or_last in (0, 6):  # constant within an epoch
+        got = [schedule(epoch * 7 + first_or_last) for epoch in range(30)]
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_large_decay_can_be_off():
+    config = OptimConfig(learning_rate=1.0, decay=0.5, decay_every=2, large_decay_every=0)
+    schedule = learning_rates(config, epochs=6, steps_per_epoch=1, batch_size=37)
+    assert [float(schedule(epoch)) for epoch in range(6)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("base", "batch", "want"),
+    [(None, 8192, 0.001), (128, 128, 0.001), (128, 8192, 0.064), (128, 32, 0.00025)],
+)
+def test_rate_of_another_batch_size(base, batch, want):
+    config = OptimConfig(learning_rate=0.001, decay=0.5, base_batch_size=base)
+    schedule = learning_rates(config, epochs=2, steps_per_epoch=3, batch_size=batch)
+    got = [float(schedule(step)) for step in range(6)]
+    np.testing.assert_allclose(got, [want] * 3 + [want / 2] * 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "want"),
+    [
+        (0, [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]),
+        (0.5, [1 / 2, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]),
+        (1.5, [1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 12, 6 / 12, 0.5, 0.5, 0.25]),
+        (3, [1 / 12, 2 / 12, 3 / 12, 4 / 12, 5 / 24, 6 / 24, 7 / 24, 8 / 24, 9 / 48]),
+    ],
+)
+def test_warmup_is_a_growing_share_of_the_decaying_rate(warmup, want):
+    config = OptimConfig(learning_rate=1.0, decay=0.5, warmup_epochs=warmup)
+    schedule = learning_rates(config, epochs=3, steps_per_epoch=4, batch_size=37)
+    np.testing.assert_allclose([float(schedule(step)) for step in range(9)], want, rtol=1e-6)
+
+
+def test_optimizer_follows_scaling_and_warmup():
+    """Adam's step under a gradient that never changes is the rate itself."""
+    config = OptimConfig(learning_rate=0.01, base_batch_size=10, warmup_epochs=1)
+    schedule = learning_rates(config, epochs=1, steps_per_epoch=5, batch_size=20)
+    got = follow(make_optimizer(schedule), np.full((3, 2), 7.0, np.float32))
+    np.testing.assert_allclose(got, -0.02 * (1 + 2 + 3) / 5, rtol=1e-6)
