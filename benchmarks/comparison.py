@@ -14,11 +14,12 @@ from ours import Ours
 from sides import NotRun, Sample, Side, Work
 from timing import Run, Times, interleave, timed
 
-from rsnet_jax.checkpoints.weights import Checkpoint, init_variables
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.config import Config, DataConfig, ModelConfig, Precision, TrainConfig
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.errors import RSNetError
+from rsnet_jax.models.build import init_variables
 
 log = logging.getLogger("rsnet_jax.benchmark")
 TOLERANCES: dict[Precision, float] = {"highest": 1e-4, "default": 1e-2, "bfloat16": 1e-1}

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from timing import Run
 
-from rsnet_jax.checkpoints.weights import compute_dtype
 from rsnet_jax.config import Precision
+from rsnet_jax.models.build import compute_dtype
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 

@@ -5,15 +5,17 @@ import numpy as np
 from programs import predict_step, train_step
 from sides import CHECKED_STEPS, Sample, Work
 
-from rsnet_jax.checkpoints.weights import Checkpoint, run_keys
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.config import Config
+from rsnet_jax.data.batches import Batch
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.distributed.devices import Devices
-from rsnet_jax.evaluation.evaluation import Evaluator, Protocol
+from rsnet_jax.evaluation.evaluator import Evaluator
+from rsnet_jax.evaluation.settings import Protocol
+from rsnet_jax.models.build import run_keys
 from rsnet_jax.training.loop import compile_run, epoch_order
 from rsnet_jax.training.optim import learning_rates, make_optimizer
 from rsnet_jax.training.start import check_batch, fresh_state
-from rsnet_jax.training.steps import Batch
 
 
 class Ours:

@@ -6,17 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rsnet_jax.checkpoints.weights import Variables, build_model, init_variables
 from rsnet_jax.config import Config
+from rsnet_jax.data.batches import Batch
+from rsnet_jax.evaluation.predict import make_predict_step
+from rsnet_jax.models.build import Variables, build_model, init_variables
 from rsnet_jax.pose.skeleton import H36M_16
 from rsnet_jax.training.optim import make_optimizer
-from rsnet_jax.training.steps import (
-    Batch,
-    TrainState,
-    fresh_sums,
-    make_predict_step,
-    make_train_step,
-)
+from rsnet_jax.training.step import TrainState, fresh_sums, make_train_step
 
 JOINTS = H36M_16.num_joints
 

@@ -24,8 +24,8 @@ import torch_data
 from rival_torch import prepare_torch
 from sides import CHECKED_STEPS, NotRun, Sample, Work
 
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.published import to_published
-from rsnet_jax.checkpoints.weights import Checkpoint
 from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.h36m.write import write_h36m

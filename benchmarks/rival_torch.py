@@ -10,7 +10,7 @@ import torch_twin
 from machine import visible_cores
 from sides import CHECKED_STEPS, Sample, Work
 
-from rsnet_jax.checkpoints.weights import Checkpoint
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.config import Config, Precision
 from rsnet_jax.data.frames import Frames
 

@@ -1,6 +1,6 @@
 """RS-Net in JAX: 2D-to-3D human pose lifting, exact to the released PyTorch weights."""
 
-from rsnet_jax.checkpoints.checkpoint import load_checkpoint
+from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.checkpoints.published import load_torch_checkpoint
 from rsnet_jax.lifting.lifter import Lifter
 from rsnet_jax.models import PostRefine, RSNet

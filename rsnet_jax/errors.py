@@ -53,3 +53,10 @@ class Preempted(RSNetError):
 
 class CompileError(RSNetError):
     """A program that cannot be compiled for the devices it was planned for."""
+
+
+def one_line(error: Exception) -> str:
+    """An error's type and message, short and without the control characters of a hostile file."""
+    text = " ".join(str(error).split())[:200]
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,304 +1,60 @@
-"""Saving and restoring weights, and finding out what a path holds."""
+"""A network's weights together with all that is needed to use them."""
 
-import contextlib
-import gc
-import os
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+import dataclasses
+import zlib
+from typing import Any
 
+import chex
 import jax
+import numpy as np
 
-from rsnet_jax.checkpoints.published import PUBLISHED_DROPOUT, load_torch_checkpoint
-from rsnet_jax.checkpoints.safetensors_file import load_safetensors
-from rsnet_jax.checkpoints.weights import Checkpoint, init_head_variables, init_variables
 from rsnet_jax.config import Config
-from rsnet_jax.distributed.processes import several
-from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
-from rsnet_jax.files.paths import is_remote, to_path
+from rsnet_jax.errors import CheckpointError
+from rsnet_jax.models import PostRefine, RSNet
+from rsnet_jax.models.build import Variables, build_head, build_model
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
-ORBAX_MARK = "_CHECKPOINT_METADATA"
-COMMIT_MARK = "commit_success.txt"
-"""Orbax writes it last in an object store, where a folder cannot get its name at the end."""
-FORMAT = 1
-Result = TypeVar("Result")
-RUN_CHECKPOINTS = "checkpoints"  # of the folder of a run
 
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """Weights, and the configuration and skeleton they were made for."""
 
-def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
-    """Writes an Orbax folder that holds the weights, their configuration and skeleton.
+    variables: Variables  # {"params": ..., "batch_stats": ...}
+    refine_variables: Variables | None  # {"params": ...}; None without a refinement head
+    config: Config
+    skeleton: Skeleton = H36M_16
+    source: str = "fresh weights"
+    step: int | None = None  # optimizer steps, where known
 
-    The folder appears when it is complete; a crash leaves none.
-
-    Raises:
-        OutputError: the folder exists or cannot be written.
-    """
-    import orbax.checkpoint as ocp  # slow to import
-
-    folder = to_path(folder).absolute()
-    check_place(folder)
-    if folder.exists():
-        raise OutputError(f"{folder} exists already; give another name or remove it")
-    weights = {"network": checkpoint.variables}
-    if checkpoint.refine_variables is not None:
-        weights["head"] = checkpoint.refine_variables
-    about = describe_weights(
-        checkpoint.config,
-        checkpoint.skeleton,
-        head=checkpoint.refine_variables is not None,
-        source=checkpoint.source,
-        step=checkpoint.step,
-    )
-    items = ocp.args.Composite(
-        weights=ocp.args.StandardSave(weights), about=ocp.args.JsonSave(about)
-    )
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:
-            writer.save(folder, items)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error}") from None
-
-
-def check_place(folder: Path) -> None:
-    """Raises an OutputError where Orbax cannot write."""
-    if is_remote(folder) and not str(folder).startswith("gs:"):
-        raise OutputError(f"{folder}: Orbax writes to local folders and gs:// only")
-
-
-def describe_weights(
-    config: Config, skeleton: Skeleton, *, head: bool, source: str, step: int | None
-) -> dict[str, Any]:
-    """What is stored beside the arrays, as JSON."""
-    return {
-        "format": FORMAT,
-        "config": config.model_dump(mode="json"),
-        "skeleton": skeleton.to_dict(),
-        "head": head,
-        "source": source,
-        "step": step,
-    }
-
-
-def restore_checkpoint(folder: str | Path) -> Checkpoint:
-    """Reads a folder that `save_checkpoint` wrote.
-
-    Raises:
-        CheckpointError: the folder is not one, or is damaged.
-    """
-    import orbax.checkpoint as ocp
-
-    folder = to_path(folder).absolute()
-    about = restore_items(folder, about=ocp.args.JsonRestore())["about"]
-    try:
-        if about["format"] > FORMAT:
-            raise CheckpointError(
-                f"{folder}: written by a newer rsnet_jax (format {about['format']}, this one "
-                f"reads up to {FORMAT})"
-            )
-        config, skeleton = Config(**about["config"]), Skeleton.from_dict(about["skeleton"])
-        target = _shapes(config, skeleton, head=about["head"])
-        step = about["step"]
-    except (ConfigError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder}: its configuration cannot be used: {error}") from None
-    weights = restore_items(folder, weights=ocp.args.StandardRestore(here(target)))["weights"]
-    return Checkpoint(
-        variables=weights["network"],
-        refine_variables=weights.get("head"),
-        config=config,
-        skeleton=skeleton,
-        source=str(folder),
-        step=step,
-    )
-
-
-def restore_items(folder: Path, **items: Any) -> Any:
-    """Reads items of one Orbax step, given their restore arguments.
-
-    Raises:
-        CheckpointError: one of them is missing or damaged.
-    """
-    import orbax.checkpoint as ocp
-
-    def read() -> Any:
-        options = ocp.CompositeOptions(multiprocessing_options=alone())
-        handler = ocp.CompositeCheckpointHandler(composite_options=options)
-        with ocp.Checkpointer(handler, multiprocessing_options=alone()) as reader:
-            return reader.restore(folder, ocp.args.Composite(**items))
-
-    try:
-        return quietly(read)
-    except OrbaxFailure as failure:
-        raise CheckpointError(f"{folder}: not a readable rsnet_jax checkpoint: {failure}") from None
-
-
-def alone() -> Any:
-    """Orbax's options for a process that reads or writes by itself, whatever others do."""
-    import orbax.checkpoint as ocp
-
-    if not several():
-        return ocp.options.MultiprocessingOptions()
-    number = jax.process_index()
-    return ocp.options.MultiprocessingOptions(
-        primary_host=number,
-        active_processes={number},
-        barrier_sync_key_prefix=f"process{number}",
-    )
-
-
-class OrbaxFailure(Exception):
-    """Something that Orbax or TensorStore could not do; the message is one line."""
-
-
-def quietly(work: Callable[[], Result]) -> Result:
-    """Calls Orbax, which is as loud as it is unclear when a file is damaged or a disk full.
-
-    Raises:
-        OrbaxFailure: `work` failed.
-    """
-    with _without_thread_noise():
-        try:
-            return work()
-        except Exception as error:  # Orbax and TensorStore raise many kinds
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        # The threads of the other arrays are still under way; let them end while nobody listens.
-        time.sleep(0.3)
-        gc.collect()
-    raise OrbaxFailure(reason)
-
-
-@contextlib.contextmanager
-def _without_thread_noise() -> Iterator[None]:
-    """Keeps stderr quiet while Orbax works.
-
-    When one array cannot be read or written, TensorStore's threads print a traceback for each of
-    the others, straight to the file descriptor; the one error that matters is raised.
-    """
-    hook = sys.unraisablehook
-    try:
-        saved = os.dup(2)
-    except OSError:  # stderr is closed
-        yield
-        return
-    sys.stderr.flush()
-    try:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, 2)
-        os.close(devnull)
-        sys.unraisablehook = lambda unraisable: None
-        yield
-    finally:
-        sys.unraisablehook = hook
-        os.dup2(saved, 2)
-        os.close(saved)
-
-
-def _shapes(config: Config, skeleton: Skeleton, *, head: bool) -> Any:
-    """What the weights look like."""
-    tree = {"network": jax.eval_shape(lambda: init_variables(config, skeleton))}
-    if head:
-        tree["head"] = jax.eval_shape(lambda: init_head_variables(config, skeleton))
-    return tree
-
-
-def here(tree: Any) -> Any:
-    """Arrays of the shapes of `tree`, to be restored on one device of this process."""
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), tree)
-
-
-def choose_step(folder: Path, step: int | Literal["best", "latest"] | None) -> Path:
-    """One of the checkpoints of a run: the best by validation MPJPE unless said otherwise.
-
-    Raises:
-        CheckpointError: there is none, or not that one.
-    """
-    steps = saved_steps(folder)
-    if not steps:
-        raise CheckpointError(f"{folder}: no checkpoint was saved yet")
-    if isinstance(step, int):
-        if step not in steps:
-            raise CheckpointError(f"{folder}: no checkpoint of step {step}; there are {steps}")
-        return folder / str(step)
-    best = None if step == "latest" else best_step(validation_errors(folder))
-    return folder / str(steps[-1] if best is None else best)  # no best before the first epoch's end
-
-
-def saved_steps(folder: Path) -> list[int]:
-    """The checkpoints of a run, in order; those that are still being written do not count."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        int(path.name) for path in folder.iterdir() if path.name.isdigit() and is_complete(path)
-    )
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether a folder is an Orbax checkpoint that was written to its end."""
-    return (folder / (COMMIT_MARK if is_remote(folder) else ORBAX_MARK)).exists()
-
-
-def validation_errors(folder: Path) -> dict[int, float]:
-    """Validation MPJPE (mm) of the checkpoints of a run that have one and can be read."""
-    import orbax.checkpoint as ocp
-
-    errors = {}
-    for step in saved_steps(folder):
-        with contextlib.suppress(CheckpointError):
-            about = restore_items(folder / str(step), about=ocp.args.JsonRestore())["about"]
-            if about.get("mpjpe") is not None:
-                errors[step] = float(about["mpjpe"])
-    return errors
-
-
-def best_step(errors: Mapping[int, float]) -> int | None:
-    """The checkpoint with the lowest error, the first of several; None if there is none."""
-    return min(errors, key=lambda step: (errors[step], step), default=None)
-
-
-def load_checkpoint(
-    path: str | Path,
-    *,
-    refine: str | Path | None = None,
-    step: int | Literal["best", "latest"] | None = None,
-    dropout: float = PUBLISHED_DROPOUT,
-    double_gelu: bool = True,
-    skeleton: Skeleton = H36M_16,
-) -> Checkpoint:
-    """Reads whatever holds weights: a run, an Orbax folder, .safetensors, published .pth files.
-
-    Args:
-        path: the folder of a run, one of its checkpoints, a folder `rsnet-jax convert` wrote, a
-            `.safetensors` file, a published network `.pth`, or a folder of published files.
-        refine: the published refinement head that goes with a published network.
-        step: which checkpoint of a run, in optimizer steps; default: the best.
-        dropout: of a published network's training; its file does not tell.
-        double_gelu: whether a published network applies GELU twice; its file does not tell.
-        skeleton: of a published network.
-
-    Raises:
-        CheckpointError: nothing readable is there, or it is not an RS-Net.
-    """
-    path = to_path(path)
-    if (path / RUN_CHECKPOINTS).is_dir():
-        path = choose_step(path / RUN_CHECKPOINTS, step)
-    elif step is not None:
-        raise CheckpointError(f"{path}: --step is for the folder of a run, which this is not")
-    unknown: dict[str, Any] = dict(dropout=dropout, double_gelu=double_gelu, skeleton=skeleton)
-    if path.is_dir():
-        if not is_complete(path):
-            if not any(path.glob("*.pth*")):
+    def __post_init__(self):
+        for name, tree in (("network", self.variables), ("head", self.refine_variables)):
+            try:
+                chex.assert_tree_all_finite(tree)
+            except AssertionError:
+                bad = _first_not_finite(tree)
                 raise CheckpointError(
-                    f"{path}: holds neither a checkpoint ({ORBAX_MARK}) nor published .pth files"
-                )
-            return load_torch_checkpoint(path, refine, **unknown)
-    elif path.suffix != ".safetensors":
-        return load_torch_checkpoint(path, refine, **unknown)
-    if refine is not None:
-        raise CheckpointError(
-            f"{path}: --refine goes with a published .pth; this holds its own head, if any"
-        )
-    return restore_checkpoint(path) if path.is_dir() else load_safetensors(path, **unknown)
+                    f"{self.source}: the {name}'s {bad} has NaN or infinite values"
+                ) from None
+
+    @property
+    def fingerprint(self) -> str:
+        """A checksum of the weights."""
+        checksum = 0
+        for leaf in jax.tree.leaves((self.variables, self.refine_variables)):
+            checksum = zlib.crc32(np.asarray(leaf).tobytes(), checksum)
+        return f"{checksum:08x}"
+
+    @property
+    def model(self) -> RSNet:
+        return build_model(self.config, self.skeleton)
+
+    @property
+    def head(self) -> PostRefine | None:
+        return None if self.refine_variables is None else build_head(self.config)
+
+
+def _first_not_finite(tree: Any) -> str:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not np.isfinite(np.asarray(leaf)).all():
+            return jax.tree_util.keystr(path, simple=True, separator="/")
+    raise AssertionError("every value is finite")

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from rsnet_jax.checkpoints.weights import Variables
 from rsnet_jax.config import ModelConfig
 from rsnet_jax.errors import CheckpointError
+from rsnet_jax.models.build import Variables
 
 Tensors = Mapping[str, np.ndarray]
 Path = tuple[str, ...]

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from rsnet_jax.checkpoints import key_tables
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.torch_file import read_state_dict
-from rsnet_jax.checkpoints.weights import Checkpoint
 from rsnet_jax.config import Config, ModelConfig
 from rsnet_jax.errors import CheckpointError, OutputError
 from rsnet_jax.files.outputs import replacing

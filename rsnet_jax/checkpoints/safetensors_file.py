@@ -6,8 +6,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.published import PUBLISHED_DROPOUT, from_published, to_published
-from rsnet_jax.checkpoints.weights import Checkpoint
 from rsnet_jax.config import Config
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, StorageError
 from rsnet_jax.files.outputs import replacing

@@ -17,17 +17,9 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Shaped
 
-from rsnet_jax.errors import CheckpointError, StorageError
-from rsnet_jax.files.paths import to_path
-from rsnet_jax.files.safe_pickle import (
-    PLAIN,
-    AllowList,
-    ForbiddenPickle,
-    checked_size,
-    one_line,
-    require_file,
-    unpickle,
-)
+from rsnet_jax.errors import CheckpointError, StorageError, one_line
+from rsnet_jax.files.paths import require_file, to_path
+from rsnet_jax.files.safe_pickle import PLAIN, AllowList, ForbiddenPickle, checked_size, unpickle
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001

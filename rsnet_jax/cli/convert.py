@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from rsnet_jax.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.load import load_checkpoint
+from rsnet_jax.checkpoints.orbax_folder import save_checkpoint
 from rsnet_jax.checkpoints.published import (
     PUBLISHED_DROPOUT,
     head_path,
@@ -12,7 +14,6 @@ from rsnet_jax.checkpoints.published import (
     save_torch_checkpoint,
 )
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
-from rsnet_jax.checkpoints.weights import Checkpoint
 from rsnet_jax.cli.options import CheckpointArgument, Step, parse
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.files.outputs import claim

@@ -11,8 +11,8 @@ import jax
 import numpy as np
 import tyro
 
-from rsnet_jax.checkpoints.checkpoint import load_checkpoint
-from rsnet_jax.checkpoints.weights import Checkpoint, init_variables
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import Config, DataConfig, ParallelConfig, Precision
@@ -21,8 +21,11 @@ from rsnet_jax.distributed.compile_cache import keep_compiled
 from rsnet_jax.distributed.host_memory import keep_freed
 from rsnet_jax.distributed.processes import check_equal, join, on_first, several, together
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.evaluation.evaluation import Evaluation, Protocol, evaluate
+from rsnet_jax.evaluation.evaluator import evaluate
+from rsnet_jax.evaluation.report import Evaluation
+from rsnet_jax.evaluation.settings import Protocol
 from rsnet_jax.files.outputs import claim, replacing
+from rsnet_jax.models.build import init_variables
 
 ALIKE = ("split", "flip_test", "published", "batch_size", "refine_dropout_seed", "precision")
 

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from rsnet_jax.checkpoints.checkpoint import load_checkpoint
-from rsnet_jax.checkpoints.weights import Checkpoint
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.cli.options import CheckpointArgument, Step, parse
 from rsnet_jax.cli.tables import prose
 from rsnet_jax.errors import ConfigError

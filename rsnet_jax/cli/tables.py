@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from rsnet_jax.checkpoints.weights import Checkpoint
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
 
 WIDTH = 80
 HEADINGS = {"mpjpe": "P1", "pa_mpjpe": "P2", "n_mpjpe": "N-MPJPE"}

@@ -10,7 +10,7 @@ from typing import Annotated
 import jax
 import tyro
 
-from rsnet_jax.checkpoints.checkpoint import load_checkpoint
+from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.cli.options import parse
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import (

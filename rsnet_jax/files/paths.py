@@ -6,6 +6,7 @@ renames nothing, locks nothing; an object appears when all of it is there.
 """
 
 import contextlib
+import difflib
 import functools
 import importlib.util
 import os
@@ -18,7 +19,7 @@ from typing import Any, Self, cast
 
 from etils.epath.gpath import PosixGPath
 
-from rsnet_jax.errors import ConfigError, RSNetError, StorageError
+from rsnet_jax.errors import ConfigError, RSNetError, StorageError, one_line
 
 BACKENDS = {"gs": ("gcsfs", "gcs"), "s3": ("s3fs", "s3")}
 """Of each scheme, the module that reaches it and our extra that installs that."""
@@ -139,3 +140,26 @@ def append(path: Path, text: str) -> None:
 def remove_tree(path: Path) -> None:
     """Deletes a folder and all in it."""
     path.rmtree() if isinstance(path, RemotePath) else shutil.rmtree(path)
+
+
+def require_file(path: Path, error: type[RSNetError]) -> None:
+    """Raises `error`, naming files of a similar name, unless `path` is a file with content."""
+    try:
+        if path.is_file():
+            if not size(path):
+                raise error(f"{path} is empty (0 bytes); was a download or copy cut short?")
+            return
+        if path.exists():
+            raise error(f"{path} is not a file")
+        folder = path.parent
+        if not folder.is_dir():
+            raise error(f"there is no file {path}: the folder {folder} does not exist")
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+    except StorageError:
+        raise
+    except (OSError, ValueError) as cause:  # ValueError: a null character in the name
+        raise error(f"cannot look for {str(path)!r}: {one_line(cause)}") from cause
+    similar = difflib.get_close_matches(path.name, names, n=4, cutoff=0.5)
+    similar += [name for name in names if name.endswith(path.suffix or "/")][:4]
+    listing = ", ".join(dict.fromkeys(similar)) or "nothing of a similar name"
+    raise error(f"there is no file {path.name} in {folder.resolve()}; there is: {listing}")

@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from rsnet_jax.errors import DataError, StorageError
-from rsnet_jax.files.paths import local_copy, to_path
+from rsnet_jax.errors import DataError, StorageError, one_line
+from rsnet_jax.files.paths import local_copy, require_file, to_path
 from rsnet_jax.files.safe_pickle import (
     PLAIN,
     DamagedPickle,
     ForbiddenPickle,
     checked_size,
-    one_line,
-    require_file,
     unpickle,
 )
 

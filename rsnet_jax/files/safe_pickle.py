@@ -5,20 +5,17 @@ containers and arrays and check what they are given; asking for anything else en
 """
 
 import collections
-import difflib
 import math
 import pickle
 import re
 import struct
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from jaxtyping import Shaped
 
-from rsnet_jax.errors import RSNetError, StorageError
-from rsnet_jax.files.paths import size
+from rsnet_jax.errors import one_line
 
 AllowList = Mapping[tuple[str, str], Any]
 """(module, name) as pickles spell them -> what they get: a function of ours, or plain data."""
@@ -51,36 +48,6 @@ def unpickle(
         raise
     except Exception as error:  # a senseless pickle can make any operation fail, in any way
         raise DamagedPickle(one_line(error)) from error
-
-
-def one_line(error: Exception) -> str:
-    """An error's type and message, short and without the control characters of a hostile file."""
-    text = " ".join(str(error).split())[:200]
-    text = "".join(char if char.isprintable() else "?" for char in text)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def require_file(path: Path, error: type[RSNetError]) -> None:
-    """Raises `error`, naming files of a similar name, unless `path` is a file with content."""
-    try:
-        if path.is_file():
-            if not size(path):
-                raise error(f"{path} is empty (0 bytes); was a download or copy cut short?")
-            return
-        if path.exists():
-            raise error(f"{path} is not a file")
-        folder = path.parent
-        if not folder.is_dir():
-            raise error(f"there is no file {path}: the folder {folder} does not exist")
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
-    except StorageError:
-        raise
-    except (OSError, ValueError) as cause:  # ValueError: a null character in the name
-        raise error(f"cannot look for {str(path)!r}: {one_line(cause)}") from cause
-    similar = difflib.get_close_matches(path.name, names, n=4, cutoff=0.5)
-    similar += [name for name in names if name.endswith(path.suffix or "/")][:4]
-    listing = ", ".join(dict.fromkeys(similar)) or "nothing of a similar name"
-    raise error(f"there is no file {path.name} in {folder.resolve()}; there is: {listing}")
 
 
 _MAX_OBJECT_ARRAYS = 2000  # numpy frees nested ones by recursion; too deep overflows the C stack

@@ -8,12 +8,13 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from rsnet_jax.checkpoints.checkpoint import load_checkpoint
-from rsnet_jax.checkpoints.weights import Checkpoint
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.config import Precision
 from rsnet_jax.errors import DataError
+from rsnet_jax.models.flip_test import lift
 from rsnet_jax.pose.camera import normalize_screen
-from rsnet_jax.training.steps import lift, recenter
+from rsnet_jax.pose.transforms import recenter
 
 LARGEST_BATCH = 512
 

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from rsnet_jax.models.dropout import RowDropout
 from rsnet_jax.models.initializers import torch_linear
-from rsnet_jax.models.layers import RowDropout
 
 
 class PostRefine(nn.Module):

@@ -17,8 +17,10 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from rsnet_jax.errors import DataError
+from rsnet_jax.models.dropout import RowDropout
 from rsnet_jax.models.graph_conv import SplitGraphConv
-from rsnet_jax.models.layers import ChannelNorm, NonLocalBlock, RowDropout
+from rsnet_jax.models.non_local import NonLocalBlock
+from rsnet_jax.models.norms import ChannelNorm
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 

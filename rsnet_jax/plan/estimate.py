@@ -5,7 +5,7 @@ from typing import Any
 
 from rsnet_jax.config import Config
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.evaluation.evaluation import Protocol
+from rsnet_jax.evaluation.settings import Protocol
 from rsnet_jax.plan.chips import Topology
 from rsnet_jax.plan.programs import (
     TRAIN_VIEWS,

@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
-from rsnet_jax.checkpoints.weights import run_keys
 from rsnet_jax.config import Config
+from rsnet_jax.data.batches import table_of
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.distributed.devices import AXIS, ROWS_OF_ACCELERATOR, STEPS_OF_ACCELERATOR, Devices
-from rsnet_jax.evaluation.evaluation import Pass, Protocol, spread_pass, table_of
+from rsnet_jax.evaluation.evaluator import Pass, spread_pass
+from rsnet_jax.evaluation.settings import Protocol
+from rsnet_jax.models.build import run_keys
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 from rsnet_jax.training.loop import networks, spread_run
 from rsnet_jax.training.optim import learning_rates, make_optimizer

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rsnet_jax.checkpoints.checkpoint import RUN_CHECKPOINTS, saved_steps
-from rsnet_jax.checkpoints.weights import Variables, build_head, build_model, run_keys
+from rsnet_jax.checkpoints.load import RUN_CHECKPOINTS, saved_steps
 from rsnet_jax.config import Config
+from rsnet_jax.data.batches import table_of
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import load_train_and_validation
 from rsnet_jax.distributed.devices import AXIS, Devices
@@ -32,8 +32,10 @@ from rsnet_jax.distributed.processes import (
     together,
 )
 from rsnet_jax.errors import Interrupted, Preempted, TrainingError
-from rsnet_jax.evaluation.evaluation import Evaluator, Protocol, table_of
+from rsnet_jax.evaluation.evaluator import Evaluator
+from rsnet_jax.evaluation.settings import Protocol
 from rsnet_jax.files.paths import to_path
+from rsnet_jax.models.build import Variables, build_head, build_model, run_keys
 from rsnet_jax.pose.skeleton import Skeleton
 from rsnet_jax.training.optim import learning_rates, make_optimizer
 from rsnet_jax.training.report import (
@@ -53,14 +55,15 @@ from rsnet_jax.training.run_folder import (
     write_config,
     writing_run,
 )
-from rsnet_jax.training.run_log import MetricsLog, StopRequest, catching_signals, epoch_bar
+from rsnet_jax.training.run_log import MetricsLog, epoch_bar
+from rsnet_jax.training.signals import StopRequest, catching_signals
 from rsnet_jax.training.start import (
     check_batch,
     check_progress,
     fresh_state,
     settings_of,
 )
-from rsnet_jax.training.steps import TrainState, fresh_sums, make_run, make_train_step
+from rsnet_jax.training.step import TrainState, fresh_sums, make_run, make_train_step
 
 DISPATCH_SECONDS = 0.5
 """How long the devices work before the host looks again at signals, the loss and the clock."""

@@ -12,8 +12,8 @@ from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.distributed.processes import HEARTBEAT_SECONDS
-from rsnet_jax.evaluation.evaluation import MM
-from rsnet_jax.training.steps import TrainState
+from rsnet_jax.evaluation.report import MM
+from rsnet_jax.training.step import TrainState
 
 log = logging.getLogger(__name__)
 

@@ -19,19 +19,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rsnet_jax.checkpoints.checkpoint import (
+from rsnet_jax.checkpoints.load import (
     RUN_CHECKPOINTS,
+    best_step,
+    load_checkpoint,
+    saved_steps,
+    validation_errors,
+)
+from rsnet_jax.checkpoints.orbax_folder import (
     OrbaxFailure,
     alone,
-    best_step,
     check_place,
     describe_weights,
     here,
-    load_checkpoint,
     quietly,
     restore_items,
-    saved_steps,
-    validation_errors,
 )
 from rsnet_jax.config import Config, save_preset
 from rsnet_jax.distributed.processes import on_first, share
@@ -40,7 +42,7 @@ from rsnet_jax.files.outputs import claim, replacing
 from rsnet_jax.files.paths import is_remote, remove_tree
 from rsnet_jax.pose.skeleton import Skeleton
 from rsnet_jax.training.run_lock import check_unlocked, sole_writer
-from rsnet_jax.training.steps import TrainState
+from rsnet_jax.training.step import TrainState
 
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.jsonl"

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rsnet_jax.checkpoints.checkpoint import load_checkpoint
-from rsnet_jax.checkpoints.weights import Checkpoint, init_head_variables, init_variables
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.errors import ConfigError
+from rsnet_jax.models.build import init_head_variables, init_variables
 from rsnet_jax.training.run_folder import Progress, flatten
-from rsnet_jax.training.steps import TrainState, fresh_sums
+from rsnet_jax.training.step import TrainState, fresh_sums
 
 log = logging.getLogger(__name__)
 

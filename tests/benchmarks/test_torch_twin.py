@@ -7,18 +7,14 @@ import optax
 import pytest
 
 from rsnet_jax.checkpoints import key_tables
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.published import to_published
-from rsnet_jax.checkpoints.weights import (
-    Checkpoint,
-    build_head,
-    build_model,
-    init_head_variables,
-    init_variables,
-)
 from rsnet_jax.config import Config, ModelConfig
+from rsnet_jax.data.batches import Batch
+from rsnet_jax.models.build import build_head, build_model, init_head_variables, init_variables
 from rsnet_jax.pose.skeleton import H36M_16
 from rsnet_jax.training.optim import scale_by_torch_amsgrad
-from rsnet_jax.training.steps import Batch, TrainState, fresh_sums, make_train_step
+from rsnet_jax.training.step import TrainState, fresh_sums, make_train_step
 
 torch = pytest.importorskip("torch")
 torch_twin = pytest.importorskip("torch_twin")

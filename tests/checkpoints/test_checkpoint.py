@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from rsnet_jax.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.load import load_checkpoint
+from rsnet_jax.checkpoints.orbax_folder import save_checkpoint
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
 from rsnet_jax.checkpoints.torch_file import read_state_dict
-from rsnet_jax.checkpoints.weights import Checkpoint, init_variables
 from rsnet_jax.config import Config, DataConfig, ModelConfig
 from rsnet_jax.errors import CheckpointError, OutputError
+from rsnet_jax.models.build import init_variables
 from rsnet_jax.pose.skeleton import Skeleton
 
 STAR = Skeleton("star", tuple("abcde"), (-1, 0, 0, 1, 1), (1,), (2,))

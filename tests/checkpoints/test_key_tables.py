@@ -5,9 +5,9 @@ import pytest
 from flax import traverse_util
 
 from rsnet_jax.checkpoints import key_tables
-from rsnet_jax.checkpoints.weights import init_variables
 from rsnet_jax.config import Config, ModelConfig
 from rsnet_jax.errors import CheckpointError
+from rsnet_jax.models.build import init_variables
 from rsnet_jax.pose.skeleton import Skeleton
 
 MODEL = ModelConfig(width=6, hops=3, blocks=2)

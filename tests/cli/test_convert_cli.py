@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cli.conftest import contents
 
-from rsnet_jax.checkpoints.checkpoint import load_checkpoint
+from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.checkpoints.torch_file import read_state_dict
 
 

@@ -5,7 +5,7 @@ import pytest
 from training_runs import SMOKE, STEPS, Command, lines, train
 
 from rsnet_jax import load_checkpoint
-from rsnet_jax.checkpoints.checkpoint import saved_steps
+from rsnet_jax.checkpoints.load import saved_steps
 from rsnet_jax.training import loop
 
 EPOCHS = 4

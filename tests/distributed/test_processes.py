@@ -13,7 +13,7 @@ import pytest
 from training_runs import OFTEN, SMOKE, STEPS, Command, assert_same_run, lines, smoke, train
 
 from rsnet_jax import load_checkpoint
-from rsnet_jax.checkpoints.checkpoint import saved_steps
+from rsnet_jax.checkpoints.load import saved_steps
 from rsnet_jax.config import ParallelConfig
 from rsnet_jax.distributed import processes
 from rsnet_jax.errors import ConfigError, LostProcess

@@ -4,12 +4,14 @@ import json
 import numpy as np
 import pytest
 
-from rsnet_jax.checkpoints.checkpoint import load_checkpoint
-from rsnet_jax.checkpoints.weights import Checkpoint, init_head_variables, init_variables
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.errors import DataError
-from rsnet_jax.evaluation.evaluation import Protocol, evaluate
+from rsnet_jax.evaluation.evaluator import evaluate
+from rsnet_jax.evaluation.settings import Protocol
+from rsnet_jax.models.build import init_head_variables, init_variables
 from rsnet_jax.pose import metrics
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rsnet_jax.checkpoints import key_tables
-from rsnet_jax.checkpoints.weights import init_head_variables, init_variables
 from rsnet_jax.config import Config
+from rsnet_jax.models.build import init_head_variables, init_variables
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,10 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 from jax.test_util import check_grads
 
-from rsnet_jax.models.layers import NonLocalBlock, RowDropout, TorchBatchNorm, layer_norm
+from rsnet_jax.models.dropout import RowDropout
 from rsnet_jax.models.matmul import map_channels, matmul
+from rsnet_jax.models.non_local import NonLocalBlock
+from rsnet_jax.models.norms import TorchBatchNorm, layer_norm
 
 
 def drop(x, *, rate, key=0, axis_name=None):

@@ -9,11 +9,12 @@ import pytest
 from numpy_reference import gelu
 
 from rsnet_jax.checkpoints import key_tables
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.torch_file import read_state_dict
-from rsnet_jax.checkpoints.weights import Checkpoint, build_head, build_model, init_variables
 from rsnet_jax.config import Config, ModelConfig
 from rsnet_jax.errors import DataError
 from rsnet_jax.models import PostRefine, RSNet
+from rsnet_jax.models.build import build_head, build_model, init_variables
 from rsnet_jax.pose import camera
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 from rsnet_jax.training import losses

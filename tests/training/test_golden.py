@@ -7,10 +7,11 @@ import pytest
 
 from rsnet_jax.checkpoints import key_tables
 from rsnet_jax.checkpoints.torch_file import read_state_dict
-from rsnet_jax.checkpoints.weights import build_head, build_model
 from rsnet_jax.config import Config, ModelConfig
+from rsnet_jax.data.batches import Batch
+from rsnet_jax.models.build import build_head, build_model
 from rsnet_jax.training.optim import make_optimizer
-from rsnet_jax.training.steps import Batch, TrainState, make_train_step
+from rsnet_jax.training.step import TrainState, make_train_step
 
 CONFIG = Config(model=ModelConfig(width=16, dropout=0, refine_dropout=0))
 TABLE = key_tables.rsnet_table(CONFIG.model, 16)

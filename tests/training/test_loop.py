@@ -11,17 +11,19 @@ import pytest
 from training_runs import OFTEN, SMOKE, STEPS, Command, lines, run_hook, smoke, train
 
 from rsnet_jax import load_checkpoint
-from rsnet_jax.checkpoints.checkpoint import save_checkpoint, saved_steps
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.load import saved_steps
+from rsnet_jax.checkpoints.orbax_folder import save_checkpoint
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
-from rsnet_jax.checkpoints.weights import Checkpoint, init_head_variables, init_variables
 from rsnet_jax.config import DataConfig, TrainConfig
 from rsnet_jax.data.load import load_train_and_validation
 from rsnet_jax.errors import ConfigError, TrainingError
-from rsnet_jax.evaluation import evaluation
-from rsnet_jax.evaluation.evaluation import evaluate
+from rsnet_jax.evaluation import evaluator
+from rsnet_jax.evaluation.evaluator import evaluate
+from rsnet_jax.models.build import init_head_variables, init_variables
 from rsnet_jax.training import loop
 from rsnet_jax.training.start import check_batch
-from rsnet_jax.training.steps import fresh_sums
+from rsnet_jax.training.step import fresh_sums
 
 EPOCHS = 4
 KEYS = ["epoch", "learning_rate", "loss", "train_mpjpe", "seconds", "samples_per_second",
@@ -111,7 +113,7 @@ def test_devices_and_strategy_change_rounding_only(run, tmp_path, devices, strat
     """And the steps are traced once, whatever the lengths of the dispatches."""
     untils = []
     chex.clear_trace_counter()
-    for module, name in ((loop, "make_run"), (evaluation, "make_pass")):
+    for module, name in ((loop, "make_run"), (evaluator, "make_pass")):
         monkeypatch.setattr(module, name, traced_once(getattr(module, name)))
     run_hook(monkeypatch, lambda state, until: untils.append(until))
     parallel = {"devices": devices, "strategy": strategy}

@@ -11,7 +11,7 @@ from test_run_folder import CONFIG, TWENTY, save, state
 from training_runs import assert_same_run, train
 
 from rsnet_jax import Lifter, load_checkpoint
-from rsnet_jax.checkpoints.checkpoint import saved_steps
+from rsnet_jax.checkpoints.load import saved_steps
 from rsnet_jax.data.h36m.read import available_detections
 from rsnet_jax.errors import CheckpointError, OutputError, StorageError
 from rsnet_jax.files.outputs import claim, replacing

@@ -17,7 +17,7 @@ from training_runs import (
     train,
 )
 
-from rsnet_jax.checkpoints.checkpoint import saved_steps
+from rsnet_jax.checkpoints.load import saved_steps
 from rsnet_jax.errors import ConfigError, Interrupted, Preempted
 from rsnet_jax.training import loop
 from rsnet_jax.training.run_folder import RunCheckpoints

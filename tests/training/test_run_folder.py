@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from training_runs import damage, smoke
 
-from rsnet_jax.checkpoints.checkpoint import choose_step, saved_steps
+from rsnet_jax.checkpoints.load import choose_step, saved_steps
 from rsnet_jax.config import Config, ParallelConfig
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
@@ -22,8 +22,9 @@ from rsnet_jax.training.run_folder import (
     start_run,
     writing_run,
 )
-from rsnet_jax.training.run_log import MetricsLog, catching_signals, read_metrics
-from rsnet_jax.training.steps import TrainState, fresh_sums
+from rsnet_jax.training.run_log import MetricsLog, read_metrics
+from rsnet_jax.training.signals import catching_signals
+from rsnet_jax.training.step import TrainState, fresh_sums
 
 CONFIG = smoke()
 TWENTY = Progress(samples=20)

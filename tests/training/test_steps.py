@@ -4,27 +4,16 @@ import numpy as np
 import optax
 import pytest
 
-from rsnet_jax.checkpoints.weights import (
-    build_head,
-    build_model,
-    init_head_variables,
-    init_variables,
-)
 from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
+from rsnet_jax.data.batches import Table, gather
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.distributed.devices import AXIS, Devices
+from rsnet_jax.models.build import build_head, build_model, init_head_variables, init_variables
+from rsnet_jax.models.flip_test import lift
 from rsnet_jax.pose.camera import project
 from rsnet_jax.pose.skeleton import H36M_16
-from rsnet_jax.training.steps import (
-    Table,
-    TrainState,
-    fresh_sums,
-    gather,
-    lift,
-    make_run,
-    make_train_step,
-    mirror,
-)
+from rsnet_jax.pose.transforms import mirror
+from rsnet_jax.training.step import TrainState, fresh_sums, make_run, make_train_step
 
 CONFIG = Config(model=ModelConfig(width=6, blocks=1))
 

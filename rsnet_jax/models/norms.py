@@ -1,63 +1,11 @@
 """Dropout, normalizations and linear maps of (chan, joint, batch) arrays; the non-local block."""
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.extend.random import threefry2x32_p
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
-
-from rsnet_jax.models.initializers import torch_linear
-from rsnet_jax.models.matmul import map_channels, matmul
-
-
-def global_rows(batch: int, axis_name: str | None) -> Int[Array, " batch"]:
-    """The numbers of this device's rows in the batch of all devices."""
-    rows = jnp.arange(batch)
-    return rows if axis_name is None else rows + batch * jax.lax.axis_index(axis_name)
-
-
-def row_bytes(key: PRNGKeyArray, rows: Int[Array, " row"], size: int) -> UInt[Array, "{size} row"]:
-    """Random numbers below 256 for each row, which depend on the key and the row's number only.
-
-    One threefry hash of (row, position) gives eight: `jax.random.bits` would take a hash for each.
-    """
-    shape = (-(-size // 8), len(rows))
-    numbers = jnp.broadcast_to(rows.astype(jnp.uint32)[None], shape)
-    nothing = numbers - numbers  # under vmap the hash wants all of its inputs mapped, or none
-    first, second = (nothing + word for word in jax.random.key_data(key)[:2])
-    positions = nothing + jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
-    words = jnp.stack(threefry2x32_p.bind(first, second, numbers, positions))
-    shifts = jnp.arange(0, 32, 8, dtype=jnp.uint32)[:, None, None, None]
-    # Made into bytes at once, since training keeps them.
-    return (words[None] >> shifts).astype(jnp.uint8).reshape(-1, len(rows))[:size]
-
-
-class RowDropout(nn.Module):
-    """Dropout whose mask depends on the row's place in the global batch, not on the devices.
-
-    A byte is drawn per entry, so the keep rate is the nearest n/256 and the scale its true inverse.
-    """
-
-    rate: float
-    axis_name: str | None = None
-    row_axis: int = 0
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "..."], *, train: bool) -> Float[Array, "..."]:
-        kept_bytes = round(256 * (1 - self.rate))
-        if not train or kept_bytes == 256:
-            return x
-        if kept_bytes == 0:
-            return jnp.zeros_like(x)
-        rows = global_rows(x.shape[self.row_axis], self.axis_name)
-        others = list(x.shape)
-        del others[self.row_axis]
-        draws = row_bytes(self.make_rng("dropout"), rows, math.prod(others))
-        keep = jnp.moveaxis(draws.reshape(*others, len(rows)) < kept_bytes, -1, self.row_axis)
-        return jnp.where(keep, x * jnp.asarray(256 / kept_bytes, x.dtype), 0)
+from jaxtyping import Array, Float
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -106,25 +54,6 @@ class ChannelNorm(nn.Module):
         scale = self.param("scale", nn.initializers.ones, (len(x),))
         bias = self.param("bias", nn.initializers.zeros, (len(x),))
         return layer_norm(x, scale, bias, self.epsilon)
-
-
-class ChannelLinear(nn.Module):
-    """The same linear map of channels for every joint; torch's 1x1 convolution."""
-
-    features: int
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def weights(self, chan: int) -> tuple[Float[Array, "out {chan}"], Float[Array, " out"]]:
-        """The kernel and the bias."""
-        init = torch_linear(chan)
-        kernel = self.param("kernel", init, (self.features, chan))
-        bias = self.param("bias", init, (self.features,))
-        return kernel.astype(self.dtype), bias.astype(self.dtype)
-
-    def __call__(self, x: Float[Array, "chan joint batch"]) -> Float[Array, "out joint batch"]:
-        kernel, bias = self.weights(len(x))
-        return map_channels(kernel, x) + bias[:, None, None]
 
 
 class TorchBatchNorm(nn.Module):
@@ -183,38 +112,3 @@ class TorchBatchNorm(nn.Module):
 
     def _devices(self) -> int:
         return 1 if self.axis_name is None else jax.lax.axis_size(self.axis_name)
-
-
-class NonLocalBlock(nn.Module):
-    """Embedded-Gaussian attention over the joints of a pose, added to its input.
-
-    Starts as the identity: the last normalization's scale starts at 0.
-    Source: Wang et al., Non-local Neural Networks, CVPR 2018.
-    """
-
-    axis_name: str | None = None
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "chan joint batch"], *, train: bool
-    ) -> Float[Array, "chan joint batch"]:
-        maps = [ChannelLinear(len(x) // 2, self.dtype, name=name) for name in ("theta", "phi", "g")]
-        if train:  # one product has one gradient
-            kernels, biases = zip(*(linear.weights(len(x)) for linear in maps), strict=True)
-            y = map_channels(jnp.concatenate(kernels), x) + jnp.concatenate(biases)[:, None, None]
-            parts = jnp.split(y, 3)
-        else:
-            parts = [linear(x) for linear in maps]
-        theta, phi, g = (part.T for part in parts)  # batch joint inner: a product a pose
-        # The logits are not scaled by sqrt(inner), unlike in a transformer.
-        attention = nn.softmax(matmul(theta, phi.mT), axis=-1)
-        y = ChannelLinear(len(x), self.dtype, name="out")(matmul(attention, g).T)
-        norm = TorchBatchNorm(
-            axis_name=self.axis_name,
-            scale_init=nn.initializers.zeros,
-            axis=0,
-            dtype=self.dtype,
-            name="norm",
-        )
-        return x + norm(y, train=train)

@@ -1,68 +1,18 @@
-"""A network's weights together with all that is needed to use them."""
+"""Networks from a configuration: their modules, their fresh weights, the random keys of a run."""
 
-import dataclasses
 import functools
-import zlib
 from typing import Any, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, PRNGKeyArray
 
 from rsnet_jax.config import Config
-from rsnet_jax.errors import CheckpointError
 from rsnet_jax.models import PostRefine, RSNet
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 Variables = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Checkpoint:
-    """Weights, and the configuration and skeleton they were made for."""
-
-    variables: Variables  # {"params": ..., "batch_stats": ...}
-    refine_variables: Variables | None  # {"params": ...}; None without a refinement head
-    config: Config
-    skeleton: Skeleton = H36M_16
-    source: str = "fresh weights"
-    step: int | None = None  # optimizer steps, where known
-
-    def __post_init__(self):
-        for name, tree in (("network", self.variables), ("head", self.refine_variables)):
-            try:
-                chex.assert_tree_all_finite(tree)
-            except AssertionError:
-                bad = _first_not_finite(tree)
-                raise CheckpointError(
-                    f"{self.source}: the {name}'s {bad} has NaN or infinite values"
-                ) from None
-
-    @property
-    def fingerprint(self) -> str:
-        """A checksum of the weights."""
-        checksum = 0
-        for leaf in jax.tree.leaves((self.variables, self.refine_variables)):
-            checksum = zlib.crc32(np.asarray(leaf).tobytes(), checksum)
-        return f"{checksum:08x}"
-
-    @property
-    def model(self) -> RSNet:
-        return build_model(self.config, self.skeleton)
-
-    @property
-    def head(self) -> PostRefine | None:
-        return None if self.refine_variables is None else build_head(self.config)
-
-
-def _first_not_finite(tree: Any) -> str:
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if not np.isfinite(np.asarray(leaf)).all():
-            return jax.tree_util.keystr(path, simple=True, separator="/")
-    raise AssertionError("every value is finite")
 
 
 def compute_dtype(config: Config) -> jnp.dtype:

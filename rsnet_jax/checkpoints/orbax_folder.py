@@ -1,0 +1,213 @@
+"""Saving and restoring weights, and finding out what a path holds."""
+
+import contextlib
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.config import Config
+from rsnet_jax.distributed.processes import several
+from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
+from rsnet_jax.files.paths import is_remote, to_path
+from rsnet_jax.models.build import init_head_variables, init_variables
+from rsnet_jax.pose.skeleton import Skeleton
+
+ORBAX_MARK = "_CHECKPOINT_METADATA"
+COMMIT_MARK = "commit_success.txt"
+"""Orbax writes it last in an object store, where a folder cannot get its name at the end."""
+FORMAT = 1
+Result = TypeVar("Result")
+
+
+def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
+    """Writes an Orbax folder that holds the weights, their configuration and skeleton.
+
+    The folder appears when it is complete; a crash leaves none.
+
+    Raises:
+        OutputError: the folder exists or cannot be written.
+    """
+    import orbax.checkpoint as ocp  # slow to import
+
+    folder = to_path(folder).absolute()
+    check_place(folder)
+    if folder.exists():
+        raise OutputError(f"{folder} exists already; give another name or remove it")
+    weights = {"network": checkpoint.variables}
+    if checkpoint.refine_variables is not None:
+        weights["head"] = checkpoint.refine_variables
+    about = describe_weights(
+        checkpoint.config,
+        checkpoint.skeleton,
+        head=checkpoint.refine_variables is not None,
+        source=checkpoint.source,
+        step=checkpoint.step,
+    )
+    items = ocp.args.Composite(
+        weights=ocp.args.StandardSave(weights), about=ocp.args.JsonSave(about)
+    )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:
+            writer.save(folder, items)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error}") from None
+
+
+def check_place(folder: Path) -> None:
+    """Raises an OutputError where Orbax cannot write."""
+    if is_remote(folder) and not str(folder).startswith("gs:"):
+        raise OutputError(f"{folder}: Orbax writes to local folders and gs:// only")
+
+
+def describe_weights(
+    config: Config, skeleton: Skeleton, *, head: bool, source: str, step: int | None
+) -> dict[str, Any]:
+    """What is stored beside the arrays, as JSON."""
+    return {
+        "format": FORMAT,
+        "config": config.model_dump(mode="json"),
+        "skeleton": skeleton.to_dict(),
+        "head": head,
+        "source": source,
+        "step": step,
+    }
+
+
+def restore_checkpoint(folder: str | Path) -> Checkpoint:
+    """Reads a folder that `save_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: the folder is not one, or is damaged.
+    """
+    import orbax.checkpoint as ocp
+
+    folder = to_path(folder).absolute()
+    about = restore_items(folder, about=ocp.args.JsonRestore())["about"]
+    try:
+        if about["format"] > FORMAT:
+            raise CheckpointError(
+                f"{folder}: written by a newer rsnet_jax (format {about['format']}, this one "
+                f"reads up to {FORMAT})"
+            )
+        config, skeleton = Config(**about["config"]), Skeleton.from_dict(about["skeleton"])
+        target = _shapes(config, skeleton, head=about["head"])
+        step = about["step"]
+    except (ConfigError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder}: its configuration cannot be used: {error}") from None
+    weights = restore_items(folder, weights=ocp.args.StandardRestore(here(target)))["weights"]
+    return Checkpoint(
+        variables=weights["network"],
+        refine_variables=weights.get("head"),
+        config=config,
+        skeleton=skeleton,
+        source=str(folder),
+        step=step,
+    )
+
+
+def restore_items(folder: Path, **items: Any) -> Any:
+    """Reads items of one Orbax step, given their restore arguments.
+
+    Raises:
+        CheckpointError: one of them is missing or damaged.
+    """
+    import orbax.checkpoint as ocp
+
+    def read() -> Any:
+        options = ocp.CompositeOptions(multiprocessing_options=alone())
+        handler = ocp.CompositeCheckpointHandler(composite_options=options)
+        with ocp.Checkpointer(handler, multiprocessing_options=alone()) as reader:
+            return reader.restore(folder, ocp.args.Composite(**items))
+
+    try:
+        return quietly(read)
+    except OrbaxFailure as failure:
+        raise CheckpointError(f"{folder}: not a readable rsnet_jax checkpoint: {failure}") from None
+
+
+def alone() -> Any:
+    """Orbax's options for a process that reads or writes by itself, whatever others do."""
+    import orbax.checkpoint as ocp
+
+    if not several():
+        return ocp.options.MultiprocessingOptions()
+    number = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=number,
+        active_processes={number},
+        barrier_sync_key_prefix=f"process{number}",
+    )
+
+
+class OrbaxFailure(Exception):
+    """Something that Orbax or TensorStore could not do; the message is one line."""
+
+
+def quietly(work: Callable[[], Result]) -> Result:
+    """Calls Orbax, which is as loud as it is unclear when a file is damaged or a disk full.
+
+    Raises:
+        OrbaxFailure: `work` failed.
+    """
+    with _without_thread_noise():
+        try:
+            return work()
+        except Exception as error:  # Orbax and TensorStore raise many kinds
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        # The threads of the other arrays are still under way; let them end while nobody listens.
+        time.sleep(0.3)
+        gc.collect()
+    raise OrbaxFailure(reason)
+
+
+@contextlib.contextmanager
+def _without_thread_noise() -> Iterator[None]:
+    """Keeps stderr quiet while Orbax works.
+
+    When one array cannot be read or written, TensorStore's threads print a traceback for each of
+    the others, straight to the file descriptor; the one error that matters is raised.
+    """
+    hook = sys.unraisablehook
+    try:
+        saved = os.dup(2)
+    except OSError:  # stderr is closed
+        yield
+        return
+    sys.stderr.flush()
+    try:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, 2)
+        os.close(devnull)
+        sys.unraisablehook = lambda unraisable: None
+        yield
+    finally:
+        sys.unraisablehook = hook
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def _shapes(config: Config, skeleton: Skeleton, *, head: bool) -> Any:
+    """What the weights look like."""
+    tree = {"network": jax.eval_shape(lambda: init_variables(config, skeleton))}
+    if head:
+        tree["head"] = jax.eval_shape(lambda: init_head_variables(config, skeleton))
+    return tree
+
+
+def here(tree: Any) -> Any:
+    """Arrays of the shapes of `tree`, to be restored on one device of this process."""
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), tree)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a folder is an Orbax checkpoint that was written to its end."""
+    return (folder / (COMMIT_MARK if is_remote(folder) else ORBAX_MARK)).exists()

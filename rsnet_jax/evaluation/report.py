@@ -1,0 +1,72 @@
+"""Sums of a whole split to the tables that people and programs read."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rsnet_jax.data.frames import Frames
+from rsnet_jax.evaluation.settings import Protocol
+from rsnet_jax.pose import metrics
+
+MM = 1000  # poses are in meters, errors are reported in millimeters
+
+POSE_METRICS = {
+    "mpjpe": metrics.mpjpe,
+    "pa_mpjpe": metrics.pa_mpjpe,
+    "n_mpjpe": metrics.n_mpjpe,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """`report` is what `evaluate.py --json` writes, errors in millimeters.
+
+    Of several processes, only the first has predictions.
+    """
+
+    report: dict[str, Any]
+    predictions: dict[str, np.ndarray] | None
+
+
+def make_report(total: Mapping[str, Any], frames: Frames, protocol: Protocol) -> dict[str, Any]:
+    """Sums of a whole split to the table that `--json` writes, in millimeters."""
+    counts = total["frames"]
+
+    def stage_report(sums: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+        table = {}
+        for name in POSE_METRICS:
+            means = (MM * sums[name] / counts).tolist()
+            by_action = dict(sorted(zip(frames.actions, means, strict=True)))
+            table[name] = {"average": float(np.mean(means)), **by_action}
+        per_joint = (MM * sums["per_joint_mpjpe"] / counts.sum()).tolist()
+        table["per_joint_mpjpe"] = dict(zip(frames.skeleton.joints, per_joint, strict=True))
+        return table
+
+    return {
+        "dataset": frames.dataset,
+        "detections": frames.detections,
+        "subjects": list(frames.subjects),
+        "frames": len(frames),
+        "flip_test": protocol.flip_test,
+        "published": protocol.published,
+        "precision": protocol.precision,
+        "lifted": stage_report(total["lifted"]),
+        "refined": stage_report(total["refined"]) if "refined" in total else None,
+    }
+
+
+def with_labels(rows: dict[str, Any], frames: Frames) -> dict[str, np.ndarray]:
+    """Poses (meters, root-relative, camera axes) and errors (mm) of every row, with its labels."""
+    predictions = {
+        "subject": np.array(frames.subjects)[frames.subject],
+        "action": np.array(frames.actions)[frames.action],
+        "camera": np.array(frames.cameras)[frames.camera],
+        "sequence": np.array(frames.sequences)[frames.sequence],
+        "index": frames.time,
+    }
+    for stage, arrays in rows.items():
+        predictions[f"{stage}_pose"] = arrays.pop("pose")
+        predictions |= {f"{stage}_{name}_mm": MM * error for name, error in arrays.items()}
+    return predictions
