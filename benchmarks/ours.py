@@ -11,9 +11,9 @@ from rsnet_jax.data.batches import Batch
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.evaluation.evaluator import Evaluator
-from rsnet_jax.evaluation.settings import Protocol
+from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.models.build import run_keys
-from rsnet_jax.training.loop import compile_run, epoch_order
+from rsnet_jax.training.loop import epoch_order, prepare_train_loop
 from rsnet_jax.training.optim import learning_rates, make_optimizer
 from rsnet_jax.training.start import check_batch, fresh_state
 
@@ -71,7 +71,7 @@ class Ours:
         return Work(run, outcome)
 
     def evaluation(self, frames: Frames, *, batch_size: int, published: bool = False) -> Work:
-        protocol = Protocol(
+        protocol = EvaluationSettings(
             published=published,
             batch_size=batch_size if published else None,  # it matters there only
             precision=self.config.precision,
@@ -120,7 +120,7 @@ class Training:
             )
         )
         self.keys = run_keys(config.seed)
-        self.program = compile_run(
+        self.program = prepare_train_loop(
             config, tx, frames, self.devices, steps_per_epoch=steps, key=self.keys.steps
         )
         self.state = self.devices.replicate(fresh_state(config, tx, frames, init=False))

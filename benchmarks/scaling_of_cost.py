@@ -27,7 +27,7 @@ from timing import Spread, timed
 
 from rsnet_jax.config import Config, ModelConfig, TrainConfig
 from rsnet_jax.data.frames import Frames
-from rsnet_jax.distributed.host_memory import keep_freed
+from rsnet_jax.distributed.host_memory import keep_freed_memory
 from rsnet_jax.pose.skeleton import H36M_16
 
 ROOT = Path(__file__).parents[1]
@@ -136,8 +136,8 @@ def over_frames(sizes: Sequence[int]) -> list[dict[str, Any]]:
             {
                 "frames": count,
                 "table_bytes": sum(column.nbytes for column in table),
-                "seconds_a_sample_steps": seconds_of(steps) / (run * BATCH),
-                "seconds_a_sample_order": seconds_of(order) / (2 * count),
+                "seconds_per_sample_steps": seconds_of(steps) / (run * BATCH),
+                "seconds_per_sample_order": seconds_of(order) / (2 * count),
             }
         )
         print(f"frames {count:,}: {points[-1]}", flush=True)
@@ -206,8 +206,8 @@ def draw(found: dict[str, Any], folder: Path) -> None:
         )
     points = found["frames"]
     xs = [p["frames"] for p in points]
-    steps = [p["seconds_a_sample_steps"] for p in points]
-    order = [p["seconds_a_sample_order"] for p in points]
+    steps = [p["seconds_per_sample_steps"] for p in points]
+    order = [p["seconds_per_sample_order"] for p in points]
     size = [p["table_bytes"] / 2**20 for p in points]
     figure(
         "cost_frames",
@@ -235,7 +235,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=RESULTS / "scaling_of_cost.json")
     parser.add_argument("--draw", action="store_true", help="only draw what --json holds")
     options = parser.parse_args()
-    keep_freed()
+    keep_freed_memory()
     sizes = QUICK if options.quick else {"batch": BATCHES, "width": WIDTHS, "frames": FRAMES}
     if options.draw:
         found = json.loads(options.json.read_text())

@@ -182,8 +182,8 @@ class PostRefine(nn.Module):
 
 def load_weights(module: RSNet | PostRefine, checkpoint: Checkpoint) -> None:
     """Copies the weights of a checkpoint of ours into the twin of its network or of its head."""
-    network, head = to_published(checkpoint)
-    tensors: Mapping[str, np.ndarray] = network if isinstance(module, RSNet) else head
+    network, refinement = to_published(checkpoint)
+    tensors: Mapping[str, np.ndarray] = network if isinstance(module, RSNet) else refinement
     module.load_state_dict({key: torch.tensor(array) for key, array in tensors.items()})
 
 
@@ -212,7 +212,7 @@ def training_loss(
     joints: Tensor,
     cameras: Tensor | None = None,
     *,
-    head: nn.Module | None = None,
+    refinement: nn.Module | None = None,
 ) -> Tensor:
     """The published loss of (batch, joint, 3) meters whose joint 0 is absolute.
 
@@ -221,28 +221,28 @@ def training_loss(
     target = torch.cat([torch.zeros_like(joints[:, :1]), joints[:, 1:]], dim=1)
     pose = network(keypoints)
     loss = 0.9 * functional.mse_loss(pose, target) + 0.1 * functional.l1_loss(pose, target)
-    if head is not None:
+    if refinement is not None:
         assert cameras is not None
-        refined = head(pose, backproject(pose, keypoints, joints[:, 0, 2], cameras))
+        refined = refinement(pose, backproject(pose, keypoints, joints[:, 0, 2], cameras))
         loss = loss + torch.linalg.vector_norm(refined - target, dim=-1).mean()
         loss = loss + 0.01 * symmetry(refined)
     return loss
 
 
 def make_train_step(
-    network: nn.Module, head: nn.Module | None = None, learning_rate: float = 1e-3
+    network: nn.Module, refinement: nn.Module | None = None, learning_rate: float = 1e-3
 ) -> Callable[..., Tensor]:
     """Returns `step(keypoints, joints[, cameras]) -> loss`, which changes the modules in place.
 
     They may have been through `torch.compile`.
     """
-    modules = [module.train() for module in (network, head) if module is not None]
+    modules = [module.train() for module in (network, refinement) if module is not None]
     parameters = [parameter for module in modules for parameter in module.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=learning_rate, amsgrad=True, fused=True)
 
     def step(keypoints: Tensor, joints: Tensor, cameras: Tensor | None = None) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss = training_loss(network, keypoints, joints, cameras, head=head)
+        loss = training_loss(network, keypoints, joints, cameras, refinement=refinement)
         loss.backward()
         optimizer.step()
         return loss.detach()

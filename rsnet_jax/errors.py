@@ -5,7 +5,7 @@ class RSNetError(Exception):
     """A problem the user can mend. The message names what came and what was wanted."""
 
     exit_code = 2
-    everywhere = False
+    raised_on_all_processes = False
     """Of several processes, each raises it: they can end in order."""
 
 

@@ -83,5 +83,5 @@ def network(golden):
 
 
 @pytest.fixture
-def head(golden):
+def refinement(golden):
     return golden / "e2e_tiny" / "model_post_refine_2_eva_post_9957.pth"

@@ -64,7 +64,7 @@ def damage(folder):
 
 def run_hook(monkeypatch, hook):
     """Calls `hook(state, until)` after each dispatch; it may return another state."""
-    compile_run = loop.compile_run
+    compile_run = loop.prepare_train_loop
 
     def compile_with_hook(*args, **kwargs):
         run = compile_run(*args, **kwargs)
@@ -76,7 +76,7 @@ def run_hook(monkeypatch, hook):
 
         return run._replace(advance=hooked)
 
-    monkeypatch.setattr(loop, "compile_run", compile_with_hook)
+    monkeypatch.setattr(loop, "prepare_train_loop", compile_with_hook)
 
 
 class Command:

@@ -11,7 +11,7 @@ import numpy as np
 from rsnet_jax.config import Config
 from rsnet_jax.errors import CheckpointError
 from rsnet_jax.models import PostRefine, RSNet
-from rsnet_jax.models.build import Variables, build_head, build_model
+from rsnet_jax.models.build import Variables, build_model, build_refinement
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 
@@ -27,7 +27,7 @@ class Checkpoint:
     step: int | None = None  # optimizer steps, where known
 
     def __post_init__(self):
-        for name, tree in (("network", self.variables), ("head", self.refine_variables)):
+        for name, tree in (("network", self.variables), ("refinement", self.refine_variables)):
             try:
                 chex.assert_tree_all_finite(tree)
             except AssertionError:
@@ -49,8 +49,8 @@ class Checkpoint:
         return build_model(self.config, self.skeleton)
 
     @property
-    def head(self) -> PostRefine | None:
-        return None if self.refine_variables is None else build_head(self.config)
+    def refinement(self) -> PostRefine | None:
+        return None if self.refine_variables is None else build_refinement(self.config)
 
 
 def _first_not_finite(tree: Any) -> str:

@@ -13,30 +13,30 @@ from rsnet_jax.errors import CheckpointError
 from rsnet_jax.models.build import Variables
 
 Tensors = Mapping[str, np.ndarray]
-Path = tuple[str, ...]
+ParamPath = tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
     """One array of ours and the published tensor or tensors it is made of."""
 
-    path: Path
+    path: ParamPath
     keys: tuple[str, ...]
     shape: tuple[int, ...]  # of each published tensor
     to_ours: Callable[[Sequence[np.ndarray]], np.ndarray]
     to_published: Callable[[np.ndarray], Sequence[np.ndarray]]
 
 
-def _same(path: Path, key: str, shape: tuple[int, ...]) -> Entry:
+def _same(path: ParamPath, key: str, shape: tuple[int, ...]) -> Entry:
     return Entry(path, (key,), shape, lambda t: t[0], lambda a: [a])
 
 
-def _linear(path: Path, key: str, *, chan: int, out: int) -> Entry:
+def _linear(path: ParamPath, key: str, *, chan: int, out: int) -> Entry:
     """torch stores (out, in)."""
     return Entry(path, (key,), (out, chan), lambda t: t[0].T, lambda a: [a.T])
 
 
-def _convolution(path: Path, key: str, *, chan: int, out: int) -> Entry:
+def _convolution(path: ParamPath, key: str, *, chan: int, out: int) -> Entry:
     """A 1x1 convolution's weight: ours lacks the two axes of 1."""
     shape = (out, chan, 1, 1)
     return Entry(

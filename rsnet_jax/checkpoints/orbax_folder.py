@@ -13,10 +13,10 @@ import jax
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.config import Config
-from rsnet_jax.distributed.processes import several
+from rsnet_jax.distributed.processes import is_multiprocess
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
 from rsnet_jax.files.paths import is_remote, to_path
-from rsnet_jax.models.build import init_head_variables, init_variables
+from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.pose.skeleton import Skeleton
 
 ORBAX_MARK = "_CHECKPOINT_METADATA"
@@ -42,11 +42,11 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
         raise OutputError(f"{folder} exists already; give another name or remove it")
     weights = {"network": checkpoint.variables}
     if checkpoint.refine_variables is not None:
-        weights["head"] = checkpoint.refine_variables
+        weights["refinement"] = checkpoint.refine_variables
     about = describe_weights(
         checkpoint.config,
         checkpoint.skeleton,
-        head=checkpoint.refine_variables is not None,
+        refinement=checkpoint.refine_variables is not None,
         source=checkpoint.source,
         step=checkpoint.step,
     )
@@ -68,14 +68,14 @@ def check_place(folder: Path) -> None:
 
 
 def describe_weights(
-    config: Config, skeleton: Skeleton, *, head: bool, source: str, step: int | None
+    config: Config, skeleton: Skeleton, *, refinement: bool, source: str, step: int | None
 ) -> dict[str, Any]:
     """What is stored beside the arrays, as JSON."""
     return {
         "format": FORMAT,
         "config": config.model_dump(mode="json"),
         "skeleton": skeleton.to_dict(),
-        "head": head,
+        "refinement": refinement,
         "source": source,
         "step": step,
     }
@@ -98,14 +98,16 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
                 f"reads up to {FORMAT})"
             )
         config, skeleton = Config(**about["config"]), Skeleton.from_dict(about["skeleton"])
-        target = _shapes(config, skeleton, head=about["head"])
+        target = _shapes(config, skeleton, refinement=about["refinement"])
         step = about["step"]
     except (ConfigError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: its configuration cannot be used: {error}") from None
-    weights = restore_items(folder, weights=ocp.args.StandardRestore(here(target)))["weights"]
+    weights = restore_items(folder, weights=ocp.args.StandardRestore(local_targets(target)))[
+        "weights"
+    ]
     return Checkpoint(
         variables=weights["network"],
-        refine_variables=weights.get("head"),
+        refine_variables=weights.get("refinement"),
         config=config,
         skeleton=skeleton,
         source=str(folder),
@@ -122,22 +124,22 @@ def restore_items(folder: Path, **items: Any) -> Any:
     import orbax.checkpoint as ocp
 
     def read() -> Any:
-        options = ocp.CompositeOptions(multiprocessing_options=alone())
+        options = ocp.CompositeOptions(multiprocessing_options=single_process_options())
         handler = ocp.CompositeCheckpointHandler(composite_options=options)
-        with ocp.Checkpointer(handler, multiprocessing_options=alone()) as reader:
+        with ocp.Checkpointer(handler, multiprocessing_options=single_process_options()) as reader:
             return reader.restore(folder, ocp.args.Composite(**items))
 
     try:
-        return quietly(read)
+        return call_orbax(read)
     except OrbaxFailure as failure:
         raise CheckpointError(f"{folder}: not a readable rsnet_jax checkpoint: {failure}") from None
 
 
-def alone() -> Any:
+def single_process_options() -> Any:
     """Orbax's options for a process that reads or writes by itself, whatever others do."""
     import orbax.checkpoint as ocp
 
-    if not several():
+    if not is_multiprocess():
         return ocp.options.MultiprocessingOptions()
     number = jax.process_index()
     return ocp.options.MultiprocessingOptions(
@@ -151,7 +153,7 @@ class OrbaxFailure(Exception):
     """Something that Orbax or TensorStore could not do; the message is one line."""
 
 
-def quietly(work: Callable[[], Result]) -> Result:
+def call_orbax(work: Callable[[], Result]) -> Result:
     """Calls Orbax, which is as loud as it is unclear when a file is damaged or a disk full.
 
     Raises:
@@ -194,15 +196,15 @@ def _without_thread_noise() -> Iterator[None]:
         os.close(saved)
 
 
-def _shapes(config: Config, skeleton: Skeleton, *, head: bool) -> Any:
+def _shapes(config: Config, skeleton: Skeleton, *, refinement: bool) -> Any:
     """What the weights look like."""
     tree = {"network": jax.eval_shape(lambda: init_variables(config, skeleton))}
-    if head:
-        tree["head"] = jax.eval_shape(lambda: init_head_variables(config, skeleton))
+    if refinement:
+        tree["refinement"] = jax.eval_shape(lambda: init_refinement_variables(config, skeleton))
     return tree
 
 
-def here(tree: Any) -> Any:
+def local_targets(tree: Any) -> Any:
     """Arrays of the shapes of `tree`, to be restored on one device of this process."""
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), tree)

@@ -12,12 +12,12 @@ from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.torch_file import read_state_dict
 from rsnet_jax.config import Config, ModelConfig
 from rsnet_jax.errors import CheckpointError, OutputError
-from rsnet_jax.files.outputs import replacing
+from rsnet_jax.files.outputs import atomic_write
 from rsnet_jax.files.paths import to_path
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 PUBLISHED_DROPOUT = 0.2
-HEAD_PREFIX = "post_refine."
+REFINEMENT_PREFIX = "post_refine."
 
 
 def from_published(
@@ -44,8 +44,8 @@ def from_published(
     Raises:
         CheckpointError: the tensors are not exactly those of an RS-Net on `skeleton`.
     """
-    head = {key: array for key, array in tensors.items() if key.startswith(HEAD_PREFIX)}
-    network = {key: array for key, array in tensors.items() if key not in head}
+    refinement = {key: array for key, array in tensors.items() if key.startswith(REFINEMENT_PREFIX)}
+    network = {key: array for key, array in tensors.items() if key not in refinement}
     if not network:
         raise CheckpointError(
             f"{source}: holds a refinement head only; give the network, and this file with --refine"
@@ -56,8 +56,8 @@ def from_published(
             f"{source}: made for {sizes['joints']} joints, but skeleton {skeleton.name} has "
             f"{skeleton.num_joints}"
         )
-    if head:
-        sizes["refine_hidden"] = key_tables.infer_hidden(head, source=source)
+    if refinement:
+        sizes["refine_hidden"] = key_tables.infer_hidden(refinement, source=source)
     del sizes["joints"]
     if config is None:
         model = ModelConfig(dropout=dropout, double_gelu=double_gelu, **sizes)
@@ -69,12 +69,14 @@ def from_published(
                 f"but {size} in its weights"
             )
     joints = skeleton.num_joints
-    head_table = key_tables.refine_table(config.model, joints)
+    refinement_table = key_tables.refine_table(config.model, joints)
     return Checkpoint(
         variables=key_tables.to_ours(
             network, key_tables.rsnet_table(config.model, joints), source=source
         ),
-        refine_variables=key_tables.to_ours(head, head_table, source=source) if head else None,
+        refine_variables=key_tables.to_ours(refinement, refinement_table, source=source)
+        if refinement
+        else None,
         config=config,
         skeleton=skeleton,
         source=source,
@@ -88,10 +90,10 @@ def to_published(checkpoint: Checkpoint) -> tuple[dict[str, np.ndarray], dict[st
     network = key_tables.to_published(checkpoint.variables, key_tables.rsnet_table(model, joints))
     if checkpoint.refine_variables is None:
         return network, {}
-    head = key_tables.to_published(
+    refinement = key_tables.to_published(
         checkpoint.refine_variables, key_tables.refine_table(model, joints)
     )
-    return network, head
+    return network, refinement
 
 
 def load_torch_checkpoint(
@@ -120,10 +122,12 @@ def load_torch_checkpoint(
         refine = refine or found
     tensors = read_state_dict(path)
     if refine is not None:
-        head = read_state_dict(refine)
-        if alien := [key for key in head if not key.startswith(HEAD_PREFIX)]:
+        refinement = read_state_dict(refine)
+        if alien := [key for key in refinement if not key.startswith(REFINEMENT_PREFIX)]:
             raise CheckpointError(f"{refine}: not a refinement head: it holds {alien[0]}")
-        tensors = {k: v for k, v in tensors.items() if not k.startswith(HEAD_PREFIX)} | head
+        tensors = {
+            k: v for k, v in tensors.items() if not k.startswith(REFINEMENT_PREFIX)
+        } | refinement
     source = str(path) if refine is None else f"{path} with {refine}"
     return from_published(
         tensors, source=source, dropout=dropout, double_gelu=double_gelu, skeleton=skeleton
@@ -136,10 +140,10 @@ def pair_in_folder(folder: Path) -> tuple[Path, Path | None]:
     Raises:
         CheckpointError: there is no network, or more than one, or no telling which head.
     """
-    networks, heads = [], []
+    networks, refinements = [], []
     for file in sorted([*folder.glob("*.pth"), *folder.glob("*.pth.tar")]):
-        is_head = any(key.startswith(HEAD_PREFIX) for key in read_state_dict(file))
-        (heads if is_head else networks).append(file)
+        is_refinement = any(key.startswith(REFINEMENT_PREFIX) for key in read_state_dict(file))
+        (refinements if is_refinement else networks).append(file)
     if len(networks) != 1:
         names = ", ".join(file.name for file in networks) or "none"
         raise CheckpointError(
@@ -147,19 +151,20 @@ def pair_in_folder(folder: Path) -> tuple[Path, Path | None]:
             + ("; name the one you mean" if networks else "")
         )
     network = networks[0]
-    if len(heads) > 1:
+    if len(refinements) > 1:
         twin = network.name.replace("model_rsnet", "model_post_refine")
-        named_alike = [file for file in heads if file.name == twin]
+        named_alike = [file for file in refinements if file.name == twin]
         if not named_alike:
             raise CheckpointError(
-                f"{folder}: {len(heads)} refinement heads ({', '.join(f.name for f in heads)}) "
-                f"and none is called {twin}; name one with --refine"
+                f"{folder}: {len(refinements)} refinement files "
+                f"({', '.join(file.name for file in refinements)}) and none is called {twin}; "
+                "name one with --refine"
             )
-        heads = named_alike
-    return network, heads[0] if heads else None
+        refinements = named_alike
+    return network, refinements[0] if refinements else None
 
 
-def head_path(network: Path) -> Path:
+def refinement_path(network: Path) -> Path:
     """Where `save_torch_checkpoint` puts the head of a network."""
     if "model_rsnet" in network.name:
         return network.with_name(network.name.replace("model_rsnet", "model_post_refine"))
@@ -184,8 +189,8 @@ def save_torch_checkpoint(path: Path, checkpoint: Checkpoint) -> Sequence[Path]:
     require_torch(path)
     import torch  # the one place that needs it
 
-    network, head = to_published(checkpoint)
-    files = {path: network} | ({head_path(path): head} if head else {})
+    network, refinement = to_published(checkpoint)
+    files = {path: network} | ({refinement_path(path): refinement} if refinement else {})
     for file in files:
         if file.exists():
             raise OutputError(f"{file} exists already; give another name or remove it")
@@ -193,7 +198,7 @@ def save_torch_checkpoint(path: Path, checkpoint: Checkpoint) -> Sequence[Path]:
         with contextlib.ExitStack() as names:  # both files get their names, or neither
             for file, tensors in files.items():
                 state = {key: torch.from_numpy(array.copy()) for key, array in tensors.items()}
-                torch.save(state, names.enter_context(replacing(file)))
+                torch.save(state, names.enter_context(atomic_write(file)))
     except RuntimeError as error:
         raise OutputError(f"{path} cannot be written: {error}") from None
     return list(files)

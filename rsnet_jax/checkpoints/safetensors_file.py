@@ -10,7 +10,7 @@ from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.published import PUBLISHED_DROPOUT, from_published, to_published
 from rsnet_jax.config import Config
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, StorageError
-from rsnet_jax.files.outputs import replacing
+from rsnet_jax.files.outputs import atomic_write
 from rsnet_jax.files.paths import local_copy
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
@@ -25,7 +25,7 @@ def save_safetensors(path: Path, checkpoint: Checkpoint) -> None:
     """
     if path.exists():
         raise OutputError(f"{path} exists already; give another name or remove it")
-    network, head = to_published(checkpoint)
+    network, refinement = to_published(checkpoint)
     about = {
         "config": checkpoint.config.model_dump(mode="json"),
         "skeleton": checkpoint.skeleton.to_dict(),
@@ -33,8 +33,8 @@ def save_safetensors(path: Path, checkpoint: Checkpoint) -> None:
         "step": checkpoint.step,
     }
     try:
-        with replacing(path) as partial:
-            save_file(network | head, partial, metadata={METADATA_KEY: json.dumps(about)})
+        with atomic_write(path) as partial:
+            save_file(network | refinement, partial, metadata={METADATA_KEY: json.dumps(about)})
     except SafetensorError as error:
         raise OutputError(f"{path} cannot be written: {error}") from None
 

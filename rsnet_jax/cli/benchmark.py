@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from rsnet_jax.cli.options import parse
 from rsnet_jax.config import DataConfig, Precision
-from rsnet_jax.distributed.host_memory import keep_freed
+from rsnet_jax.distributed.host_memory import keep_freed_memory
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.files.outputs import claim, replacing
+from rsnet_jax.files.outputs import atomic_write, ensure_writable
 
 log = logging.getLogger(__name__)
 BUSY = 0.5
@@ -70,9 +70,9 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     """Parses, measures, prints each row when it is done, writes the file asked for."""
     options = parse(BenchmarkOptions, argv, prog=prog, default=BenchmarkOptions())
     options.data.check()
-    keep_freed()  # for all sides alike: they share this process
+    keep_freed_memory()  # for all sides alike: they share this process
     if options.json is not None:
-        claim(options.json, overwrite=options.overwrite)
+        ensure_writable(options.json, overwrite=options.overwrite)
     suite, report, comparison, machine = sources("suite", "report", "comparison", "machine")
     if (load := machine.load_of_others()) > BUSY:
         log.warning("this machine is busy (load %.1f a core): ratios will be unfair to torch", load)
@@ -85,7 +85,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     facts = suite.facts(settings, against=options.against) | {"load_before": load}
     print("\n".join(report.machine_lines(facts)))
     if options.json is not None:
-        with replacing(options.json) as path:
+        with atomic_write(options.json) as path:
             path.write_text(json.dumps(report.as_json(results, facts), indent=2) + "\n")
 
 

@@ -9,14 +9,14 @@ from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.checkpoints.orbax_folder import save_checkpoint
 from rsnet_jax.checkpoints.published import (
     PUBLISHED_DROPOUT,
-    head_path,
+    refinement_path,
     require_torch,
     save_torch_checkpoint,
 )
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
 from rsnet_jax.cli.options import CheckpointArgument, Step, parse
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.files.outputs import claim
+from rsnet_jax.files.outputs import ensure_writable
 
 OTHER_FILES = {".bin", ".ckpt", ".json", ".npy", ".npz", ".onnx", ".pkl", ".pt", ".tar", ".zip"}
 """Suffixes nobody gives to a folder."""
@@ -61,7 +61,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         raise ConfigError(f"out: a folder, *.safetensors or *.pth was wanted, not {out}")
     if out.suffix == ".pth":
         require_torch(out)
-    claim(out)
+    ensure_writable(out)
     checkpoint = load_checkpoint(
         options.checkpoint,
         refine=options.refine,
@@ -73,15 +73,17 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     written: Sequence[Path] = [out]
     if out.suffix == ".pth":
         if checkpoint.refine_variables is not None:
-            claim(head_path(out))
+            ensure_writable(refinement_path(out))
         written = save_torch_checkpoint(out, checkpoint)
     elif out.suffix == ".safetensors":
         save_safetensors(out, checkpoint)
     else:
         save_checkpoint(out, checkpoint)
     model = checkpoint.config.model
-    head = "no refinement head" if checkpoint.refine_variables is None else "a refinement head"
-    print(f"RS-Net, width {model.width}, {model.blocks} blocks, {model.hops} hops, {head}")
+    refinement = (
+        "no refinement head" if checkpoint.refine_variables is None else "a refinement head"
+    )
+    print(f"RS-Net, width {model.width}, {model.blocks} blocks, {model.hops} hops, {refinement}")
     print(f"wrote {', '.join(str(path) for path in written)}")
 
 

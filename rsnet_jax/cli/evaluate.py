@@ -17,17 +17,23 @@ from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import Config, DataConfig, ParallelConfig, Precision
 from rsnet_jax.data.load import Split, load_frames
-from rsnet_jax.distributed.compile_cache import keep_compiled
-from rsnet_jax.distributed.host_memory import keep_freed
-from rsnet_jax.distributed.processes import check_equal, join, on_first, several, together
+from rsnet_jax.distributed.compile_cache import enable_compile_cache
+from rsnet_jax.distributed.host_memory import keep_freed_memory
+from rsnet_jax.distributed.processes import (
+    check_equal,
+    initialize_distributed,
+    is_multiprocess,
+    raise_on_all_processes,
+    run_on_process_zero,
+)
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation.evaluator import evaluate
 from rsnet_jax.evaluation.report import Evaluation
-from rsnet_jax.evaluation.settings import Protocol
-from rsnet_jax.files.outputs import claim, replacing
+from rsnet_jax.evaluation.settings import EvaluationSettings
+from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.models.build import init_variables
 
-ALIKE = ("split", "flip_test", "published", "batch_size", "refine_dropout_seed", "precision")
+MUST_MATCH = ("split", "flip_test", "published", "batch_size", "refine_dropout_seed", "precision")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,20 +94,22 @@ class EvaluateOptions:
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Parses, evaluates, prints the table, writes the files asked for."""
     options = parse(EvaluateOptions, argv, prog=prog, default=EvaluateOptions())
-    keep_freed()
-    join(options.parallel, stops_at_sigterm=True)
-    if not several():
-        keep_compiled()  # of several, only one would write and read
-    check_equal(lambda: what_must_be_alike(options))
+    keep_freed_memory()
+    initialize_distributed(options.parallel, stops_at_sigterm=True)
+    if not is_multiprocess():
+        enable_compile_cache()  # of several, only one would write and read
+    check_equal(lambda: must_match_across_processes(options))
     for path in (options.json, options.predictions):
         if path is not None:
-            on_first(functools.partial(claim, path, overwrite=options.overwrite))
-    with together():
+            run_on_process_zero(
+                functools.partial(ensure_writable, path, overwrite=options.overwrite)
+            )
+    with raise_on_all_processes():
         loaded, options = open_checkpoint(options, argv, prog=prog)
         frames = load_frames(options.data, options.split)
     checkpoint = loaded or fresh_checkpoint(options.seed)
     check_equal(lambda: {"the checkpoint": checkpoint.fingerprint, "the data": frames.fingerprint})
-    protocol = Protocol(
+    protocol = EvaluationSettings(
         flip_test=options.flip_test,
         published=options.published,
         batch_size=options.batch_size,
@@ -123,12 +131,12 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         finally:  # a full disk does not cost the result
             print(evaluation_table(result.report, checkpoint, device=jax.devices()[0].device_kind))
 
-    on_first(tell)
+    run_on_process_zero(tell)
 
 
-def what_must_be_alike(options: EvaluateOptions) -> dict[str, Any]:
+def must_match_across_processes(options: EvaluateOptions) -> dict[str, Any]:
     """Options that several processes must have alike; where their files are may differ."""
-    alike = {name: getattr(options, name) for name in ALIKE}
+    alike = {name: getattr(options, name) for name in MUST_MATCH}
     alike |= {f"parallel.{name}": value for name, value in options.parallel.model_dump().items()}
     return alike | {name: getattr(options, name) is not None for name in ("json", "predictions")}
 
@@ -136,10 +144,10 @@ def what_must_be_alike(options: EvaluateOptions) -> dict[str, Any]:
 def write_outputs(result: Evaluation, options: EvaluateOptions) -> None:
     """Writes the files asked for."""
     if options.json is not None:
-        with replacing(options.json) as path:
+        with atomic_write(options.json) as path:
             path.write_text(json.dumps(result.report, indent=2) + "\n")
     if options.predictions is not None and result.predictions is not None:
-        with replacing(options.predictions) as path:
+        with atomic_write(options.predictions) as path:
             np.savez_compressed(path, allow_pickle=False, **result.predictions)
 
 

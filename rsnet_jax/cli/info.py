@@ -44,10 +44,10 @@ def describe(checkpoint: Checkpoint) -> str:
     model = checkpoint.config.model
     skeleton = checkpoint.skeleton
     updates = int(np.asarray(checkpoint.variables["batch_stats"]["non_local"]["norm"]["count"]))
-    head = "none"
+    refinement = "none"
     if checkpoint.refine_variables is not None:
         count = count_parameters(checkpoint.refine_variables)
-        head = f"{count:,} parameters, {model.refine_hidden} hidden units"
+        refinement = f"{count:,} parameters, {model.refine_hidden} hidden units"
     rows = {
         "source": checkpoint.source,
         "network": f"RS-Net, {count_parameters(checkpoint.variables):,} parameters",
@@ -55,7 +55,7 @@ def describe(checkpoint: Checkpoint) -> str:
         "blocks, hops": f"{model.blocks}, {model.hops}",
         "dropout": f"{model.dropout:g}, {'double' if model.double_gelu else 'single'} GELU",
         "skeleton": f"{skeleton.name}: {', '.join(skeleton.joints)}",
-        "head": head,
+        "refinement": refinement,
         "trained": f"{updates:,} batches seen by the batch statistics",
         "input, output": "2D in normalized image coordinates; 3D in meters, camera axes, to be "
         "read relative to joint 0",

@@ -12,7 +12,7 @@ from typing import Annotated
 import tyro
 
 from rsnet_jax.cli.options import parse
-from rsnet_jax.distributed.launcher import GRACE, Outcome, launch
+from rsnet_jax.distributed.launcher import KILL_AFTER, LaunchResult, launch
 from rsnet_jax.errors import ConfigError, Interrupted, Preempted
 
 PROGRAM = (sys.executable, "-m", "rsnet_jax")
@@ -49,7 +49,7 @@ class LaunchOptions:
     all) for process 0, the next K for process 1, ..."""
     port: int | None = None
     """On 127.0.0.1, where the processes find each other; default: a free one."""
-    grace: float = GRACE
+    grace: float = KILL_AFTER
     """Seconds that the others get to end by themselves once a process has failed; then they are
     killed, since without it they can neither go on nor save."""
     debug: bool = False
@@ -143,7 +143,7 @@ def free_port(wanted: int | None) -> int:
         return probe.getsockname()[1]
 
 
-def report(outcome: Outcome, own: Sequence[str], command: Sequence[str], *, prog: str) -> None:
+def report(outcome: LaunchResult, own: Sequence[str], command: Sequence[str], *, prog: str) -> None:
     """Prints what the failed process said last, what happened, and how to go on."""
     for line in outcome.lines:
         print(line, file=sys.stderr)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import jax
 
 from rsnet_jax import __version__
-from rsnet_jax.distributed.processes import as_lost_process, leave
+from rsnet_jax.distributed.processes import as_lost_process, exit_without_barrier
 from rsnet_jax.errors import RSNetError
 
 USER_ERROR, PREEMPTED, INTERRUPTED = 2, 75, 130
@@ -64,7 +64,7 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
-        return ended(INTERRUPTED)
+        return exit_with(INTERRUPTED)
     except BrokenPipeError:  # whoever read the output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as exit_:
@@ -75,16 +75,16 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
             if not jax.distributed.is_initialized():
                 raise
             traceback.print_exc()
-            return ended(1)
+            return exit_with(1)
         if "--debug" in argv:
             traceback.print_exception(error)
         kind = "" if error.exit_code in (PREEMPTED, INTERRUPTED) else "error: "
         print(f"{prog}: {kind}{' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code if error.everywhere else ended(error.exit_code)
+        return error.exit_code if error.raised_on_all_processes else exit_with(error.exit_code)
     return 0
 
 
-def ended(code: int) -> int:
+def exit_with(code: int) -> int:
     """An end that other processes, if there are any, do not know of: they are not waited for."""
-    leave(code)
+    exit_without_barrier(code)
     return code

@@ -21,7 +21,7 @@ from rsnet_jax.config import (
     load_preset,
 )
 from rsnet_jax.errors import CompileError, ConfigError, DataError, OutputError
-from rsnet_jax.files.outputs import claim, replacing
+from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.files.paths import is_remote
 from rsnet_jax.plan.chips import Topology, parse_topology
 from rsnet_jax.plan.estimate import Plan, check_batch, count_for, with_batch
@@ -102,7 +102,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if any(topology.chip.kind == "tpu" for topology in topologies):
         check_libtpu()
     if options.json is not None:
-        claim(options.json, overwrite=options.overwrite)
+        ensure_writable(options.json, overwrite=options.overwrite)
     if options.hlo is not None:
         make_folder(options.hlo)
     for plan in plans:
@@ -164,7 +164,7 @@ def store(plans: Sequence[Plan], options: PlanOptions) -> None:
     """Writes all plans so far, if there are any and a file is wanted."""
     if options.json is None or not plans:
         return
-    with replacing(options.json) as path:
+    with atomic_write(options.json) as path:
         path.write_text(json.dumps(as_json(plans, versions()), indent=2) + "\n")
 
 
@@ -221,14 +221,14 @@ def plans_of(topology: Topology, configs: Sequence[Config], options: PlanOptions
         tasks,
         top=options.top,
         save=options.hlo,
-        begun=told_of(topology, tasks),
+        begun=progress_logger(topology, tasks),
     )
     evaluation = next(figures) if options.evaluation else None
     for config, training in zip(configs, figures, strict=True):
         yield Plan(topology, config, training, evaluation, compiled=True)
 
 
-def told_of(topology: Topology, tasks: Sequence[Task]) -> Callable[[str], None]:
+def progress_logger(topology: Topology, tasks: Sequence[Task]) -> Callable[[str], None]:
     """Says which of the tasks is being worked on; they are begun in order."""
     waiting = iter(tasks)
 

@@ -12,7 +12,7 @@ from rsnet_jax.data.h36m.read import FILE_3D, file_2d
 from rsnet_jax.data.h36m.write import write_h36m
 from rsnet_jax.data.synthetic.clips import DETECTIONS, synthetic_clips
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.files.outputs import claim
+from rsnet_jax.files.outputs import ensure_writable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         raise ConfigError("what from? There is: synthetic")
     check_seed(options.seed, name="seed")
     for name in (FILE_3D, *map(file_2d, DETECTIONS)):
-        claim(options.out / name)
+        ensure_writable(options.out / name)
     clips = {name: synthetic_clips(name, seed=options.seed) for name in DETECTIONS}
     write_h36m(options.out, clips)
     frames = sum(len(clip.joints) for clip in clips["gt"])

@@ -24,22 +24,22 @@ from rsnet_jax.config import (
     find_preset,
     load_preset,
 )
-from rsnet_jax.distributed.compile_cache import keep_compiled
-from rsnet_jax.distributed.host_memory import keep_freed
+from rsnet_jax.distributed.compile_cache import enable_compile_cache
+from rsnet_jax.distributed.host_memory import keep_freed_memory
 from rsnet_jax.distributed.processes import (
     check_equal,
-    is_first,
-    join,
-    on_first,
-    several,
-    together,
+    initialize_distributed,
+    is_multiprocess,
+    is_process_zero,
+    raise_on_all_processes,
+    run_on_process_zero,
 )
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.training.loop import fit
 from rsnet_jax.training.report import Result
 from rsnet_jax.training.run_folder import check_same_run, require_run
 
-ALIKE = ("preset", "workdir", "resume", "overwrite")
+MUST_MATCH = ("preset", "workdir", "resume", "overwrite")
 """Options that several processes must have alike, besides the configuration."""
 DEFAULT_PRESET = Path("configs/synthetic.yaml")
 log = logging.getLogger(__name__)
@@ -92,34 +92,34 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     quiet = [argument for argument in argv if argument not in ("-h", "--help")]
     options = parse(TrainOptions, quiet, prog=prog, default=TrainOptions())
     if quiet == list(argv):
-        keep_freed()
-        join(options.parallel)
-        if not several():
-            keep_compiled()  # of several, only one would write and read
-    if not is_first():
+        keep_freed_memory()
+        initialize_distributed(options.parallel)
+        if not is_multiprocess():
+            enable_compile_cache()  # of several, only one would write and read
+    if not is_process_zero():
         logging.getLogger("rsnet_jax").setLevel(logging.WARNING)
-    check_equal(lambda: {name: getattr(options, name) for name in ALIKE})
-    with together():
+    check_equal(lambda: {name: getattr(options, name) for name in MUST_MATCH})
+    with raise_on_all_processes():
         check_resume(options)
     if options.resume:
         assert options.workdir is not None  # just checked
         stored = stored_config(options.workdir)
         default = TrainOptions().with_config(stored)
-        with together():
+        with raise_on_all_processes():
             options = parse(TrainOptions, argv, prog=prog, default=default)
             check_same_run(stored, options.config)
     else:
-        with together():
+        with raise_on_all_processes():
             preset = find_preset(options.preset or DEFAULT_PRESET)
             default = TrainOptions().with_config(load_preset(preset))
             options = parse(TrainOptions, argv, prog=prog, default=default)
-        workdir = options.workdir or Path(on_first(lambda: default_workdir(preset)))
+        workdir = options.workdir or Path(run_on_process_zero(lambda: default_workdir(preset)))
         options = dataclasses.replace(options, workdir=workdir)
     workdir = options.workdir
     assert workdir is not None  # given, or made up above
     log.info("workdir: %s", workdir)
     result = fit(options.config, workdir, resume=options.resume, overwrite=options.overwrite)
-    on_first(lambda: print(summary(result, workdir)))
+    run_on_process_zero(lambda: print(summary(result, workdir)))
 
 
 def check_resume(options: TrainOptions) -> None:
@@ -136,7 +136,9 @@ def check_resume(options: TrainOptions) -> None:
 
 def stored_config(workdir: Path) -> Config:
     """The configuration of a run to be resumed."""
-    return Config(**on_first(lambda: load_preset(require_run(workdir)).model_dump(mode="json")))
+    return Config(
+        **run_on_process_zero(lambda: load_preset(require_run(workdir)).model_dump(mode="json"))
+    )
 
 
 def default_workdir(preset: Path) -> str:

@@ -62,7 +62,7 @@ class Frames:
         return f"{len(self)} views ({checksum:08x})"
 
 
-def tabulate(
+def frames_from_clips(
     clips: Iterable[Clip],
     cameras: Mapping[str, Sequence[Camera]],
     *,
@@ -96,7 +96,7 @@ def tabulate(
         subject = subjects.setdefault(clip.subject, len(subjects))
         action = actions.setdefault(clip.action, len(actions))
         for camera, pixels in zip(cameras[clip.subject], clip.keypoints, strict=True):
-            vectors.setdefault(camera.name, camera.vector)
+            vectors.setdefault(camera.name, camera.intrinsics)
             view = world_to_camera(clip.joints[times].astype(np.float64), camera)
             view[:, 1:] -= view[:, :1]
             joints.append(view.astype(np.float32))

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from rsnet_jax.config import DataConfig
-from rsnet_jax.data.frames import Frames, tabulate
+from rsnet_jax.data.frames import Frames, frames_from_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.read import available_detections, load_h36m
 from rsnet_jax.data.synthetic.clips import synthetic_clips
@@ -69,7 +69,7 @@ def _load_synthetic(data: DataConfig, subjects: tuple[str, ...]) -> Frames:
     known = {clip.action for clip in clips}
     if unknown := [action for action in data.actions if action not in known]:
         raise DataError(f"no action {unknown[0]!r} in the synthetic set; it has {sorted(known)}")
-    return tabulate(
+    return frames_from_clips(
         (clip for clip in clips if not data.actions or clip.action in data.actions),
         h36m_cameras(),
         dataset="synthetic",

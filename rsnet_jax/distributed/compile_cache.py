@@ -11,7 +11,7 @@ WORTH_SECONDS = 0.5
 """Programs that compile faster are not kept."""
 
 
-def keep_compiled() -> None:
+def enable_compile_cache() -> None:
     """Turns JAX's compilation cache on, in the user's cache folder.
 
     JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=false turns it off.

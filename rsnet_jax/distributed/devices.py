@@ -14,9 +14,9 @@ from rsnet_jax.errors import ConfigError
 
 AXIS = "data"
 """Name of the axis that per-device code takes means over."""
-ROWS_OF_ACCELERATOR = 512
+ACCELERATOR_EVAL_BATCH = 512
 """Poses that fill a GPU or a TPU."""
-STEPS_OF_ACCELERATOR = 64
+ACCELERATOR_STEPS_PER_CALL = 64
 """Steps that keep it from waiting for the host."""
 
 
@@ -52,22 +52,22 @@ class Devices:
         return self.mesh.size
 
     @property
-    def steps_per_program(self) -> int:
+    def steps_per_call(self) -> int:
         """Steps worth compiling into one program.
 
         A CPU's steps are long and its calls cheap; an accelerator should not wait for the host.
         """
         on_cpu = self.mesh.devices.flat[0].platform == "cpu"
-        return 4 if on_cpu else STEPS_OF_ACCELERATOR
+        return 4 if on_cpu else ACCELERATOR_STEPS_PER_CALL
 
     @property
-    def rows_at_once(self) -> int:
+    def eval_batch_per_device(self) -> int:
         """Poses worth predicting at once, by each device.
 
         A CPU's caches should hold what a layer hands to the next; an accelerator should be full.
         """
         on_cpu = self.mesh.devices.flat[0].platform == "cpu"
-        return 128 if on_cpu else ROWS_OF_ACCELERATOR
+        return 128 if on_cpu else ACCELERATOR_EVAL_BATCH
 
     def check_room(self, size: int, *, what: str) -> None:
         """Makes sure that `size` bytes take at most a quarter of each device's memory.
@@ -102,24 +102,28 @@ class Devices:
         after programs that take some longer to compile than others.
         """
         if jax.process_count() > 1:
-            total = self.spread(lambda one: jax.lax.psum(one, AXIS))(self.replicate(jnp.ones(())))
+            total = self.compile_spmd(lambda one: jax.lax.psum(one, AXIS))(
+                self.replicate(jnp.ones(()))
+            )
             assert int(total) == self.count
 
-    def spread(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
+    def compile_spmd(
+        self, function: Callable[..., Any], *, donate: bool = False
+    ) -> Callable[..., Any]:
         """Compiles per-device code `function(state, *rest)`, the same on every device outside.
 
         The code tells its devices apart by `jax.lax.axis_index(AXIS)`. With `donate` the memory of
         `state` is reused. Arguments must have been placed with `replicate`, and so are results.
         """
         if self.strategy == "pmap":
-            return self._spread_by_pmap(function, donate=donate)
+            return self._compile_by_pmap(function, donate=donate)
         everywhere = PartitionSpec()
         mapped = jax.shard_map(
             function, mesh=self.mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False
         )
         return jax.jit(mapped, donate_argnums=(0,) if donate else ())
 
-    def _spread_by_pmap(self, function: Callable[..., Any], *, donate: bool) -> Callable[..., Any]:
+    def _compile_by_pmap(self, function: Callable[..., Any], *, donate: bool) -> Callable[..., Any]:
         mapped = jax.pmap(
             lambda _, state, rest: function(state, *rest),
             axis_name=AXIS,

@@ -12,7 +12,7 @@ import platform
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 
 
-def keep_freed() -> bool:
+def keep_freed_memory() -> bool:
     """Makes this process reuse freed memory instead of giving it back; True where that is possible.
 
     The process then holds the most memory it ever needed until it ends, which is for a program to

@@ -22,9 +22,9 @@ from typing import IO
 
 from rsnet_jax.errors import Interrupted, Preempted, RSNetError, TrainingError
 
-GRACE = 10.0
-PATIENCE = 600.0  # a validation pass may be under way, and a shared disk slow
-TICK = 0.05  # seconds between two looks at the processes
+KILL_AFTER = 10.0
+SAVE_TIMEOUT = 600.0  # a validation pass may be under way, and a shared disk slow
+POLL_SECONDS = 0.05  # seconds between two looks at the processes
 KEPT_LINES, LINE_BYTES = 20, 4000
 
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
@@ -34,7 +34,7 @@ _ERROR_LINE = re.compile(r"[\w.]*(Error|Exception)\b|.*\berror: ")
 
 
 @dataclasses.dataclass(frozen=True)
-class Ending:
+class ProcessExit:
     """How a process ended."""
 
     process: int
@@ -54,7 +54,7 @@ class Ending:
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class LaunchResult:
     """What came of all processes."""
 
     code: int
@@ -77,7 +77,7 @@ class Child:
         command: Sequence[str],
         *,
         environment: Mapping[str, str],
-        ended: deque[Ending],
+        ended: deque[ProcessExit],
     ):
         """Starts it; when it ends, `ended` is told. Raises a TrainingError if it cannot start."""
         shown = number == 0
@@ -111,9 +111,9 @@ class Child:
             )
             self._reader.start()
 
-    def _wait(self, ended: deque[Ending]) -> None:
+    def _wait(self, ended: deque[ProcessExit]) -> None:
         code = self._process.wait()
-        ended.append(Ending(self.number, code, self.stopped and code == -signal.SIGKILL))
+        ended.append(ProcessExit(self.number, code, self.stopped and code == -signal.SIGKILL))
 
     def _read(self, stream: IO[bytes]) -> None:
         with stream:
@@ -152,9 +152,9 @@ def launch(
     commands: Sequence[Sequence[str]],
     *,
     environments: Sequence[Mapping[str, str]] | None = None,
-    grace: float = GRACE,
-    patience: float = PATIENCE,
-) -> Outcome:
+    grace: float = KILL_AFTER,
+    patience: float = SAVE_TIMEOUT,
+) -> LaunchResult:
     """Runs the commands, a process each, until all have ended; call it in the main thread.
 
     The first process that fails ends the run: the others get `grace` seconds to say what they
@@ -173,18 +173,18 @@ def launch(
     """
     environments = environments or [{}] * len(commands)
     children: list[Child] = []
-    ended: deque[Ending] = deque()
+    ended: deque[ProcessExit] = deque()
     with _signals() as arrived:
         try:
             for number, (command, added) in enumerate(zip(commands, environments, strict=True)):
                 children.append(Child(number, command, environment=added, ended=ended))
-            endings, passed_on = _watch(children, ended, arrived, grace=grace, patience=patience)
+            endings, forwarded = _watch(children, ended, arrived, grace=grace, patience=patience)
         finally:  # whatever happened here, nothing is left behind
             for child in children:
                 child.kill()
             for child in children:
                 child.finish()
-    return judge(endings, passed_on, lines=[list(child.lines) for child in children])
+    return summarize(endings, forwarded, lines=[list(child.lines) for child in children])
 
 
 @contextlib.contextmanager
@@ -209,26 +209,26 @@ def _signals() -> Iterator[list[signal.Signals]]:
 
 def _watch(
     children: Sequence[Child],
-    ended: deque[Ending],
+    ended: deque[ProcessExit],
     arrived: list[signal.Signals],
     *,
     grace: float,
     patience: float,
-) -> tuple[list[Ending], list[signal.Signals]]:
+) -> tuple[list[ProcessExit], list[signal.Signals]]:
     """Waits for the end of all; returns how they ended, the first first, and what was passed on."""
-    endings: list[Ending] = []
-    passed_on: list[signal.Signals] = []
+    endings: list[ProcessExit] = []
+    forwarded: list[signal.Signals] = []
     deadline = math.inf
     while len(endings) < len(children):
         while arrived:
             number = arrived.pop(0)
-            if number == signal.SIGINT and passed_on:
+            if number == signal.SIGINT and forwarded:
                 deadline = 0
-            elif number not in passed_on:
+            elif number not in forwarded:
                 deadline = min(deadline, time.monotonic() + patience)
                 for child in children:
                     child.send(number)
-            passed_on.append(number)
+            forwarded.append(number)
         if time.monotonic() >= deadline:
             for child in children:
                 child.kill()
@@ -237,54 +237,54 @@ def _watch(
             if code := endings[-1].code:
                 saved = code in (Preempted.exit_code, Interrupted.exit_code)
                 deadline = min(deadline, time.monotonic() + (patience if saved else grace))
-        time.sleep(TICK)
-    return endings, passed_on
+        time.sleep(POLL_SECONDS)
+    return endings, forwarded
 
 
-def judge(
-    endings: Sequence[Ending],
-    passed_on: Sequence[signal.Signals],
+def summarize(
+    endings: Sequence[ProcessExit],
+    forwarded: Sequence[signal.Signals],
     *,
     lines: Sequence[Sequence[str]],
-) -> Outcome:
+) -> LaunchResult:
     """The outcome: that of the first process that failed, since it took the others with it.
 
     Args:
         endings: of all processes, the first first.
-        passed_on: the signals that the processes were sent.
+        forwarded: the signals that the processes were sent.
         lines: the last output of each process.
     """
     first = next((ending for ending in endings if ending.code and not ending.stopped), None)
     killed = sum(ending.stopped for ending in endings)
     if first is None and not killed:
-        return Outcome(0)
-    code = _exit_code(first.code if first else 0, passed_on)
+        return LaunchResult(0)
+    code = _exit_code(first.code if first else 0, forwarded)
     if first is None or code in (Preempted.exit_code, Interrupted.exit_code):
         message = "interrupted" if code == Interrupted.exit_code else "stopped by SIGTERM"
         if killed:
             message += f"; {killed} of {len(endings)} processes did not end and were killed"
-        return Outcome(code, message)
+        return LaunchResult(code, message)
     user_error = code == RSNetError.exit_code
     if user_error and any(e.process == 0 and e.code == code and not e.stopped for e in endings):
-        return Outcome(code)  # process 0 has printed its line
+        return LaunchResult(code)  # process 0 has printed its line
     told = [] if user_error else lines[first.process]
-    return Outcome(
+    return LaunchResult(
         code,
-        _blame(first, lines[first.process], processes=len(endings)),
+        _failure_message(first, lines[first.process], processes=len(endings)),
         tuple(f"[process {first.process}] {line}" for line in told),
     )
 
 
-def _exit_code(code: int, passed_on: Sequence[signal.Signals]) -> int:
+def _exit_code(code: int, forwarded: Sequence[signal.Signals]) -> int:
     """Of the launcher, by that of the first process that failed; 0: none did, all were killed."""
-    if signal.SIGINT in passed_on or code == Interrupted.exit_code:
+    if signal.SIGINT in forwarded or code == Interrupted.exit_code:
         return Interrupted.exit_code
-    if code in (0, Preempted.exit_code) or -code in passed_on:
+    if code in (0, Preempted.exit_code) or -code in forwarded:
         return Preempted.exit_code
     return RSNetError.exit_code if code == RSNetError.exit_code else 1
 
 
-def _blame(first: Ending, lines: Sequence[str], *, processes: int) -> str:
+def _failure_message(first: ProcessExit, lines: Sequence[str], *, processes: int) -> str:
     if first.process == 0:
         told = "its output is above"
     elif line := _telling_line(lines, killed=-first.code in FROM_OUTSIDE):

@@ -39,14 +39,14 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
-def join(config: ParallelConfig, *, stops_at_sigterm: bool = False) -> None:
+def initialize_distributed(config: ParallelConfig, *, stops_at_sigterm: bool = False) -> None:
     """Makes this process one of several, where the configuration or the environment says so.
 
     Nothing may have used a device before. Does nothing in a process that has joined already.
 
     Args:
         config: says who this process is, or nothing.
-        stops_at_sigterm: SIGTERM ends the process at once; otherwise JAX catches it for `settle`.
+        stops_at_sigterm: SIGTERM ends the process at once; otherwise JAX catches it for `agree`.
 
     Raises:
         ConfigError: the others cannot be joined, or it is not clear who they are.
@@ -130,17 +130,17 @@ def _number(name: str) -> int:
     return int(text) if text.isdigit() else 1
 
 
-def several() -> bool:
+def is_multiprocess() -> bool:
     """Whether this process is one of several."""
     return jax.distributed.is_initialized() and jax.process_count() > 1
 
 
-def is_first() -> bool:
+def is_process_zero() -> bool:
     """Whether this process is the one that writes and prints."""
-    return not several() or jax.process_index() == 0
+    return not is_multiprocess() or jax.process_index() == 0
 
 
-def exchange(text: str) -> list[str]:
+def all_gather_text(text: str) -> list[str]:
     """The texts of all processes in their order; each of them must call it."""
     data = np.frombuffer(text.encode(), np.uint8)
     sizes = np.asarray(multihost_utils.process_allgather(np.int32(len(data))))
@@ -150,26 +150,26 @@ def exchange(text: str) -> list[str]:
     return [bytes(row[:size]).decode() for row, size in zip(rows, sizes, strict=True)]
 
 
-def on_first(work: Callable[[], Result]) -> Result:
+def run_on_process_zero(work: Callable[[], Result]) -> Result:
     """Does something in process 0 alone; its result, plain data, or its error is everyone's."""
-    if not several():
+    if not is_multiprocess():
         return work()
     answer: dict[str, Any] = {}
-    if is_first():
+    if is_process_zero():
         try:
             answer["result"] = work()
         except RSNetError as error:
             answer["error"] = [type(error).__name__, str(error)]
-    answer = json.loads(exchange(json.dumps(answer))[0])
+    answer = json.loads(all_gather_text(json.dumps(answer))[0])
     if "error" in answer:
-        raise _everywhere(*answer["error"])
+        raise _raised_on_all(*answer["error"])
     return answer["result"]
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
+def raise_on_all_processes() -> Iterator[None]:
     """What fails in one process fails in all of them."""
-    if not several():
+    if not is_multiprocess():
         yield
         return
     mine = None
@@ -177,17 +177,17 @@ def together() -> Iterator[None]:
         yield
     except RSNetError as error:
         mine = [type(error).__name__, str(error)]
-    problems = [json.loads(text) for text in exchange(json.dumps(mine))]
+    problems = [json.loads(text) for text in all_gather_text(json.dumps(mine))]
     for number, problem in enumerate(problems):
         if problem is not None:
             kind, text = problem
             alone = any(other != problem for other in problems)
-            raise _everywhere(kind, f"process {number}: {text}" if alone else text)
+            raise _raised_on_all(kind, f"process {number}: {text}" if alone else text)
 
 
-def _everywhere(kind: str, text: str) -> RSNetError:
+def _raised_on_all(kind: str, text: str) -> RSNetError:
     error = getattr(errors, kind)(text)
-    error.everywhere = True
+    error.raised_on_all_processes = True
     return error
 
 
@@ -197,25 +197,25 @@ def check_equal(settings: Callable[[], Mapping[str, Any]]) -> None:
     Raises:
         ConfigError: it is not; names the setting.
     """
-    if not several():
+    if not is_multiprocess():
         return
-    everyone = [json.loads(text) for text in exchange(json.dumps(settings(), default=str))]
+    everyone = [json.loads(text) for text in all_gather_text(json.dumps(settings(), default=str))]
     for number, theirs in enumerate(everyone):
         for name, value in everyone[0].items():
             if theirs.get(name) != value:
-                raise _everywhere(
+                raise _raised_on_all(
                     "ConfigError",
                     f"{name} is {theirs.get(name)} in process {number}, but {value} in process 0; "
                     "all processes need the same configuration",
                 )
 
 
-def share(tree: Any) -> Any:
+def broadcast_from_zero(tree: Any) -> Any:
     """The arrays of process 0, in every process; the others give arrays of the same shapes."""
-    return multihost_utils.broadcast_one_to_all(tree) if several() else tree
+    return multihost_utils.broadcast_one_to_all(tree) if is_multiprocess() else tree
 
 
-class Decision(NamedTuple):
+class HostDecision(NamedTuple):
     """What processes settle between two dispatches."""
 
     stop: signal.Signals | None
@@ -223,21 +223,21 @@ class Decision(NamedTuple):
     dispatch: int
 
 
-def settle(mine: Decision, *, asked: int, until: int) -> Decision:
+def agree(mine: HostDecision, *, asked: int, until: int) -> HostDecision:
     """One decision for all: to save and how far to go on as process 0 says, SIGINT from any.
 
     SIGTERM in any process is JAX's to spread: it finds a step that none has asked about yet, so it
     must be asked about all of them in turn, from `asked`, the last one so far in this process, to
     `until`.
     """
-    if not several():
+    if not is_multiprocess():
         return mine
     steps = range(asked + 1, until + 1)
     reached = [multihost_utils.reached_preemption_sync_point(step) for step in steps]
     flags = np.array([mine.stop == signal.SIGINT, mine.save, mine.dispatch], np.int32)
     rows = np.asarray(multihost_utils.process_allgather(flags))
     stop = signal.SIGINT if rows[:, 0].any() else None
-    return Decision(signal.SIGTERM if any(reached) else stop, bool(rows[0, 1]), int(rows[0, 2]))
+    return HostDecision(signal.SIGTERM if any(reached) else stop, bool(rows[0, 1]), int(rows[0, 2]))
 
 
 def as_lost_process(error: Exception) -> Exception:
@@ -252,7 +252,7 @@ def as_lost_process(error: Exception) -> Exception:
     )
 
 
-def leave(code: int) -> None:
+def exit_without_barrier(code: int) -> None:
     """Ends this process without waiting for the others; JAX then ends those still there.
 
     Does nothing in a process that never joined others.

@@ -13,20 +13,20 @@ from rsnet_jax.config import Config, ParallelConfig
 from rsnet_jax.data.batches import table_of
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.distributed.devices import AXIS, Devices
-from rsnet_jax.distributed.processes import is_first
+from rsnet_jax.distributed.processes import is_process_zero
 from rsnet_jax.errors import DataError
-from rsnet_jax.evaluation.measure import make_measure_step, make_pass
+from rsnet_jax.evaluation.measure import make_eval_loop, make_measure_step
 from rsnet_jax.evaluation.predict import make_predict_step
 from rsnet_jax.evaluation.report import Evaluation, make_report, with_labels
-from rsnet_jax.evaluation.settings import MOST_KEPT_BATCHES, Protocol
-from rsnet_jax.models.build import Variables, build_head, build_model
+from rsnet_jax.evaluation.settings import MAX_KEPT_BATCHES, EvaluationSettings
+from rsnet_jax.models.build import Variables, build_model, build_refinement
 
 
 def evaluate(
     checkpoint: Checkpoint,
     frames: Frames,
     *,
-    protocol: Protocol | None = None,
+    protocol: EvaluationSettings | None = None,
     parallel: ParallelConfig | None = None,
     keep_predictions: bool = False,
     progress: bool = False,
@@ -58,7 +58,7 @@ def evaluate(
         frames,
         devices,
         refine=checkpoint.refine_variables is not None,
-        protocol=protocol or Protocol(),
+        protocol=protocol or EvaluationSettings(),
         keep_predictions=keep_predictions,
     )
     result = evaluator(checkpoint.variables, checkpoint.refine_variables, progress=progress)
@@ -76,7 +76,7 @@ class Evaluator:
         devices: Devices,
         *,
         refine: bool,
-        protocol: Protocol,
+        protocol: EvaluationSettings,
         keep_predictions: bool = False,
     ):
         self.frames, self.protocol, self.keep_predictions = frames, protocol, keep_predictions
@@ -84,7 +84,7 @@ class Evaluator:
         table = table_of(frames)
         devices.check_room(sum(column.nbytes for column in table), what="the frames to measure on")
         self._table = devices.replicate((table, frames.action))
-        self._program, self._batch, self._batches, self._stride = spread_pass(
+        self._program, self._batch, self._batches, self._stride = compile_eval_loop(
             config,
             frames,
             devices,
@@ -96,12 +96,12 @@ class Evaluator:
     def __call__(
         self,
         variables: Variables,
-        head_variables: Variables | None,
+        refinement_variables: Variables | None,
         *,
         progress: bool = False,
     ) -> Evaluation:
         """A pass over the split; weights that are not on the devices yet are sent there."""
-        weights = (variables, head_variables)
+        weights = (variables, refinement_variables)
         if not all(_is_on(self._devices, leaf) for leaf in jax.tree.leaves(weights)):
             weights = self._devices.replicate(weights)
         sums, kept = [], []
@@ -110,14 +110,14 @@ class Evaluator:
             total=self._batches,
             unit="batch",
             leave=False,
-            disable=None if progress and is_first() else True,
+            disable=None if progress and is_process_zero() else True,
         )
         with bar, jax.default_matmul_precision(self.protocol.precision):
             for first in range(0, self._batches, self._stride):
                 start = self._devices.replicate(jnp.int32(first))
                 batch_sums, batch_kept = self._program(weights, *self._table, start)
                 sums.append(batch_sums)
-                if is_first():
+                if is_process_zero():
                     kept.append(jax.device_get(batch_kept))
                 jax.block_until_ready(sums[-2:][0])  # a call is under way while the next is sent
                 bar.update(min(self._stride, self._batches - first))
@@ -125,7 +125,7 @@ class Evaluator:
         # Batches past the end weigh nothing. Added up in float64, whatever the number of batches.
         total = jax.tree.map(lambda x: x[: self._batches].sum(axis=0, dtype=np.float64), sums)
         predictions = None
-        if self.keep_predictions and is_first():
+        if self.keep_predictions and is_process_zero():
             rows = jax.tree.map(self._in_order, *kept)
             predictions = with_labels(rows, self.frames)
         return Evaluation(make_report(total, self.frames, self.protocol), predictions)
@@ -136,35 +136,35 @@ class Evaluator:
         return batches.reshape(-1, *batches.shape[2:])[: len(self.frames)]
 
 
-class Pass(NamedTuple):
+class EvalLoop(NamedTuple):
     """The program that measures, and how a split is cut up for it."""
 
     program: Callable[..., tuple[Any, Any]]
-    """`program(weights, table, action, first) -> (sums, kept)`, on all devices; see `make_pass`."""
+    """`program(weights, table, action, first) -> (sums, kept)` on all devices: `make_eval_loop`."""
     batch: int  # rows of a batch, of all devices together
     batches: int  # of the split
     stride: int  # batches of one call
 
 
-def spread_pass(
+def compile_eval_loop(
     config: Config,
     frames: Frames,
     devices: Devices,
     *,
     refine: bool,
-    protocol: Protocol,
+    protocol: EvaluationSettings,
     keep_predictions: bool = False,
-) -> Pass:
+) -> EvalLoop:
     """The program of an `Evaluator`; of `frames`, only sizes and names matter here."""
-    most = MOST_KEPT_BATCHES if keep_predictions else devices.steps_per_program
-    at_once = devices.rows_at_once * devices.count
-    batch = protocol.rows(len(frames), at_once=at_once, batches_a_call=most)
+    most = MAX_KEPT_BATCHES if keep_predictions else devices.steps_per_call
+    at_once = devices.eval_batch_per_device * devices.count
+    batch = protocol.rows(len(frames), at_once=at_once, batches_per_call=most)
     batches = -(-len(frames) // batch)
     stride = -(-batches // -(-batches // most))  # calls of equal length
     config = config.model_copy(update={"precision": protocol.precision})
     predict = make_predict_step(
         build_model(config, frames.skeleton, axis_name=AXIS),
-        build_head(config, axis_name=AXIS) if refine else None,
+        build_refinement(config, axis_name=AXIS) if refine else None,
         flip_test=protocol.flip_test,
         published=protocol.published,
         refine_dropout=protocol.refine_dropout_seed is not None,
@@ -175,7 +175,7 @@ def spread_pass(
         published=protocol.published,
         keep_predictions=keep_predictions,
     )
-    run = make_pass(
+    run = make_eval_loop(
         measure,
         frames.skeleton,
         batch=batch,
@@ -183,7 +183,7 @@ def spread_pass(
         length=stride,
         key=jax.random.key(protocol.refine_dropout_seed or 0),
     )
-    return Pass(devices.spread(run), batch, batches, stride)
+    return EvalLoop(devices.compile_spmd(run), batch, batches, stride)
 
 
 def _joined(*parts: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ from rsnet_jax.pose.skeleton import Skeleton
 from rsnet_jax.pose.transforms import relative_target
 
 
-class Rows(NamedTuple):
+class EvalRows(NamedTuple):
     """A device's part of a batch, and what measuring needs besides."""
 
     batch: Batch
@@ -24,7 +24,7 @@ class Rows(NamedTuple):
     weight: Any  # (batch,) 1, or 0 for a row that only fills up the batch
 
 
-def make_pass(
+def make_eval_loop(
     measure: Callable[..., tuple[Any, Any]],
     skeleton: Skeleton,
     *,
@@ -48,7 +48,7 @@ def make_pass(
             row = number * batch + place
             weight = jnp.where((place < batch) & (row < count), 1.0, 0.0)
             row = jnp.minimum(row, count - 1)
-            rows = Rows(gather(table, row, skeleton), action[row], weight)
+            rows = EvalRows(gather(table, row, skeleton), action[row], weight)
             return number + 1, measure(*weights, rows, jax.random.fold_in(key, number))
 
         return jax.lax.scan(body, first, length=length)[1]
@@ -62,7 +62,7 @@ def make_measure_step(
     actions: int,
     published: bool,
     keep_predictions: bool,
-) -> Callable[[Variables, Variables | None, Rows, Array], tuple[Any, Any]]:
+) -> Callable[[Variables, Variables | None, EvalRows, Array], tuple[Any, Any]]:
     """Returns `step(variables, head_variables, rows, key) -> (sums, kept)`, per-device code.
 
     `sums` are those of the whole batch: {"frames": per action, "lifted": {metric: per action,
@@ -70,8 +70,10 @@ def make_measure_step(
     of the batch, or nothing.
     """
 
-    def step(variables: Variables, head_variables: Variables | None, rows: Rows, key: Array):
-        poses = predict(variables, head_variables, rows.batch, key)
+    def step(
+        variables: Variables, refinement_variables: Variables | None, rows: EvalRows, key: Array
+    ):
+        poses = predict(variables, refinement_variables, rows.batch, key)
         target = relative_target(rows.batch.joints_3d)
 
         def per_action(values: Array) -> Array:

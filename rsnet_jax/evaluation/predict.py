@@ -15,7 +15,7 @@ from rsnet_jax.pose.transforms import recenter, zero_root
 
 def make_predict_step(
     model: RSNet,
-    head: PostRefine | None,
+    refinement: PostRefine | None,
     *,
     flip_test: bool,
     published: bool = False,
@@ -28,17 +28,23 @@ def make_predict_step(
     """
     center = zero_root if published else recenter
 
-    def step(variables: Variables, head_variables: Variables | None, batch: Batch, key: Array):
+    def step(
+        variables: Variables, refinement_variables: Variables | None, batch: Batch, key: Array
+    ):
         pose = lift(model, variables, batch.keypoints_2d, flip_test=flip_test)
         poses = {"lifted": center(pose)}
-        if head is not None and head_variables is not None:
+        if refinement is not None and refinement_variables is not None:
             # The head sees the true depth of the pelvis, as in the published evaluation.
             root_depth = batch.joints_3d[:, 0, 2]
-            rays = backproject(
+            backprojected = backproject(
                 pose, batch.keypoints_2d, root_depth=root_depth, cameras=batch.cameras
             )
-            refined = head.apply(
-                head_variables, pose, rays, train=refine_dropout, rngs={"dropout": key}
+            refined = refinement.apply(
+                refinement_variables,
+                pose,
+                backprojected,
+                train=refine_dropout,
+                rngs={"dropout": key},
             )
             poses["refined"] = center(jnp.asarray(refined))
         return poses

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rsnet_jax.data.frames import Frames
-from rsnet_jax.evaluation.settings import Protocol
+from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.pose import metrics
 
 MM = 1000  # poses are in meters, errors are reported in millimeters
@@ -30,7 +30,9 @@ class Evaluation:
     predictions: dict[str, np.ndarray] | None
 
 
-def make_report(total: Mapping[str, Any], frames: Frames, protocol: Protocol) -> dict[str, Any]:
+def make_report(
+    total: Mapping[str, Any], frames: Frames, protocol: EvaluationSettings
+) -> dict[str, Any]:
     """Sums of a whole split to the table that `--json` writes, in millimeters."""
     counts = total["frames"]
 

@@ -8,12 +8,12 @@ BATCH_SIZE = 512
 
 PUBLISHED_BATCH_SIZE = 128
 
-MOST_KEPT_BATCHES = 4
+MAX_KEPT_BATCHES = 4
 """Batches of one call whose poses are kept, by every device."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Protocol:
+class EvaluationSettings:
     """How to evaluate.
 
     `published` reproduces two slips of the published evaluation: only joint 0 of a prediction is
@@ -30,11 +30,11 @@ class Protocol:
     """Keeps the refinement head's dropout on, as the published 47.04 mm was measured."""
     precision: Precision = "highest"
 
-    def rows(self, frames: int, *, at_once: int, batches_a_call: int) -> int:
+    def rows(self, frames: int, *, at_once: int, batches_per_call: int) -> int:
         """Rows of a batch.
 
         Where nothing depends on it, up to `at_once`, and so many that all calls have the same
-        number of full batches, up to `batches_a_call`.
+        number of full batches, up to `batches_per_call`.
         """
         if self.batch_size is not None:
             return min(self.batch_size, frames)
@@ -43,5 +43,5 @@ class Protocol:
         if self.refine_dropout_seed is not None:
             return min(BATCH_SIZE, frames)
         batches = -(-frames // at_once)
-        calls = -(-batches // batches_a_call)
+        calls = -(-batches // batches_per_call)
         return -(-frames // (calls * -(-batches // calls)))

@@ -10,7 +10,7 @@ from rsnet_jax.errors import OutputError, StorageError
 from rsnet_jax.files.paths import is_remote
 
 
-def claim(path: Path, *, overwrite: bool | None = None) -> None:
+def ensure_writable(path: Path, *, overwrite: bool | None = None) -> None:
     """Makes sure that `path` can be written later; leaves nothing behind.
 
     Args:
@@ -49,7 +49,7 @@ def _try_folder(parent: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Gives the name of a local file to write to, which becomes `path` on success.
 
     It lies beside `path`, or in a temporary folder if `path` is in an object store.

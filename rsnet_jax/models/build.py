@@ -36,7 +36,7 @@ def build_model(
     )
 
 
-def build_head(config: Config, *, axis_name: str | None = None) -> PostRefine:
+def build_refinement(config: Config, *, axis_name: str | None = None) -> PostRefine:
     """The refinement head a configuration describes."""
     return PostRefine(
         hidden=config.model.refine_hidden,
@@ -50,7 +50,7 @@ class RunKeys(NamedTuple):
     """A key for each thing that is random in a run."""
 
     network: PRNGKeyArray  # fresh weights
-    head: PRNGKeyArray  # fresh weights of the refinement head
+    refinement: PRNGKeyArray  # fresh weights of the refinement head
     order: PRNGKeyArray  # of the samples; folded with the epoch
     steps: PRNGKeyArray  # dropout; folded with the step
 
@@ -66,10 +66,10 @@ def init_variables(config: Config, skeleton: Skeleton = H36M_16) -> Variables:
     return _init(build_model(config, skeleton), run_keys(config.seed).network, keypoints)
 
 
-def init_head_variables(config: Config, skeleton: Skeleton = H36M_16) -> Variables:
+def init_refinement_variables(config: Config, skeleton: Skeleton = H36M_16) -> Variables:
     """Fresh weights of the refinement head, drawn as torch draws them."""
     pose = jnp.zeros((1, skeleton.num_joints, 3))
-    return _init(build_head(config), run_keys(config.seed).head, pose, pose)
+    return _init(build_refinement(config), run_keys(config.seed).refinement, pose, pose)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -15,7 +15,9 @@ def global_rows(batch: int, axis_name: str | None) -> Int[Array, " batch"]:
     return rows if axis_name is None else rows + batch * jax.lax.axis_index(axis_name)
 
 
-def row_bytes(key: PRNGKeyArray, rows: Int[Array, " row"], size: int) -> UInt[Array, "{size} row"]:
+def random_bytes(
+    key: PRNGKeyArray, rows: Int[Array, " row"], size: int
+) -> UInt[Array, "{size} row"]:
     """Random numbers below 256 for each row, which depend on the key and the row's number only.
 
     One threefry hash of (row, position) gives eight: `jax.random.bits` would take a hash for each.
@@ -31,7 +33,7 @@ def row_bytes(key: PRNGKeyArray, rows: Int[Array, " row"], size: int) -> UInt[Ar
     return (words[None] >> shifts).astype(jnp.uint8).reshape(-1, len(rows))[:size]
 
 
-class RowDropout(nn.Module):
+class PerSampleDropout(nn.Module):
     """Dropout whose mask depends on the row's place in the global batch, not on the devices.
 
     A byte is drawn per entry, so the keep rate is the nearest n/256 and the scale its true inverse.
@@ -51,6 +53,6 @@ class RowDropout(nn.Module):
         rows = global_rows(x.shape[self.row_axis], self.axis_name)
         others = list(x.shape)
         del others[self.row_axis]
-        draws = row_bytes(self.make_rng("dropout"), rows, math.prod(others))
+        draws = random_bytes(self.make_rng("dropout"), rows, math.prod(others))
         keep = jnp.moveaxis(draws.reshape(*others, len(rows)) < kept_bytes, -1, self.row_axis)
         return jnp.where(keep, x * jnp.asarray(256 / kept_bytes, x.dtype), 0)

@@ -37,7 +37,7 @@ def split_diagonal(
     return jnp.stack([graph * identity, graph * (1 - identity)], axis=2)
 
 
-def exchange(
+def aggregate(
     graph: Float[Array, "hop joint 2 joint"],
     gain: Float[Array, "hop joint out"],
     messages: Float[Array, "hop out 2 joint batch"],
@@ -100,7 +100,7 @@ class SplitGraphConv(nn.Module):
             for array in (x, x0, weight, weight_skip, gain, graph, bias_concat, bias_sum)
         )
         messages = matmul(weight.reshape(-1, chan), x.reshape(chan, -1))
-        y = exchange(graph, gain, messages.reshape(hops, features, 2, joints, batch))
+        y = aggregate(graph, gain, messages.reshape(hops, features, 2, joints, batch))
         y += map_channels(weight_skip.reshape(-1, chan0), x0).reshape(y.shape)
         if self.merge == "sum":
             return y.sum(axis=0) + bias_sum[:, None, None]

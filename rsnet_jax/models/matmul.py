@@ -23,7 +23,7 @@ def _matmul_forward(a: Array, b: Array) -> tuple[Array, tuple[Array, Array]]:
 def _matmul_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     a, b = saved
     of_a = gradient @ b.mT
-    turned, gradient = second(of_a, a.mT, gradient)
+    turned, gradient = compute_after(of_a, a.mT, gradient)
     return of_a, turned @ gradient
 
 
@@ -45,14 +45,14 @@ def _map_forward(weight: Array, x: Array) -> tuple[Array, tuple[Array, Array]]:
 def _map_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     weight, x = saved
     of_weight = jax.lax.dot_general(gradient, x, (((1, 2), (1, 2)), ((), ())))
-    turned, gradient = second(of_weight, weight.T, gradient)
+    turned, gradient = compute_after(of_weight, weight.T, gradient)
     return of_weight, jax.lax.dot_general(turned, gradient, (((1,), (0,)), ((), ())))
 
 
 map_channels.defvjp(_map_forward, _map_backward)
 
 
-def second(first: Array, *factors: Array) -> tuple[Array, ...]:
+def compute_after(first: Array, *factors: Array) -> tuple[Array, ...]:
     """The factors of a product that is to come after `first` has been made.
 
     XLA would put off the gradients of all weights to the end of the step, and keep their factors

@@ -9,7 +9,7 @@ from rsnet_jax.models.matmul import map_channels, matmul
 from rsnet_jax.models.norms import TorchBatchNorm
 
 
-class ChannelLinear(nn.Module):
+class Conv1x1(nn.Module):
     """The same linear map of channels for every joint; torch's 1x1 convolution."""
 
     features: int
@@ -42,7 +42,7 @@ class NonLocalBlock(nn.Module):
     def __call__(
         self, x: Float[Array, "chan joint batch"], *, train: bool
     ) -> Float[Array, "chan joint batch"]:
-        maps = [ChannelLinear(len(x) // 2, self.dtype, name=name) for name in ("theta", "phi", "g")]
+        maps = [Conv1x1(len(x) // 2, self.dtype, name=name) for name in ("theta", "phi", "g")]
         if train:  # one product has one gradient
             kernels, biases = zip(*(linear.weights(len(x)) for linear in maps), strict=True)
             y = map_channels(jnp.concatenate(kernels), x) + jnp.concatenate(biases)[:, None, None]
@@ -52,7 +52,7 @@ class NonLocalBlock(nn.Module):
         theta, phi, g = (part.T for part in parts)  # batch joint inner: a product a pose
         # The logits are not scaled by sqrt(inner), unlike in a transformer.
         attention = nn.softmax(matmul(theta, phi.mT), axis=-1)
-        y = ChannelLinear(len(x), self.dtype, name="out")(matmul(attention, g).T)
+        y = Conv1x1(len(x), self.dtype, name="out")(matmul(attention, g).T)
         norm = TorchBatchNorm(
             axis_name=self.axis_name,
             scale_init=nn.initializers.zeros,

@@ -44,7 +44,7 @@ def _layer_norm_backward(epsilon: float, saved: tuple[Array, ...], gradient: Arr
 layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
 
 
-class ChannelNorm(nn.Module):
+class LayerNorm(nn.Module):
     """Layer normalization of each joint's channels."""
 
     epsilon: float = 1e-5  # torch's

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from rsnet_jax.models.dropout import RowDropout
+from rsnet_jax.models.dropout import PerSampleDropout
 from rsnet_jax.models.initializers import torch_linear
 
 
@@ -31,7 +31,7 @@ class PostRefine(nn.Module):
         batch, joints, _ = pose.shape
         both = jnp.concatenate([pose, backprojected], axis=-1).reshape(batch, joints * 6)
         x = nn.relu(self._dense(self.hidden, both.shape[-1], "hidden_layer")(both))
-        x = RowDropout(self.dropout, self.axis_name)(x, train=train)
+        x = PerSampleDropout(self.dropout, self.axis_name)(x, train=train)
         x = self._dense(joints * 2, self.hidden, "weights_layer")(x)
         share = nn.sigmoid(x.astype(jnp.float32)).reshape(batch, joints, 2)
         xy = share * pose[..., :2] + (1 - share) * backprojected[..., :2]

@@ -17,10 +17,10 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from rsnet_jax.errors import DataError
-from rsnet_jax.models.dropout import RowDropout
+from rsnet_jax.models.dropout import PerSampleDropout
 from rsnet_jax.models.graph_conv import SplitGraphConv
 from rsnet_jax.models.non_local import NonLocalBlock
-from rsnet_jax.models.norms import ChannelNorm
+from rsnet_jax.models.norms import LayerNorm
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 
@@ -48,7 +48,7 @@ class Block(nn.Module):
         return conv(x, x0)
 
     def drop(self, x: Float[Array, "out joint batch"], *, train: bool) -> Array:
-        return RowDropout(self.dropout, self.axis_name, row_axis=-1)(x, train=train)
+        return PerSampleDropout(self.dropout, self.axis_name, row_axis=-1)(x, train=train)
 
 
 class NormBlock(Block):
@@ -56,7 +56,7 @@ class NormBlock(Block):
 
     @nn.compact
     def __call__(self, x: Array, x0: Array, *, train: bool) -> Float[Array, "out joint batch"]:
-        return self.drop(ChannelNorm(name="norm")(self.convolve(x, x0)), train=train)
+        return self.drop(LayerNorm(name="norm")(self.convolve(x, x0)), train=train)
 
 
 class GeluBlock(Block):

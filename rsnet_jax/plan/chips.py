@@ -145,7 +145,7 @@ CHIPS = {
         ),
     )
 }
-GPUS_A_MACHINE = 8
+GPUS_PER_MACHINE = 8
 """GPUs joined by NVLink; more of them talk over the network."""
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from rsnet_jax.config import Config
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.evaluation.settings import Protocol
+from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.plan.chips import Topology
 from rsnet_jax.plan.programs import (
     TRAIN_VIEWS,
@@ -13,8 +13,8 @@ from rsnet_jax.plan.programs import (
     evaluation_program,
     training_program,
 )
-from rsnet_jax.plan.roofline import Times, Work, recipe_seconds, times
-from rsnet_jax.plan.traced_cost import count
+from rsnet_jax.plan.roofline import StepWork, Times, recipe_seconds, times
+from rsnet_jax.plan.traced_cost import trace_cost
 
 Figures = dict[str, Any]
 """What was found out of a program, see `child.figures`."""
@@ -44,7 +44,7 @@ class Plan:
     def evaluation_batch(self) -> Times | None:
         if self.evaluation is None:
             return None
-        return times(work_of(self.evaluation), self.topology, Protocol().precision)
+        return times(work_of(self.evaluation), self.topology, EvaluationSettings().precision)
 
     @property
     def samples_per_second(self) -> float:
@@ -66,18 +66,18 @@ class Plan:
         return seconds / 60
 
 
-def work_of(figures: Figures) -> Work:
+def work_of(figures: Figures) -> StepWork:
     """The work of one turn of a program's loop."""
     traced = figures["traced"]
     if "loop" not in figures:
-        return Work(
+        return StepWork(
             flops=traced["flops"],
             hbm_bytes=traced["product_bytes"],
             reductions=traced["reductions"],
             reduced_bytes=traced["reduced_bytes"],
         )
     loop = figures["loop"]
-    return Work(
+    return StepWork(
         flops=traced["flops"],
         hbm_bytes=loop["hbm_bytes"],
         reductions=sum(one["count"] for one in loop["collectives"]),
@@ -114,7 +114,7 @@ def count_for(topology: Topology, config: Config, *, evaluation: bool) -> Plan:
     training: Figures = {
         "batch": config.train.batch_size,
         "steps_per_epoch": 2 * TRAIN_VIEWS // config.train.batch_size,
-        "traced": dataclasses.asdict(count(program.trace().jaxpr)),
+        "traced": dataclasses.asdict(trace_cost(program.trace().jaxpr)),
     }
     measured: Figures | None = None
     if evaluation:
@@ -122,6 +122,6 @@ def count_for(topology: Topology, config: Config, *, evaluation: bool) -> Plan:
         measured = {
             "batch": cut.batch,
             "batches": cut.batches,
-            "traced": dataclasses.asdict(count(program.trace().jaxpr)),
+            "traced": dataclasses.asdict(trace_cost(program.trace().jaxpr)),
         }
     return Plan(topology, config, training, measured, compiled=False)

@@ -32,7 +32,7 @@ _TABLE_ROW = re.compile(r"^(\d+) (?:\"(.*)\"|\{(.*)\})$")
 _FIELD = re.compile(r"(\w+)=(\d+)")
 
 
-class Array(NamedTuple):
+class HloArray(NamedTuple):
     """The shape of one array, and where it lies."""
 
     dtype: str
@@ -53,7 +53,7 @@ class Instruction:
 
     name: str
     opcode: str
-    results: tuple[Array, ...]  # leaves of a tuple, in order
+    results: tuple[HloArray, ...]  # leaves of a tuple, in order
     operands: tuple[str, ...]
     number: int | None
     """Of a parameter: its place among the operands of the call."""
@@ -147,7 +147,7 @@ def parse(text: str) -> Module:
     return Module(computations, entry, _frames(tables))
 
 
-def array_of(dtype: str, dims: str, layout: str = "") -> Array:
+def array_of(dtype: str, dims: str, layout: str = "") -> HloArray:
     """An array from the parts of its text, such as "f32", "384,16", "1,0:T(8,128)S(1)"."""
     sizes = tuple(int(size) for size in dims.split(",") if size)
     order, _, tiling = layout.partition(":")
@@ -160,7 +160,7 @@ def array_of(dtype: str, dims: str, layout: str = "") -> Array:
             padded[axis] = -(-padded[axis] // side) * side
     space = re.search(r"S\((\d+)\)", tiling)
     size = math.prod(padded) * _bits(dtype) // 8
-    return Array(dtype, sizes, int(space.group(1)) if space else 0, size)
+    return HloArray(dtype, sizes, int(space.group(1)) if space else 0, size)
 
 
 def _bits(dtype: str) -> int:

@@ -99,7 +99,9 @@ def compile_for(
         if finished < len(tasks):
             noise.seek(0)
             sys.stderr.writelines(noise.readlines()[-LAST_LINES:])
-            raise CompileError(f"{topology}: {shorter(reason)} (exit code {process.returncode})")
+            raise CompileError(
+                f"{topology}: {first_sentence(reason)} (exit code {process.returncode})"
+            )
 
 
 def _started(noise: IO[str]) -> subprocess.Popen[str]:
@@ -113,7 +115,7 @@ def _started(noise: IO[str]) -> subprocess.Popen[str]:
     )
 
 
-def shorter(reason: str) -> str:
+def first_sentence(reason: str) -> str:
     """The first sentence of a compiler's report."""
     if match := _MEMORY.search(reason):
         return f"the program does not fit in a chip's memory: {match.group(1)}"

@@ -18,14 +18,14 @@ from rsnet_jax.config import Config
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.plan.hlo import parse
 from rsnet_jax.plan.loop_cost import as_dict, loop_cost
-from rsnet_jax.plan.peak_memory import fullest_moment
+from rsnet_jax.plan.peak_memory import peak_live_buffers
 from rsnet_jax.plan.programs import (
     Program,
     devices_of,
     evaluation_program,
     training_program,
 )
-from rsnet_jax.plan.traced_cost import count
+from rsnet_jax.plan.traced_cost import trace_cost
 
 
 def devices_without_hardware(topology: str) -> Devices:
@@ -37,7 +37,7 @@ def devices_without_hardware(topology: str) -> Devices:
 
 def figures(program: Program, *, top: int, save: Path | None) -> dict[str, Any]:
     """Compiles a program; everything that can be told of it without running it, for JSON."""
-    traced = count(program.trace().jaxpr)
+    traced = trace_cost(program.trace().jaxpr)
     compiled, seconds = program.compile()
     memory: Any = compiled.memory_analysis()
     cost: Any = compiled.cost_analysis()
@@ -59,7 +59,7 @@ def figures(program: Program, *, top: int, save: Path | None) -> dict[str, Any]:
         "bytes": cost["bytes accessed"],
         "traced": dataclasses.asdict(traced),
         "loop": as_dict(loop_cost(module, turns=program.turns), top=top),
-        "buffers": fullest_moment(module, top=top),
+        "buffers": peak_live_buffers(module, top=top),
     }
 
 

@@ -25,7 +25,7 @@ PREFETCHES = {"parameter", "bitcast", "copy", "slice"}
 _LAYER_NUMBER = re.compile(r"(?<=_)\d+\b")
 
 
-class Work(NamedTuple):
+class RunningOp(NamedTuple):
     """An operation that runs, and how often in one turn of the loop."""
 
     instruction: Instruction
@@ -175,7 +175,7 @@ def _is_prefetch(module: Module, instruction: Instruction) -> bool:
     return instruction.opcode in ("copy-start", "slice-start")
 
 
-def hbm_bytes(module: Module, work: Work) -> int:
+def hbm_bytes(module: Module, work: RunningOp) -> int:
     """Bytes an operation reads from and writes to main memory."""
     one = work.instruction
     if _is_prefetch(module, one):
@@ -217,7 +217,7 @@ def _sliced(module: Module, instruction: Instruction) -> dict[int, int]:
     return parts
 
 
-def _works(module: Module, name: str, *, times: int) -> Iterator[Work]:
+def _works(module: Module, name: str, *, times: int) -> Iterator[RunningOp]:
     instructions = module.computations[name]
     beside = {one.name: one for one in instructions}
     for one in instructions:
@@ -226,8 +226,8 @@ def _works(module: Module, name: str, *, times: int) -> Iterator[Work]:
             for role, called in one.called.items():
                 if role != "condition":
                     yield from _works(module, called, times=turns)
-        elif not (one.opcode in NO_WORK or one.opcode.endswith("-done") or _is_single(one)):
-            yield Work(one, times, beside)
+        elif not (one.opcode in NO_WORK or one.opcode.endswith("-done") or _is_scalar(one)):
+            yield RunningOp(one, times, beside)
 
 
 def _unknown_loops(module: Module, name: str) -> int:
@@ -241,14 +241,14 @@ def _unknown_loops(module: Module, name: str) -> int:
     return found
 
 
-def _is_single(one: Instruction) -> bool:
+def _is_scalar(one: Instruction) -> bool:
     """Arithmetic of single numbers runs beside everything else, on a unit of its own."""
     beside = one.opcode.endswith("-start") and one.opcode not in ("copy-start", "slice-start")
     free = one.cycles is None and one.opcode not in (*COLLECTIVES, "custom-call", "fusion")
     return free and not beside and all(math.prod(array.dims) == 1 for array in one.results)
 
 
-def _collectives(works: Sequence[Work]) -> tuple[Collective, ...]:
+def _collectives(works: Sequence[RunningOp]) -> tuple[Collective, ...]:
     found: dict[str, list[int]] = {}
     for work in works:
         kind = work.instruction.opcode.removesuffix("-start")

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from rsnet_jax.plan.hlo import Array, Instruction, Module
+from rsnet_jax.plan.hlo import HloArray, Instruction, Module
 from rsnet_jax.plan.loop_cost import NO_WORK, main_loop, without_numbers
 
 Name = tuple[str, int]
@@ -11,7 +11,7 @@ Name = tuple[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
-class Buffers:
+class BufferGroup:
     """Arrays alike in main memory, that a turn of the loop makes and drops."""
 
     what: str
@@ -22,7 +22,7 @@ class Buffers:
     """Of all of them."""
 
 
-def fullest_moment(module: Module, *, top: int) -> dict[str, Any]:
+def peak_live_buffers(module: Module, *, top: int) -> dict[str, Any]:
     """The arrays of the main loop that are alive when they take most, for JSON.
 
     Follows the body in the order it runs. An estimate: results written over operands count twice,
@@ -43,7 +43,7 @@ def fullest_moment(module: Module, *, top: int) -> dict[str, Any]:
         group = groups.setdefault(key, [0, 0])
         group[0] += 1
         group[1] += array.size
-    found = [Buffers(*key, *values) for key, values in groups.items()]
+    found = [BufferGroup(*key, *values) for key, values in groups.items()]
     found.sort(key=lambda buffers: -buffers.bytes)
     return {
         "bytes": sum(made[name].size for name in names),
@@ -54,9 +54,9 @@ def fullest_moment(module: Module, *, top: int) -> dict[str, Any]:
 
 def _lifetimes(
     body: list[Instruction],
-) -> tuple[dict[Name, Array], dict[Name, tuple[int, int]]]:
+) -> tuple[dict[Name, HloArray], dict[Name, tuple[int, int]]]:
     """The arrays made in main memory; the first and the last moment of each."""
-    made: dict[Name, Array] = {}
+    made: dict[Name, HloArray] = {}
     lives: dict[Name, tuple[int, int]] = {}
     places: dict[str, list[set[Name]]] = {}
     for moment, one in enumerate(body):
@@ -75,7 +75,7 @@ def _lifetimes(
 
 
 def _fullest(
-    made: dict[Name, Array], lives: dict[Name, tuple[int, int]], *, moments: int
+    made: dict[Name, HloArray], lives: dict[Name, tuple[int, int]], *, moments: int
 ) -> tuple[int, list[Name]]:
     """The moment at which most bytes are alive, and what they belong to."""
     change = [0] * (moments + 1)

@@ -12,12 +12,17 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 from rsnet_jax.config import Config
 from rsnet_jax.data.batches import table_of
 from rsnet_jax.data.frames import Frames
-from rsnet_jax.distributed.devices import AXIS, ROWS_OF_ACCELERATOR, STEPS_OF_ACCELERATOR, Devices
-from rsnet_jax.evaluation.evaluator import Pass, spread_pass
-from rsnet_jax.evaluation.settings import Protocol
+from rsnet_jax.distributed.devices import (
+    ACCELERATOR_EVAL_BATCH,
+    ACCELERATOR_STEPS_PER_CALL,
+    AXIS,
+    Devices,
+)
+from rsnet_jax.evaluation.evaluator import EvalLoop, compile_eval_loop
+from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.models.build import run_keys
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
-from rsnet_jax.training.loop import networks, spread_run
+from rsnet_jax.training.loop import compile_train_loop, networks
 from rsnet_jax.training.optim import learning_rates, make_optimizer
 from rsnet_jax.training.start import check_batch, fresh_state
 
@@ -63,12 +68,12 @@ class AnyAccelerators(Devices):
     """So many of one kind, which does not matter; programs for them can be traced only."""
 
     @property
-    def steps_per_program(self) -> int:
-        return STEPS_OF_ACCELERATOR
+    def steps_per_call(self) -> int:
+        return ACCELERATOR_STEPS_PER_CALL
 
     @property
-    def rows_at_once(self) -> int:
-        return ROWS_OF_ACCELERATOR
+    def eval_batch_per_device(self) -> int:
+        return ACCELERATOR_EVAL_BATCH
 
 
 def devices_without_kind(count: int) -> Devices:
@@ -89,7 +94,7 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
         batch_size=config.train.batch_size,
     )
     tx = make_optimizer(schedule)
-    function = spread_run(
+    function = compile_train_loop(
         config,
         tx,
         frames.skeleton,
@@ -100,15 +105,15 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
     state = jax.eval_shape(lambda: fresh_state(config, tx, frames, init=False))
     order = jax.ShapeDtypeStruct((samples,), jnp.int32)
     arguments = (state, table_of(frames), order, jax.ShapeDtypeStruct((), jnp.int32))
-    turns = devices.steps_per_program
+    turns = devices.steps_per_call
     return Program(function, placed(arguments, devices), config.precision, turns), steps_per_epoch
 
 
-def evaluation_program(config: Config, devices: Devices) -> tuple[Program, Pass]:
+def evaluation_program(config: Config, devices: Devices) -> tuple[Program, EvalLoop]:
     """What `evaluation.Evaluator` runs after each epoch of training, and how it cuts the split."""
     frames = views_without_values(TEST_VIEWS)
-    protocol = Protocol()
-    made = spread_pass(config, frames, devices, refine=config.train.refine, protocol=protocol)
+    protocol = EvaluationSettings()
+    made = compile_eval_loop(config, frames, devices, refine=config.train.refine, protocol=protocol)
     optimizer = make_optimizer(lambda count: count)
     state = jax.eval_shape(lambda: fresh_state(config, optimizer, frames, init=False))
     first = jax.ShapeDtypeStruct((), jnp.int32)

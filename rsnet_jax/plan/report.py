@@ -18,10 +18,10 @@ FORMAT = 1
 def plan_lines(plan: Plan) -> list[str]:
     """Everything about one plan but its operations."""
     config, topology, chips = plan.config, plan.topology, plan.topology.chips
-    head = "head" if config.train.refine else "no head"
+    refinement = "refinement" if config.train.refine else "no head"
     lines = [
         f"{topology.name}: {chips} chips, batch {plan.batch:,} ({plan.batch // chips:,} a chip), "
-        f"width {config.model.width}, {head}, precision {config.precision}"
+        f"width {config.model.width}, {refinement}, precision {config.precision}"
     ]
     for name, figures in (("training", plan.training), ("evaluation", plan.evaluation)):
         if figures is not None:

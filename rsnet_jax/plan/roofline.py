@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rsnet_jax.config import Precision
 from rsnet_jax.plan.chips import (
     GPU_COLLECTIVE_SECONDS,
-    GPUS_A_MACHINE,
+    GPUS_PER_MACHINE,
     HOP_SECONDS,
     Chip,
     Topology,
@@ -15,7 +15,7 @@ from rsnet_jax.plan.chips import (
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
+class StepWork:
     """What a chip does in one step, or in one batch of an evaluation."""
 
     flops: float
@@ -74,7 +74,7 @@ class Times:
         return max(parts, key=lambda part: parts[part])
 
 
-def times(work: Work, topology: Topology, precision: Precision) -> Times:
+def times(work: StepWork, topology: Topology, precision: Precision) -> Times:
     """The parts of one step's time."""
     chip = topology.chip
     bandwidth, latency = all_reduce(topology)
@@ -105,7 +105,7 @@ def all_reduce(topology: Topology) -> tuple[float, float]:
         return 0.0, 0.0
     share = 2 * (count - 1) / count
     if chip.kind == "gpu":
-        machines = -(-count // GPUS_A_MACHINE)
+        machines = -(-count // GPUS_PER_MACHINE)
         rate = chip.link_rate
         if machines > 1:
             assert chip.network_rate is not None, "a GPU has a network"

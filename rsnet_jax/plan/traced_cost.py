@@ -5,12 +5,12 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-BITS_A_HASH = 64
+BITS_PER_HASH = 64
 """Of threefry2x32."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Traced:
+class TracedCost:
     """What one turn of a program's loop does, before any compiler has seen it."""
 
     random_bits: int
@@ -25,7 +25,7 @@ class Traced:
     """Those with nothing to compute between them are one."""
 
 
-def count(jaxpr: Any) -> Traced:
+def trace_cost(jaxpr: Any) -> TracedCost:
     """Counts the body of the largest scan of a program; inner loops of known length in full.
 
     Args:
@@ -64,7 +64,7 @@ def count(jaxpr: Any) -> Traced:
             case _:
                 pass
         apart = apart or eqn.primitive.name in ("dot_general", "reduce_sum")
-    return Traced(BITS_A_HASH * hashes, flops, product_bytes, reduced, reductions)
+    return TracedCost(BITS_PER_HASH * hashes, flops, product_bytes, reduced, reductions)
 
 
 def _bytes(aval: Any) -> int:

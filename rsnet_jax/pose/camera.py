@@ -28,7 +28,7 @@ class Camera:
     height: int
 
     @property
-    def vector(self) -> Float[np.ndarray, " 9"]:
+    def intrinsics(self) -> Float[np.ndarray, " 9"]:
         """The camera vector in normalized image coordinates, float32."""
         focal = np.asarray(self.focal_length) / self.width * 2
         center = normalize_screen(np.asarray(self.center), width=self.width, height=self.height)
@@ -87,9 +87,11 @@ def project(
     radial, tangential = camera_vector[4:7], camera_vector[7:]
     xy = np.clip(points[..., :2] / points[..., 2:], -1, 1)
     r2 = np.sum(xy**2, axis=-1, keepdims=True)
-    bend = 1 + np.sum(radial * np.concatenate([r2, r2**2, r2**3], axis=-1), axis=-1, keepdims=True)
-    bend = bend + np.sum(tangential * xy, axis=-1, keepdims=True)
-    return focal * (xy * bend + tangential * r2) + center
+    distortion = 1 + np.sum(
+        radial * np.concatenate([r2, r2**2, r2**3], axis=-1), axis=-1, keepdims=True
+    )
+    distortion = distortion + np.sum(tangential * xy, axis=-1, keepdims=True)
+    return focal * (xy * distortion + tangential * r2) + center
 
 
 def backproject(

@@ -21,21 +21,21 @@ from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import load_train_and_validation
 from rsnet_jax.distributed.devices import AXIS, Devices
 from rsnet_jax.distributed.processes import (
-    Decision,
+    HostDecision,
+    agree,
+    broadcast_from_zero,
     check_equal,
-    is_first,
-    join,
-    on_first,
-    settle,
-    several,
-    share,
-    together,
+    initialize_distributed,
+    is_multiprocess,
+    is_process_zero,
+    raise_on_all_processes,
+    run_on_process_zero,
 )
 from rsnet_jax.errors import Interrupted, Preempted, TrainingError
 from rsnet_jax.evaluation.evaluator import Evaluator
-from rsnet_jax.evaluation.settings import Protocol
+from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.files.paths import to_path
-from rsnet_jax.models.build import Variables, build_head, build_model, run_keys
+from rsnet_jax.models.build import Variables, build_model, build_refinement, run_keys
 from rsnet_jax.pose.skeleton import Skeleton
 from rsnet_jax.training.optim import learning_rates, make_optimizer
 from rsnet_jax.training.report import (
@@ -61,16 +61,16 @@ from rsnet_jax.training.start import (
     check_batch,
     check_progress,
     fresh_state,
-    settings_of,
+    must_match_across_processes,
 )
-from rsnet_jax.training.step import TrainState, fresh_sums, make_run, make_train_step
+from rsnet_jax.training.step import TrainState, fresh_sums, make_train_loop, make_train_step
 
 DISPATCH_SECONDS = 0.5
 """How long the devices work before the host looks again at signals, the loss and the clock."""
 log = logging.getLogger(__name__)
 
 
-class Run(NamedTuple):
+class TrainLoop(NamedTuple):
     """The compiled program that trains."""
 
     advance: Callable[[TrainState, jax.Array, int], TrainState]
@@ -96,10 +96,12 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
             used, or the loss is not finite.
     """
     workdir = to_path(workdir)
-    join(config.parallel)
-    check_equal(lambda: settings_of(config) | {"resume": resume, "overwrite": overwrite})
-    on_first(lambda: claim_workdir(workdir, overwrite=resume or overwrite))
-    with together():
+    initialize_distributed(config.parallel)
+    check_equal(
+        lambda: must_match_across_processes(config) | {"resume": resume, "overwrite": overwrite}
+    )
+    run_on_process_zero(lambda: claim_workdir(workdir, overwrite=resume or overwrite))
+    with raise_on_all_processes():
         devices = Devices.choose(config.parallel)
         train, validation = load_train_and_validation(config.data, config.train.validation)
         samples = 2 * len(train)
@@ -116,21 +118,21 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
     )
     tx = make_optimizer(schedule)
     keys = run_keys(config.seed)
-    with together():
-        run = compile_run(
+    with raise_on_all_processes():
+        run = prepare_train_loop(
             config, tx, train, devices, steps_per_epoch=steps_per_epoch, key=keys.steps
         )
         evaluator = Evaluator(
-            config, validation, devices, refine=config.train.refine, protocol=Protocol()
+            config, validation, devices, refine=config.train.refine, protocol=EvaluationSettings()
         )
 
     def has_steps() -> bool:
-        return resume and on_first(lambda: bool(saved_steps(workdir / RUN_CHECKPOINTS)))
+        return resume and run_on_process_zero(lambda: bool(saved_steps(workdir / RUN_CHECKPOINTS)))
 
     saved = has_steps()
-    with together():
-        state = fresh_state(config, tx, train, init=not saved and is_first())
-    state = share(state)
+    with raise_on_all_processes():
+        state = fresh_state(config, tx, train, init=not saved and is_process_zero())
+    state = broadcast_from_zero(state)
     progress = Progress(samples=samples)
     with (
         writing_run(workdir, config, new=not resume, overwrite=overwrite),
@@ -138,12 +140,12 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
     ):
         if has_steps() or saved:  # now that no other process can add any, or take them away
             state, progress = checkpoints.restore_latest(state)
-            with together():
+            with raise_on_all_processes():
                 check_progress(progress, config, samples=samples)
         state = devices.replicate(state)
-        on_first(lambda: write_config(workdir, config))
+        run_on_process_zero(lambda: write_config(workdir, config))
         describe_start(config, train, validation, devices=devices, steps_per_epoch=steps_per_epoch)
-        if several():
+        if is_multiprocess():
             log.warning("%s", what_if_one_dies(workdir))
         if resume:
             log.info("continuing after step %d", state.step)
@@ -171,7 +173,7 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
                 checkpoints.save(state, progress, mpjpe=mpjpe)
                 watch.stop_if_asked(last)
         weights, best_step, source = load_best(workdir, state)
-        report = evaluator(weights["network"], weights.get("head")).report
+        report = evaluator(weights["network"], weights.get("refinement")).report
     return Result(
         report=report | {"checkpoint": source},
         best_epoch=best_step // steps_per_epoch,
@@ -179,7 +181,7 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
     )
 
 
-def compile_run(
+def prepare_train_loop(
     config: Config,
     tx: optax.GradientTransformation,
     train: Frames,
@@ -187,9 +189,9 @@ def compile_run(
     *,
     steps_per_epoch: int,
     key: jax.Array,
-) -> Run:
+) -> TrainLoop:
     """Puts the data on the devices; returns the program that trains on them."""
-    program = spread_run(
+    program = compile_train_loop(
         config, tx, train.skeleton, devices, steps_per_epoch=steps_per_epoch, key=key
     )
     table = table_of(train)
@@ -199,14 +201,14 @@ def compile_run(
     def run(state: TrainState, order: jax.Array, until: int) -> TrainState:
         end = devices.replicate(jnp.int32(until))
         with jax.default_matmul_precision(config.precision):
-            for _ in range(int(state.step), until, devices.steps_per_program):
+            for _ in range(int(state.step), until, devices.steps_per_call):
                 state = program(state, table, order, end)
         return state
 
-    return Run(run, devices.steps_per_program)
+    return TrainLoop(run, devices.steps_per_call)
 
 
-def spread_run(
+def compile_train_loop(
     config: Config,
     tx: optax.GradientTransformation,
     skeleton: Skeleton,
@@ -215,21 +217,21 @@ def spread_run(
     steps_per_epoch: int,
     key: jax.Array,
 ) -> Callable[..., TrainState]:
-    """`program(state, table, order, until) -> state`, on all devices: `steps.make_run` of a run."""
+    """`program(state, table, order, until) -> state` on all devices, from `make_train_loop`."""
     model = build_model(config, skeleton, axis_name=AXIS)
-    head = build_head(config, axis_name=AXIS) if config.train.refine else None
-    step = make_train_step(model, head, tx, absolute_symmetry=config.train.absolute_symmetry)
-    run = make_run(
+    refinement = build_refinement(config, axis_name=AXIS) if config.train.refine else None
+    step = make_train_step(model, refinement, tx, absolute_symmetry=config.train.absolute_symmetry)
+    run = make_train_loop(
         step,
         skeleton=skeleton,
         axis_name=AXIS,
         rows=config.train.batch_size // devices.count,
         devices=devices.count,
         steps_per_epoch=steps_per_epoch,
-        length=devices.steps_per_program,
+        length=devices.steps_per_call,
         key=key,
     )
-    return devices.spread(run, donate=True)
+    return devices.compile_spmd(run, donate=True)
 
 
 def epoch_order(key: jax.Array, epoch: int, *, samples: int) -> jax.Array:
@@ -240,7 +242,7 @@ def epoch_order(key: jax.Array, epoch: int, *, samples: int) -> jax.Array:
 def networks(state: TrainState) -> tuple[Variables, Variables | None]:
     """The weights of network and head."""
     weights = weights_of(state)
-    return weights["network"], weights.get("head")
+    return weights["network"], weights.get("refinement")
 
 
 @dataclasses.dataclass
@@ -271,8 +273,8 @@ class Watch:
         step = int(state.step)
         self.check_finite(state.sums, "loss", since=since, until=step)
         due = (time.monotonic() - self.saved) / 60 >= self.config.train.save_minutes
-        agreed = settle(
-            Decision(self.stop.signal, due, dispatch), asked=self.stop.asked, until=step
+        agreed = agree(
+            HostDecision(self.stop.signal, due, dispatch), asked=self.stop.asked, until=step
         )
         self.stop.asked = step
         self.asked = self.asked or agreed.stop
@@ -285,7 +287,7 @@ class Watch:
 
     def stop_if_asked(self, step: int) -> None:
         """Called when the end of an epoch is saved; raises what `look` raises for signals."""
-        agreed = settle(Decision(self.stop.signal, False, 0), asked=step, until=step)
+        agreed = agree(HostDecision(self.stop.signal, False, 0), asked=step, until=step)
         self.asked = self.asked or agreed.stop
         self._stop(step)
 
@@ -296,7 +298,7 @@ class Watch:
                 f"{self.asked.name}: saved at step {step}; continue with --workdir {self.workdir} "
                 "--resume"
             )
-            error.everywhere = True
+            error.raised_on_all_processes = True
             raise error
 
     def check_finite(self, tree: Any, what: str, *, since: int, until: int) -> None:
@@ -312,12 +314,12 @@ class Watch:
                 f"NaN or infinite {what} between steps {since} and {until}; {kept} in "
                 f"{self.workdir}. Try a lower optim.learning_rate"
             )
-            error.everywhere = True  # all hold the same weights
+            error.raised_on_all_processes = True  # all hold the same weights
             raise error from None
 
 
 def run_epoch(
-    run: Run,
+    run: TrainLoop,
     state: TrainState,
     order: jax.Array,
     *,

@@ -28,17 +28,17 @@ from rsnet_jax.checkpoints.load import (
 )
 from rsnet_jax.checkpoints.orbax_folder import (
     OrbaxFailure,
-    alone,
+    call_orbax,
     check_place,
     describe_weights,
-    here,
-    quietly,
+    local_targets,
     restore_items,
+    single_process_options,
 )
 from rsnet_jax.config import Config, save_preset
-from rsnet_jax.distributed.processes import on_first, share
+from rsnet_jax.distributed.processes import broadcast_from_zero, run_on_process_zero
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, TrainingError
-from rsnet_jax.files.outputs import claim, replacing
+from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.files.paths import is_remote, remove_tree
 from rsnet_jax.pose.skeleton import Skeleton
 from rsnet_jax.training.run_lock import check_unlocked, sole_writer
@@ -47,7 +47,7 @@ from rsnet_jax.training.step import TrainState
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.jsonl"
 BOARD_FOLDER = "tensorboard"
-MAY_CHANGE = ("train.epochs", "data.root", "parallel.")
+RESUMABLE_CHANGES = ("train.epochs", "data.root", "parallel.")
 """What may differ when a run is resumed."""
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class RunCheckpoints:
         self.folder = (workdir / RUN_CHECKPOINTS).absolute()
         self._manager: Any = None
         self._errors: dict[int, float] = {}
-        on_first(self._open)
+        run_on_process_zero(self._open)
 
     def _open(self) -> None:
         import orbax.checkpoint as ocp  # slow to import
@@ -83,12 +83,12 @@ class RunCheckpoints:
             cleanup_tmp_directories=True,
             # A few megabytes take no time, and an error is told where it happens.
             enable_async_checkpointing=False,
-            multiprocessing_options=alone(),
+            multiprocessing_options=single_process_options(),
             create=False,
         )
         with self._reporting_failure():
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._manager = quietly(lambda: ocp.CheckpointManager(self.folder, options=options))
+            self._manager = call_orbax(lambda: ocp.CheckpointManager(self.folder, options=options))
 
     def save(self, state: TrainState, progress: Progress, *, mpjpe: float | None = None) -> None:
         """Writes a checkpoint; `mpjpe` is the validation error at the end of an epoch.
@@ -100,10 +100,14 @@ class RunCheckpoints:
         """
         step = int(state.step)
         about = describe_weights(
-            self._config, self._skeleton, head="head" in state.params, source="trained", step=step
+            self._config,
+            self._skeleton,
+            refinement="refinement" in state.params,
+            source="trained",
+            step=step,
         )
         about |= {"progress": dataclasses.asdict(progress), "mpjpe": mpjpe}
-        on_first(lambda: self._write(step, state, about))
+        run_on_process_zero(lambda: self._write(step, state, about))
 
     def _write(self, step: int, state: TrainState, about: dict[str, Any]) -> None:
         import orbax.checkpoint as ocp
@@ -117,7 +121,7 @@ class RunCheckpoints:
         if about["mpjpe"] is not None:
             self._errors[step] = about["mpjpe"]
         with self._reporting_failure():
-            quietly(lambda: self._manager.save(step, args=items, force=True))
+            call_orbax(lambda: self._manager.save(step, args=items, force=True))
 
     @contextlib.contextmanager
     def _reporting_failure(self) -> Iterator[None]:
@@ -153,8 +157,8 @@ class RunCheckpoints:
             state, progress = self._read_latest(fresh)
             return dataclasses.asdict(progress)
 
-        progress = Progress(**on_first(read))
-        return share(state), progress
+        progress = Progress(**run_on_process_zero(read))
+        return broadcast_from_zero(state), progress
 
     def _read_latest(self, fresh: TrainState) -> tuple[TrainState, Progress]:
         problems = []
@@ -202,8 +206,8 @@ class LatestAndBest:
 def weights_of(state: TrainState) -> dict[str, Any]:
     """The arrays an evaluation needs, in the layout of `rsnet_jax.checkpoints.checkpoint`."""
     weights = {"network": {"params": state.params["network"], "batch_stats": state.batch_stats}}
-    if "head" in state.params:
-        weights["head"] = {"params": state.params["head"]}
+    if "refinement" in state.params:
+        weights["refinement"] = {"params": state.params["refinement"]}
     return weights
 
 
@@ -226,13 +230,13 @@ def restore_run(folder: Path, fresh: TrainState, config: Config) -> tuple[TrainS
     training = {"opt_state": fresh.opt_state, "sums": fresh.sums}
     items = restore_items(
         folder,
-        weights=ocp.args.StandardRestore(here(weights_of(fresh))),
-        training=ocp.args.StandardRestore(here(training)),
+        weights=ocp.args.StandardRestore(local_targets(weights_of(fresh))),
+        training=ocp.args.StandardRestore(local_targets(training)),
     )
     network = items["weights"]["network"]
     params = {"network": network["params"]}
-    if "head" in fresh.params:
-        params["head"] = items["weights"]["head"]["params"]
+    if "refinement" in fresh.params:
+        params["refinement"] = items["weights"]["refinement"]["params"]
     state = TrainState(
         step=jnp.int32(step),
         params=params,
@@ -254,12 +258,12 @@ def load_best(workdir: Path, fresh: TrainState) -> tuple[dict[str, Any], int, st
         best = load_checkpoint(workdir)
         weights["network"] = best.variables
         if best.refine_variables is not None:
-            weights["head"] = best.refine_variables
+            weights["refinement"] = best.refine_variables
         assert best.step is not None  # a run's checkpoint
         return best.step, best.source
 
-    step, source = on_first(read)
-    return share(weights), step, source
+    step, source = run_on_process_zero(read)
+    return broadcast_from_zero(weights), step, source
 
 
 def claim_workdir(workdir: Path, *, overwrite: bool) -> None:
@@ -273,7 +277,7 @@ def claim_workdir(workdir: Path, *, overwrite: bool) -> None:
     check_unlocked(workdir)
     if not overwrite:
         check_free(workdir)
-    claim(workdir / CONFIG_FILE, overwrite=True)
+    ensure_writable(workdir / CONFIG_FILE, overwrite=True)
 
 
 def check_free(workdir: Path) -> None:
@@ -303,7 +307,7 @@ def writing_run(workdir: Path, config: Config, *, new: bool, overwrite: bool) ->
 
     with sole_writer(workdir):
         if new:
-            on_first(begin)
+            run_on_process_zero(begin)
         yield
 
 
@@ -330,7 +334,7 @@ def start_run(workdir: Path, config: Config) -> None:
 
 def write_config(workdir: Path, config: Config) -> None:
     """Writes config.yaml; raises an OutputError if that fails."""
-    with replacing(workdir / CONFIG_FILE) as path:
+    with atomic_write(workdir / CONFIG_FILE) as path:
         save_preset(path, config)
 
 
@@ -357,7 +361,7 @@ def check_same_run(before: Config, after: Config) -> None:
         for config in (before, after)
     )
     for name, value in old.items():
-        if new[name] != value and not name.startswith(MAY_CHANGE):
+        if new[name] != value and not name.startswith(RESUMABLE_CHANGES):
             raise ConfigError(
                 f"{name} was {value} and cannot become {new[name]} on --resume; only "
                 "train.epochs, data.root and parallel.* may change"

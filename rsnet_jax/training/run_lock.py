@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from rsnet_jax.distributed.processes import on_first
+from rsnet_jax.distributed.processes import run_on_process_zero
 from rsnet_jax.errors import OutputError
 from rsnet_jax.files.paths import is_remote
 
@@ -36,7 +36,7 @@ def sole_writer(workdir: Path) -> Iterator[None]:
             held.append(file)
             _sign(file)
 
-    on_first(take)
+    run_on_process_zero(take)
     try:
         yield
     finally:

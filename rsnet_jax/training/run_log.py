@@ -10,9 +10,9 @@ from typing import Any
 
 import tqdm
 
-from rsnet_jax.distributed.processes import is_first, on_first
+from rsnet_jax.distributed.processes import is_process_zero, run_on_process_zero
 from rsnet_jax.errors import OutputError
-from rsnet_jax.files.outputs import replacing
+from rsnet_jax.files.outputs import atomic_write
 from rsnet_jax.files.paths import append, is_remote
 
 
@@ -30,18 +30,18 @@ class MetricsLog:
         """
         self.path = workdir / "metrics.jsonl"
         self._board: Board | None = None
-        on_first(lambda: self._open(epochs_done))
+        run_on_process_zero(lambda: self._open(epochs_done))
 
     def _open(self, epochs_done: int) -> None:
         kept = [line for line in read_metrics(self.path) if line["epoch"] <= epochs_done]
-        with replacing(self.path) as partial:
+        with atomic_write(self.path) as partial:
             partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
         with _reporting_failure(self.path.parent):
             self._board = Board(self.path.parent / "tensorboard", after=epochs_done)
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Adds an epoch."""
-        on_first(lambda: self._append(line))
+        run_on_process_zero(lambda: self._append(line))
 
     def _append(self, line: Mapping[str, Any]) -> None:
         assert self._board is not None
@@ -136,6 +136,6 @@ def epoch_bar(epoch: int, epochs: int, *, samples: int, done: int) -> tqdm.tqdm:
         unit=" samples",
         unit_scale=True,
         leave=False,
-        disable=None if is_first() else True,
+        disable=None if is_process_zero() else True,
         dynamic_ncols=True,
     )

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from rsnet_jax.distributed.processes import several
+from rsnet_jax.distributed.processes import is_multiprocess
 
 
 class StopRequest:
@@ -36,7 +36,7 @@ def catching_signals() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request  # only the main thread may install handlers
         return
-    caught = (signal.SIGINT,) if several() else (signal.SIGINT, signal.SIGTERM)
+    caught = (signal.SIGINT,) if is_multiprocess() else (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, request.handle) for number in caught}
     try:
         yield request

@@ -12,14 +12,14 @@ from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.models.build import init_head_variables, init_variables
+from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.training.run_folder import Progress, flatten
 from rsnet_jax.training.step import TrainState, fresh_sums
 
 log = logging.getLogger(__name__)
 
 
-def settings_of(config: Config) -> dict[str, Any]:
+def must_match_across_processes(config: Config) -> dict[str, Any]:
     """What all processes must have alike: the configuration, and what runs it.
 
     Where each of them finds its data may differ.
@@ -79,11 +79,13 @@ def fresh_state(
     """
     start = load_start(config, train) if init and config.train.init is not None else None
     variables = init_variables(config, train.skeleton) if start is None else start.variables
-    head = None
+    refinement = None
     if config.train.refine:
-        head = start.refine_variables if start is not None else None
-        head = head or init_head_variables(config, train.skeleton)
-    params = {"network": variables["params"]} | ({"head": head["params"]} if head else {})
+        refinement = start.refine_variables if start is not None else None
+        refinement = refinement or init_refinement_variables(config, train.skeleton)
+    params = {"network": variables["params"]} | (
+        {"refinement": refinement["params"]} if refinement else {}
+    )
     return TrainState(
         step=jnp.int32(0),
         params=params,
@@ -117,10 +119,10 @@ def load_start(config: Config, train: Frames) -> Checkpoint:
             f"train.init: {start.source} is for skeleton {start.skeleton.name}, the data have "
             f"{train.skeleton.name}"
         )
-    head = "no head"
+    refinement = "no head"
     if start.refine_variables is not None:
-        head = "its head too" if config.train.refine else "its head is not used"
+        refinement = "its head too" if config.train.refine else "its head is not used"
     elif config.train.refine:
-        head = "the head is fresh"
-    log.info("starting from the weights of %s; %s", start.source, head)
+        refinement = "the head is fresh"
+    log.info("starting from the weights of %s; %s", start.source, refinement)
     return start

@@ -34,7 +34,7 @@ def fresh_sums() -> dict[str, Array]:
 
 def make_train_step(
     model: RSNet,
-    head: PostRefine | None,
+    refinement: PostRefine | None,
     tx: optax.GradientTransformation,
     *,
     absolute_symmetry: bool = False,
@@ -55,15 +55,17 @@ def make_train_step(
         target = relative_target(batch.joints_3d)
         loss = losses.lifting_loss(pose, target)
         error = metrics.mpjpe(pose, target).mean()
-        if head is not None:
-            rays = backproject(
+        if refinement is not None:
+            backprojected = backproject(
                 pose,
                 batch.keypoints_2d,
                 root_depth=batch.joints_3d[:, 0, 2],
                 cameras=batch.cameras,
             )
             rngs = {"dropout": jax.random.fold_in(key, 1)}
-            refined = head.apply({"params": params["head"]}, pose, rays, train=True, rngs=rngs)
+            refined = refinement.apply(
+                {"params": params["refinement"]}, pose, backprojected, train=True, rngs=rngs
+            )
             loss += losses.refinement_loss(
                 jnp.asarray(refined),
                 target,
@@ -90,7 +92,7 @@ def make_train_step(
     return step
 
 
-def make_run(
+def make_train_loop(
     step: Callable[[TrainState, Batch, PRNGKeyArray], TrainState],
     *,
     skeleton: Skeleton,

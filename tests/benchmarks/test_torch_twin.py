@@ -11,7 +11,12 @@ from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.published import to_published
 from rsnet_jax.config import Config, ModelConfig
 from rsnet_jax.data.batches import Batch
-from rsnet_jax.models.build import build_head, build_model, init_head_variables, init_variables
+from rsnet_jax.models.build import (
+    build_model,
+    build_refinement,
+    init_refinement_variables,
+    init_variables,
+)
 from rsnet_jax.pose.skeleton import H36M_16
 from rsnet_jax.training.optim import scale_by_torch_amsgrad
 from rsnet_jax.training.step import TrainState, fresh_sums, make_train_step
@@ -28,24 +33,24 @@ BATCH = 6
 def checkpoint():
     """Fresh weights, with noise on all of them so that none is zero or one."""
     rng = np.random.default_rng(0)
-    network, head = init_variables(CONFIG), init_head_variables(CONFIG)
+    network, refinement = init_variables(CONFIG), init_refinement_variables(CONFIG)
     params = jax.tree.map(
         lambda p: p + rng.normal(0, 0.1, p.shape).astype(np.float32),
-        {"network": network["params"], "head": head["params"]},
+        {"network": network["params"], "refinement": refinement["params"]},
     )
     mean, var = rng.normal(0, 0.1, 21), rng.uniform(0.5, 2, 21)
     norm = {"mean": jnp.float32(mean), "var": jnp.float32(var), "count": jnp.int32(7)}
     stats = {"non_local": {"norm": norm}}
     variables = {"params": params["network"], "batch_stats": stats}
-    return Checkpoint(variables, {"params": params["head"]}, CONFIG)
+    return Checkpoint(variables, {"params": params["refinement"]}, CONFIG)
 
 
 @pytest.fixture(scope="module")
 def twins(checkpoint):
-    network, head = torch_twin.RSNet(**SIZES), torch_twin.PostRefine(dropout=0)
+    network, refinement = torch_twin.RSNet(**SIZES), torch_twin.PostRefine(dropout=0)
     torch_twin.load_weights(network, checkpoint)
-    torch_twin.load_weights(head, checkpoint)
-    return network, head
+    torch_twin.load_weights(refinement, checkpoint)
+    return network, refinement
 
 
 @pytest.fixture(scope="module")
@@ -69,25 +74,25 @@ def test_a_training_step(checkpoint, twins, batch):
     """Plain gradients of the whole loss, read off a step of SGD."""
     params = {
         "network": checkpoint.variables["params"],
-        "head": checkpoint.refine_variables["params"],
+        "refinement": checkpoint.refine_variables["params"],
     }
     tx = optax.sgd(1.0)
     stats = checkpoint.variables["batch_stats"]
     state = TrainState(jnp.int32(0), params, stats, tx.init(params), fresh_sums())
-    step = jax.jit(make_train_step(build_model(CONFIG), build_head(CONFIG), tx))
+    step = jax.jit(make_train_step(build_model(CONFIG), build_refinement(CONFIG), tx))
     after = step(state, batch, jax.random.key(0))
     grads = jax.tree.map(lambda old, new: old - new, params, after.params)
     trained = [e for e in key_tables.rsnet_table(CONFIG.model, 16) if e.path[0] == "params"]
     want = key_tables.to_published({"params": grads["network"]}, trained)
     want |= key_tables.to_published(
-        {"params": grads["head"]}, key_tables.refine_table(CONFIG.model, 16)
+        {"params": grads["refinement"]}, key_tables.refine_table(CONFIG.model, 16)
     )
 
-    network, head = (module.train() for module in twins)
-    loss = torch_twin.training_loss(network, *map(torch.tensor, batch), head=head)
+    network, refinement = (module.train() for module in twins)
+    loss = torch_twin.training_loss(network, *map(torch.tensor, batch), refinement=refinement)
     loss.backward()
     np.testing.assert_allclose(loss.item(), after.sums["loss"], rtol=1e-5)
-    for name, parameter in [*network.named_parameters(), *head.named_parameters()]:
+    for name, parameter in [*network.named_parameters(), *refinement.named_parameters()]:
         gradient = 0 if parameter.grad is None else parameter.grad.numpy()
         tolerance = 1e-5 * max(np.abs(want[name]).max(), 1)
         np.testing.assert_allclose(gradient, want[name], rtol=0, atol=tolerance, err_msg=name)

@@ -145,6 +145,6 @@ def test_a_folder_of_something_else(tmp_path):
 
 def test_a_head_for_weights_that_bring_their_own(tmp_path, star, golden):
     save_checkpoint(tmp_path / "folder", star)
-    head = golden / "e2e_tiny" / "model_post_refine_2_eva_post_9957.pth"
+    refinement = golden / "e2e_tiny" / "model_post_refine_2_eva_post_9957.pth"
     with pytest.raises(CheckpointError, match="--refine goes with a published"):
-        load_checkpoint(tmp_path / "folder", refine=head)
+        load_checkpoint(tmp_path / "folder", refine=refinement)

@@ -47,9 +47,9 @@ def test_several_networks_are_not_guessed_among(golden):
 
 
 def test_network_and_head_must_not_be_exchanged(golden):
-    network, head = golden / "e2e_tiny" / NETWORK, golden / "e2e_tiny" / HEAD
+    network, refinement = golden / "e2e_tiny" / NETWORK, golden / "e2e_tiny" / HEAD
     with pytest.raises(CheckpointError, match="holds a refinement head only"):
-        load_torch_checkpoint(head)
+        load_torch_checkpoint(refinement)
     with pytest.raises(CheckpointError, match="not a refinement head: it holds gconv_input"):
         load_torch_checkpoint(network, network)
 
@@ -92,8 +92,8 @@ def test_the_head_goes_into_a_file_of_its_own(golden, tmp_path):
 
 def test_unused_biases_survive(golden):
     path = golden / "rsnet" / "model_rsnet_3_eva_post_4711.pth"
-    network, head = to_published(load_torch_checkpoint(path))
-    assert head == {}
+    network, refinement = to_published(load_torch_checkpoint(path))
+    assert refinement == {}
     for name, want in read_state_dict(path).items():
         np.testing.assert_array_equal(network[name], want, err_msg=name)
         assert network[name].dtype == want.dtype

@@ -8,17 +8,17 @@ from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.checkpoints.torch_file import read_state_dict
 
 
-def test_round_trip_is_identical(cli, network, head, tmp_path):
+def test_round_trip_is_identical(cli, network, refinement, tmp_path):
     pytest.importorskip("torch")
     folder, tensors = tmp_path / "new" / "hr", tmp_path / "w.safetensors"
     back = tmp_path / "model_rsnet_x.pth"
-    steps = [(network, "--refine", head, "--out", folder), (folder, "--out", tensors),
+    steps = [(network, "--refine", refinement, "--out", folder), (folder, "--out", tensors),
              (tensors, "--out", back)]  # fmt: skip
     for step in steps:
         code, out, err = cli("convert", *step)
         assert (code, err) == (0, "")
         assert out.startswith("RS-Net, width 16, 4 blocks, 4 hops, a refinement head\nwrote ")
-    for original, copy in ((network, back), (head, tmp_path / "model_post_refine_x.pth")):
+    for original, copy in ((network, back), (refinement, tmp_path / "model_post_refine_x.pth")):
         before, after = read_state_dict(original), read_state_dict(copy)
         assert before.keys() == after.keys()
         for key, array in before.items():

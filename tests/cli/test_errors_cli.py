@@ -175,11 +175,11 @@ def test_damaged_checkpoints(cli, refused, network, folder, tmp_path):
     assert str(folder) in refused("info", folder)
 
 
-def test_heads_and_networks_mixed_up(refused, network, head, golden, folder):
-    assert "--refine" in refused("evaluate", head)
+def test_heads_and_networks_mixed_up(refused, network, refinement, golden, folder):
+    assert "--refine" in refused("evaluate", refinement)
     assert "not a refinement head" in refused("evaluate", network, "--refine", network)
-    assert "--refine" in refused("evaluate", folder, "--refine", head)
-    assert "CHECKPOINT" in refused("evaluate", "--refine", head)
+    assert "--refine" in refused("evaluate", folder, "--refine", refinement)
+    assert "CHECKPOINT" in refused("evaluate", "--refine", refinement)
     assert "no refinement head" in refused("evaluate", network, "--refine-dropout-seed", 1)
     assert "nope.pth" in refused("evaluate", network, "--refine", "nope.pth")
 

@@ -13,7 +13,7 @@ from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.config import DataConfig
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.evaluation import evaluator
-from rsnet_jax.evaluation.settings import Protocol
+from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.pose.skeleton import H36M_16
 from rsnet_jax.pose.transforms import mirror
 
@@ -109,12 +109,12 @@ def test_true_and_published_numbers(cli, golden, mocap, tmp_path):
 
 
 def test_every_kind_of_checkpoint_gives_the_same_numbers(
-    cli, golden, network, head, made, tmp_path
+    cli, golden, network, refinement, made, tmp_path
 ):
     folder, tensors, again = tmp_path / "hr", tmp_path / "hr.safetensors", tmp_path / "again"
     for source, out in ((golden / "e2e_tiny", folder), (folder, tensors), (tensors, again)):
         assert cli("convert", source, "--out", out)[0] == 0
-    pairs = [[golden / "e2e_tiny"], [network, "--refine", head], [folder], [tensors], [again]]
+    pairs = [[golden / "e2e_tiny"], [network, "--refine", refinement], [folder], [tensors], [again]]
     reports = []
     for number, pair in enumerate(pairs):
         path = tmp_path / f"{number}.json"
@@ -167,7 +167,7 @@ def test_step_is_traced_once_with_an_uneven_last_batch(golden, monkeypatch):
     frames = load_frames(DataConfig(actions=("Run",), every=10), "test")
     assert len(frames) > 40 and len(frames) % 40
     checkpoint = load_checkpoint(golden / "e2e_tiny")
-    evaluator.evaluate(checkpoint, frames, protocol=Protocol(batch_size=40))
+    evaluator.evaluate(checkpoint, frames, protocol=EvaluationSettings(batch_size=40))
 
 
 def test_overwrite_replaces_the_file(cli, network, made, tmp_path):

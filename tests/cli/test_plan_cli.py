@@ -77,14 +77,14 @@ def test_plans_become_a_table(cli, tmp_path):
     out = tmp_path / "out.json"
     assert cli("plan", *GPU, "--json", out)[0] == 0
     code, printed, _ = cli("plan", "--read", out, *SMALL, "--topology", "gpu:a100:16", "--markdown")
-    head, rule, *rows = printed.strip().splitlines()
-    assert code == 0 and head.startswith("| topology | chips | batch | a chip |")
-    assert rule.count("---") == head.count("|") - 1
+    refinement, rule, *rows = printed.strip().splitlines()
+    assert code == 0 and refinement.startswith("| topology | chips | batch | a chip |")
+    assert rule.count("---") == refinement.count("|") - 1
     assert [row.split(" | ")[:4] for row in rows] == [
         ["| gpu:h200:8", "8", "64", "8"],
         ["| gpu:a100:16", "16", "64", "4"],
     ]
-    assert all(row.count("|") == head.count("|") for row in rows)
+    assert all(row.count("|") == refinement.count("|") for row in rows)
 
 
 FIGURES = {

@@ -1,7 +1,7 @@
 import jax
 import pytest
 
-from rsnet_jax.distributed.compile_cache import WORTH_SECONDS, keep_compiled, processor
+from rsnet_jax.distributed.compile_cache import WORTH_SECONDS, enable_compile_cache, processor
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def unset():
 
 def test_programs_are_kept_in_the_users_cache(unset, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    keep_compiled()
+    enable_compile_cache()
     folder = tmp_path / "rsnet_jax" / f"compiled-{processor()}"
     assert jax.config.jax_compilation_cache_dir == str(folder) and folder.is_dir()
     assert jax.config.jax_persistent_cache_min_compile_time_secs == WORTH_SECONDS
@@ -26,7 +26,7 @@ def test_programs_are_kept_in_the_users_cache(unset, tmp_path, monkeypatch):
 def test_a_folder_chosen_by_the_user_stays(unset, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "not"))
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "mine"))
-    keep_compiled()
+    enable_compile_cache()
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "mine")
     assert not (tmp_path / "not").exists()
 
@@ -34,5 +34,5 @@ def test_a_folder_chosen_by_the_user_stays(unset, tmp_path, monkeypatch):
 def test_without_a_place_nothing_is_kept(unset, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    keep_compiled()
+    enable_compile_cache()
     assert jax.config.jax_compilation_cache_dir is None

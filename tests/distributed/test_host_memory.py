@@ -4,19 +4,19 @@ import sys
 
 import pytest
 
-from rsnet_jax.distributed.host_memory import keep_freed
+from rsnet_jax.distributed.host_memory import keep_freed_memory
 
 PAGE, SIZE, TIMES = 4096, 64 * 2**20, 10
 PROGRAM = f"""
 import resource, sys
 import numpy as np
-from rsnet_jax.distributed.host_memory import keep_freed
+from rsnet_jax.distributed.host_memory import keep_freed_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 if sys.argv[1] == "keep":
-    assert keep_freed()
+    assert keep_freed_memory()
 np.ones({SIZE}, np.uint8)
 before = faults()
 for _ in range({TIMES}):
@@ -42,4 +42,4 @@ def test_memory_is_fetched_from_the_system_once():
 
 def test_other_c_libraries_are_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    assert not keep_freed()
+    assert not keep_freed_memory()

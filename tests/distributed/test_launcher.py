@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rsnet_jax.distributed import launcher
-from rsnet_jax.distributed.launcher import Ending, Outcome, judge, launch
+from rsnet_jax.distributed.launcher import LaunchResult, ProcessExit, launch, summarize
 
 STAND_IN = """
 import os, signal, sys, time
@@ -77,7 +77,7 @@ def received(folder):
 @pytest.mark.parametrize("count", [1, 3])
 def test_success_shows_process_0_only(tmp_path, capfd, count):
     script = "meet(); print('out', number); print('err', number, file=sys.stderr)"
-    assert run(tmp_path, script, count) == Outcome(0)
+    assert run(tmp_path, script, count) == LaunchResult(0)
     assert capfd.readouterr() == ("out 0\n", "err 0\n")
 
 
@@ -92,7 +92,7 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
     start = time.monotonic()
     outcome = run(tmp_path, script + WAIT, grace=0.3)
     assert 0.3 < time.monotonic() - start < 10
-    assert outcome == Outcome(
+    assert outcome == LaunchResult(
         1,
         "process 1 of 3 failed first: killed by SIGKILL (out of memory?); it did not say "
         "why; the others were stopped",
@@ -142,7 +142,7 @@ time.sleep(0.2 * (number == 0))
 print("error: no such preset", file=sys.stderr)
 sys.exit(2)
 """
-    assert run(tmp_path, script) == Outcome(2)
+    assert run(tmp_path, script) == LaunchResult(2)
     assert capfd.readouterr().err == "error: no such preset\n"
 
 
@@ -172,7 +172,7 @@ on("{got}", save)
 meet()
 if number == 2: signal_launcher("{sent}")
 """
-    assert run(tmp_path, script + WAIT, grace=0.1) == Outcome(code, message)
+    assert run(tmp_path, script + WAIT, grace=0.1) == LaunchResult(code, message)
     assert received(tmp_path) == [[got]] * 3
 
 
@@ -183,7 +183,7 @@ meet()
 if number == 0: signal_launcher("SIGINT")
 """
     outcome = run(tmp_path, script + WAIT)
-    assert outcome == Outcome(130, "interrupted; 3 of 3 processes did not end and were killed")
+    assert outcome == LaunchResult(130, "interrupted; 3 of 3 processes did not end and were killed")
 
 
 def test_processes_that_do_not_stop(tmp_path):
@@ -193,7 +193,7 @@ meet()
 if number == 0: signal_launcher("SIGTERM")
 """
     message = "stopped by SIGTERM; 2 of 3 processes did not end and were killed"
-    assert run(tmp_path, script + WAIT, patience=0.5, grace=0) == Outcome(75, message)
+    assert run(tmp_path, script + WAIT, patience=0.5, grace=0) == LaunchResult(75, message)
 
 
 def test_a_process_that_dies_while_the_others_save(tmp_path):
@@ -265,7 +265,7 @@ def test_a_process_that_cannot_start(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("codes", "passed_on", "code"),
+    ("codes", "forwarded", "code"),
     [
         ([0, 0], [], 0),
         ([0, 0], [signal.SIGTERM], 0),  # it came when all was done
@@ -280,6 +280,6 @@ def test_a_process_that_cannot_start(tmp_path, monkeypatch):
         ([255, 0], [], 1),
     ],
 )
-def test_exit_codes(codes, passed_on, code):
-    endings = [Ending(number, code, stopped=False) for number, code in enumerate(codes)]
-    assert judge(endings, passed_on, lines=[[], []]).code == code
+def test_exit_codes(codes, forwarded, code):
+    endings = [ProcessExit(number, code, stopped=False) for number, code in enumerate(codes)]
+    assert summarize(endings, forwarded, lines=[[], []]).code == code

@@ -273,7 +273,7 @@ def test_one_process_too_many_is_refused(tmp_path):
 )
 def test_settings_that_do_not_fit(settings, told):
     with pytest.raises(ConfigError, match=told):
-        processes.join(ParallelConfig(**settings))
+        processes.initialize_distributed(ParallelConfig(**settings))
 
 
 @pytest.mark.parametrize("address", ["host", "host:", ":1", "host:x", "host:70000"])
@@ -311,11 +311,11 @@ def test_where_a_run_happens_is_not_stored(tmp_path):
 
 
 def test_alone_nothing_is_exchanged():
-    assert not processes.several() and processes.is_first()
-    assert processes.on_first(lambda: {"a": 1}) == {"a": 1}
-    decision = processes.Decision(signal.SIGTERM, True, 7)
-    assert processes.settle(decision, asked=0, until=4) == decision
-    with pytest.raises(ConfigError, match="as it is"), processes.together():
+    assert not processes.is_multiprocess() and processes.is_process_zero()
+    assert processes.run_on_process_zero(lambda: {"a": 1}) == {"a": 1}
+    decision = processes.HostDecision(signal.SIGTERM, True, 7)
+    assert processes.agree(decision, asked=0, until=4) == decision
+    with pytest.raises(ConfigError, match="as it is"), processes.raise_on_all_processes():
         raise ConfigError("as it is")
 
 

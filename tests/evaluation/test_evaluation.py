@@ -10,8 +10,8 @@ from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.errors import DataError
 from rsnet_jax.evaluation.evaluator import evaluate
-from rsnet_jax.evaluation.settings import Protocol
-from rsnet_jax.models.build import init_head_variables, init_variables
+from rsnet_jax.evaluation.settings import EvaluationSettings
+from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.pose import metrics
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
@@ -30,7 +30,7 @@ def synthetic():
 def test_real_motion_gives_the_figures_of_the_released_code(golden, mocap, released, mode):
     want = json.loads((golden / "e2e_tiny/expected.json").read_text())
     data = DataConfig(root=mocap / "cmu_mocap_tiny", detections="hr")
-    protocol = Protocol(published=mode == "published")
+    protocol = EvaluationSettings(published=mode == "published")
     report = evaluate(released, load_frames(data, "test"), protocol=protocol).report
     assert report["frames"] == want["frames"]
     for stage in ("lifted", "refined"):
@@ -43,7 +43,7 @@ def test_real_motion_gives_the_figures_of_the_released_code(golden, mocap, relea
 
 def test_the_batch_size_changes_nothing(released, synthetic):
     one, other = (
-        evaluate(released, synthetic, protocol=Protocol(batch_size=size)).report
+        evaluate(released, synthetic, protocol=EvaluationSettings(batch_size=size)).report
         for size in (64, 100)
     )
     for stage in ("lifted", "refined"):
@@ -95,7 +95,7 @@ def test_figures_are_those_of_the_predictions(released, synthetic):
 
 
 def test_published_p2_credits_the_batch_mean(released, synthetic):
-    protocol = Protocol(published=True, batch_size=50, flip_test=False)
+    protocol = EvaluationSettings(published=True, batch_size=50, flip_test=False)
     result = evaluate(released, synthetic, protocol=protocol, keep_predictions=True)
     kept = result.predictions
     target = synthetic.joints_3d.copy()
@@ -111,13 +111,16 @@ def test_published_p2_credits_the_batch_mean(released, synthetic):
 def small():
     """Untrained, with a head, and with the dropout of its head on where asked for."""
     config = Config(model=ModelConfig(width=3, blocks=1, refine_hidden=8))
-    return Checkpoint(init_variables(config), init_head_variables(config), config)
+    return Checkpoint(init_variables(config), init_refinement_variables(config), config)
 
 
 @pytest.mark.parametrize("strategy", ["mesh", "pmap"])
 @pytest.mark.parametrize(
     "protocol",
-    [Protocol(batch_size=50), Protocol(batch_size=50, published=True, refine_dropout_seed=1)],
+    [
+        EvaluationSettings(batch_size=50),
+        EvaluationSettings(batch_size=50, published=True, refine_dropout_seed=1),
+    ],
     ids=["true", "published"],
 )
 def test_devices_change_rounding_only(small, synthetic, protocol, strategy):
@@ -148,7 +151,7 @@ def test_devices_change_rounding_only(small, synthetic, protocol, strategy):
 
 def test_head_dropout_is_off_unless_asked_for(released, synthetic):
     plain, again, one, one_again, two = (
-        evaluate(released, synthetic, protocol=Protocol(refine_dropout_seed=seed)).report
+        evaluate(released, synthetic, protocol=EvaluationSettings(refine_dropout_seed=seed)).report
         for seed in (None, None, 1, 1, 2)
     )
     assert plain == again
@@ -161,7 +164,10 @@ def test_head_dropout_is_off_unless_asked_for(released, synthetic):
 def test_precision_is_an_option(released, synthetic):
     exact, rough = (
         evaluate(
-            released, synthetic, protocol=Protocol(precision=precision), keep_predictions=True
+            released,
+            synthetic,
+            protocol=EvaluationSettings(precision=precision),
+            keep_predictions=True,
         ).predictions["lifted_pose"]
         for precision in ("highest", "bfloat16")
     )
@@ -186,6 +192,8 @@ def test_another_skeleton_is_refused(released, synthetic):
     ],
 )
 def test_calls_have_full_batches(frames, rows):
-    assert Protocol().rows(frames, at_once=128, batches_a_call=4) == rows
-    assert Protocol(batch_size=60).rows(frames, at_once=128, batches_a_call=4) == 60
-    assert Protocol(published=True).rows(frames, at_once=999, batches_a_call=4) == min(128, frames)
+    assert EvaluationSettings().rows(frames, at_once=128, batches_per_call=4) == rows
+    assert EvaluationSettings(batch_size=60).rows(frames, at_once=128, batches_per_call=4) == 60
+    assert EvaluationSettings(published=True).rows(frames, at_once=999, batches_per_call=4) == min(
+        128, frames
+    )

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rsnet_jax.models.graph_conv import adjacency_powers, exchange, modulate, split_diagonal
+from rsnet_jax.models.graph_conv import adjacency_powers, aggregate, modulate, split_diagonal
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 CHAIN = Skeleton("chain", ("a", "b", "c"), (-1, 0, 1), left=(), right=())
@@ -48,7 +48,7 @@ def test_exchange_follows_the_formula_for_few_and_many_poses(rng, batch):
     own, neighbors = rng.normal(size=(2, 3, 7, 5, batch)).astype(np.float32)
     graph, gain = rng.normal(size=(3, 5, 5)), rng.normal(size=(3, 5, 7))
     split = split_diagonal(jnp.float32(graph))
-    got = exchange(split, jnp.float32(gain), np.stack([own, neighbors], axis=2))
+    got = aggregate(split, jnp.float32(gain), np.stack([own, neighbors], axis=2))
     identity = np.eye(5)
     for hop, channel, pose in np.ndindex(3, 7, batch):
         scale = gain[hop, :, channel]

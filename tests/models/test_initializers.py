@@ -7,7 +7,7 @@ import pytest
 
 from rsnet_jax.checkpoints import key_tables
 from rsnet_jax.config import Config
-from rsnet_jax.models.build import init_head_variables, init_variables
+from rsnet_jax.models.build import init_refinement_variables, init_variables
 
 
 @pytest.fixture(scope="module")
@@ -16,10 +16,10 @@ def fresh():
     network = key_tables.to_published(
         init_variables(config), key_tables.rsnet_table(config.model, 16)
     )
-    head = key_tables.to_published(
-        init_head_variables(config), key_tables.refine_table(config.model, 16)
+    refinement = key_tables.to_published(
+        init_refinement_variables(config), key_tables.refine_table(config.model, 16)
     )
-    return network, head
+    return network, refinement
 
 
 def bound(name, shape, width=96):
@@ -57,9 +57,9 @@ def test_every_tensor_is_drawn_as_torch_draws_it(golden, fresh):
 
 
 def test_the_head_is_drawn_as_torch_draws_it(fresh):
-    _, head = fresh
+    _, refinement = fresh
     for name, fan_in in (("0.weight", 96), ("0.bias", 96), ("3.weight", 1024), ("3.bias", 1024)):
-        got = head[f"post_refine.{name}"]
+        got = refinement[f"post_refine.{name}"]
         limit = 1 / math.sqrt(fan_in)
         assert 0.8 * limit < np.abs(got).max() <= limit, name
 

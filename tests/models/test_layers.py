@@ -5,14 +5,14 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 from jax.test_util import check_grads
 
-from rsnet_jax.models.dropout import RowDropout
+from rsnet_jax.models.dropout import PerSampleDropout
 from rsnet_jax.models.matmul import map_channels, matmul
 from rsnet_jax.models.non_local import NonLocalBlock
 from rsnet_jax.models.norms import TorchBatchNorm, layer_norm
 
 
 def drop(x, *, rate, key=0, axis_name=None):
-    layer = RowDropout(rate, axis_name)
+    layer = PerSampleDropout(rate, axis_name)
     return layer.apply({}, x, train=True, rngs={"dropout": jax.random.key(key)})
 
 
@@ -32,8 +32,8 @@ def test_dropout_keeps_its_share_and_the_mean(rate):
 
 def test_dropout_is_the_identity_in_evaluation_and_at_rate_zero():
     x = jnp.arange(12.0).reshape(3, 4)
-    np.testing.assert_array_equal(RowDropout(0.5).apply({}, x, train=False), x)
-    np.testing.assert_array_equal(RowDropout(0.0).apply({}, x, train=True), x)
+    np.testing.assert_array_equal(PerSampleDropout(0.5).apply({}, x, train=False), x)
+    np.testing.assert_array_equal(PerSampleDropout(0.0).apply({}, x, train=True), x)
     np.testing.assert_array_equal(drop(x, rate=0.999), 0)  # rounds to a keep rate of 0/256
 
 

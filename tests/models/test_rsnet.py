@@ -14,7 +14,7 @@ from rsnet_jax.checkpoints.torch_file import read_state_dict
 from rsnet_jax.config import Config, ModelConfig
 from rsnet_jax.errors import DataError
 from rsnet_jax.models import PostRefine, RSNet
-from rsnet_jax.models.build import build_head, build_model, init_variables
+from rsnet_jax.models.build import build_model, build_refinement, init_variables
 from rsnet_jax.pose import camera
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 from rsnet_jax.training import losses
@@ -121,14 +121,14 @@ def test_head_and_backprojection_match_the_released_modules(golden):
     data = np.load(golden / "rsnet/refine.npz")
     tensors = read_state_dict(golden / "rsnet/model_post_refine_3_eva_post_4711.pth")
     variables = key_tables.to_ours(tensors, key_tables.refine_table(SMALL, 16), source="golden")
-    rays = camera.backproject(
+    backprojected = camera.backproject(
         data["pred_3d"],
         data["input_2d"],
         root_depth=data["gt_3d"][:, 0, 2],
         cameras=data["cameras"],
     )
-    np.testing.assert_allclose(rays, data["xyz"], rtol=0, atol=1e-5)
-    refined = PostRefine().apply(variables, data["pred_3d"], rays)
+    np.testing.assert_allclose(backprojected, data["xyz"], rtol=0, atol=1e-5)
+    refined = PostRefine().apply(variables, data["pred_3d"], backprojected)
     np.testing.assert_allclose(refined, data["refined"], rtol=0, atol=1e-5)
 
 
@@ -137,9 +137,9 @@ def first_gradients(golden):
     """Our gradients of the first step of the golden run, under the published names."""
     config = Config(model=ModelConfig(width=16, dropout=0, refine_dropout=0))
     variables = load(golden / "rsnet/train_init_rsnet.pth")
-    head_table = key_tables.refine_table(config.model, 16)
+    refinement_table = key_tables.refine_table(config.model, 16)
     head_tensors = read_state_dict(golden / "rsnet/train_init_post_refine.pth")
-    head_variables = key_tables.to_ours(head_tensors, head_table, source="golden")
+    refinement_variables = key_tables.to_ours(head_tensors, refinement_table, source="golden")
     run = np.load(golden / "rsnet/train.npz")
     keypoints, truth, cameras = (run[key][0] for key in ("input_2d", "gt_3d", "cameras"))
     target = jnp.asarray(truth).at[:, 0].set(0)
@@ -147,20 +147,24 @@ def first_gradients(golden):
     def objective(params):
         network = {"params": params["network"], "batch_stats": variables["batch_stats"]}
         pose, _ = build_model(config).apply(network, keypoints, train=True, mutable=["batch_stats"])
-        rays = camera.backproject(pose, keypoints, root_depth=truth[:, 0, 2], cameras=cameras)
-        refined = build_head(config).apply({"params": params["head"]}, pose, rays, train=True)
+        backprojected = camera.backproject(
+            pose, keypoints, root_depth=truth[:, 0, 2], cameras=cameras
+        )
+        refined = build_refinement(config).apply(
+            {"params": params["refinement"]}, pose, backprojected, train=True
+        )
         refine = losses.refinement_loss(refined, target, skeleton=H36M_16)
         return losses.lifting_loss(pose, target) + refine
 
     loss, grads = jax.jit(jax.value_and_grad(objective))(
-        {"network": variables["params"], "head": head_variables["params"]}
+        {"network": variables["params"], "refinement": refinement_variables["params"]}
     )
     np.testing.assert_allclose(loss, run["loss"][0], rtol=1e-5)
     trained = [e for e in key_tables.rsnet_table(config.model, 16) if e.path[0] == "params"]
     network = key_tables.to_published({"params": grads["network"]}, trained)
-    head = key_tables.to_published({"params": grads["head"]}, head_table)
+    refinement = key_tables.to_published({"params": grads["refinement"]}, refinement_table)
     return {f"rsnet.{k}": v for k, v in network.items()} | {
-        f"post_refine.{k}": v for k, v in head.items()
+        f"post_refine.{k}": v for k, v in refinement.items()
     }
 
 

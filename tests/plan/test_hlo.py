@@ -4,7 +4,7 @@ import pytest
 
 from rsnet_jax.plan.hlo import array_of, parse
 from rsnet_jax.plan.loop_cost import as_dict, loop_cost, main_loop
-from rsnet_jax.plan.peak_memory import fullest_moment
+from rsnet_jax.plan.peak_memory import peak_live_buffers
 
 COST = 'backend_config={"window_config":{"estimated_cycles":"%d"}}'
 META = 'metadata={op_name="jit(run)/while/body/%s" stack_frame_id=%d}'
@@ -228,7 +228,7 @@ ENTRY %main (x: f32[8,128]) -> (f32[8,128]) {
 def test_memory_is_fullest_where_most_arrays_are_alive():
     # When c is made: b (seen through a bitcast), what came from the chip, and c itself. Not a,
     # which b reads for the last time; not what stays on the chip, nor what the loop was given.
-    found = fullest_moment(parse(LIVES), top=5)
+    found = peak_live_buffers(parse(LIVES), top=5)
     assert (found["bytes"], found["during"]) == (2 * X + X + X, "c")
     told = {one["what"]: (one["shape"], one["count"], one["bytes"]) for one in found["largest"]}
     assert told == {

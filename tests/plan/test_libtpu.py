@@ -7,7 +7,7 @@ import pytest
 from rsnet_jax.config import Config, ModelConfig, TrainConfig
 from rsnet_jax.errors import CompileError, ConfigError
 from rsnet_jax.plan import libtpu
-from rsnet_jax.plan.libtpu import Task, check_libtpu, compile_for, shorter
+from rsnet_jax.plan.libtpu import Task, check_libtpu, compile_for, first_sentence
 
 SMALL = Config(model=ModelConfig(width=4, blocks=1), train=TrainConfig(batch_size=64))
 
@@ -60,7 +60,7 @@ for task in json.load(sys.stdin)["tasks"]:
     ],
 )
 def test_a_compilers_report_becomes_a_line(said, told):
-    assert shorter(said) == told
+    assert first_sentence(said) == told
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from rsnet_jax.plan.programs import (
     training_program,
     views_without_values,
 )
-from rsnet_jax.plan.traced_cost import count
+from rsnet_jax.plan.traced_cost import trace_cost
 
 SMALL = Config(
     model=ModelConfig(width=4, blocks=1, refine_hidden=8),
@@ -48,7 +48,9 @@ def test_products_sums_and_hashes_are_counted_as_often_as_they_run():
 
         return jax.lax.scan(body, outside, length=9)[0]
 
-    traced = count(devices.spread(run).trace(jax.ShapeDtypeStruct((4, 4), jnp.float32)).jaxpr)
+    traced = trace_cost(
+        devices.compile_spmd(run).trace(jax.ShapeDtypeStruct((4, 4), jnp.float32)).jaxpr
+    )
     assert traced.flops == 4 * (2 * 4**3)
     assert traced.product_bytes == 4 * (3 * 16 * 4)
     assert traced.reduced_bytes == 16 * 4 + 4 * 4 + 4
@@ -58,13 +60,16 @@ def test_products_sums_and_hashes_are_counted_as_often_as_they_run():
 
 def test_a_program_without_a_loop():
     with pytest.raises(ValueError, match="no scan"):
-        count(jax.jit(lambda x: x + 1).trace(1.0).jaxpr)
+        trace_cost(jax.jit(lambda x: x + 1).trace(1.0).jaxpr)
 
 
 def test_random_bits_do_not_grow_with_the_devices():
     one, eight = (
-        count(training_program(with_batch(64 * n), devices_of(jax.devices()[:n]))[0].trace().jaxpr)
+        trace_cost(
+            training_program(with_batch(64 * n), devices_of(jax.devices()[:n]))[0].trace().jaxpr
+        )
         for n in (1, 8)
+        for program, _ in [training_program(with_batch(64 * n), devices_of(jax.devices()[:n]))]
     )
     assert one.random_bits == eight.random_bits
     # A byte for each output of the three layers that drop (16 channels, 16 joints), once more for
@@ -94,7 +99,7 @@ def test_programs_have_the_size_of_human36m():
     assert len(table.keypoints_2d.shape) == 3 and len(table.keypoints_2d) == TRAIN_VIEWS
     assert order.shape == (2 * TRAIN_VIEWS,) and until.shape == ()
     assert steps == 2 * TRAIN_VIEWS // 64 == 48742
-    assert set(state.params) == {"network", "head"}
+    assert set(state.params) == {"network", "refinement"}
     program, cut = evaluation_program(SMALL, devices_of(jax.devices()[:4]))
     assert len(program.arguments[1].keypoints_2d) == TEST_VIEWS
     # 1,062 batches of up to 4 * 128 views take 266 calls of 4.
@@ -104,7 +109,7 @@ def test_programs_have_the_size_of_human36m():
 def test_gpus_are_counted_as_many_devices_are_traced():
     plan = count_for(parse_topology("gpu:h200:8"), with_batch(8 * 64), evaluation=True)
     program, steps = training_program(with_batch(8 * 64), devices_of(jax.devices()[:8]))
-    assert plan.training["traced"] == dataclasses.asdict(count(program.trace().jaxpr))
+    assert plan.training["traced"] == dataclasses.asdict(trace_cost(program.trace().jaxpr))
     assert plan.training["steps_per_epoch"] == steps
     assert plan.evaluation is not None
     # 133 batches of up to 8 * 512 views take 3 calls of 45.

@@ -4,7 +4,7 @@ import pytest
 
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.plan.chips import CHIPS, parse_topology
-from rsnet_jax.plan.roofline import Times, Work, all_reduce, recipe_seconds, seconds_of, times
+from rsnet_jax.plan.roofline import StepWork, Times, all_reduce, recipe_seconds, seconds_of, times
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_every_chip_says_where_its_rates_come_from():
 
 
 def test_the_parts_of_a_step():
-    work = Work(flops=197e9, hbm_bytes=819e6, reductions=5, reduced_bytes=9e6)
+    work = StepWork(flops=197e9, hbm_bytes=819e6, reductions=5, reduced_bytes=9e6)
     step = times(work, parse_topology("v5e:2x2"), "default")
     assert (step.products, step.memory) == pytest.approx((1e-3, 1e-3))
     assert step.bandwidth == pytest.approx(1.5 * 9e6 / 90e9)  # 150 us

@@ -56,7 +56,7 @@ def test_screen_scaling_by_hand():
 
 
 def test_camera_vector_by_hand():
-    vector = LENS.vector
+    vector = LENS.intrinsics
     assert vector.dtype == np.float32
     np.testing.assert_allclose(vector[:2], np.array(LENS.focal_length) / 500, rtol=1e-6)
     np.testing.assert_allclose(vector[2:4], np.array(LENS.center) / 500 - 1, atol=1e-6)
@@ -79,7 +79,7 @@ def test_projection_by_hand():
 
 def test_backprojection_undoes_a_pinhole_projection(rng):
     points = rng.normal(size=(3, 5, 3)) * 0.4 + np.array([0, 0, 5])
-    vectors = np.stack([np.concatenate([LENS.vector[:4], np.zeros(5)])] * 3).astype(np.float32)
+    vectors = np.stack([np.concatenate([LENS.intrinsics[:4], np.zeros(5)])] * 3).astype(np.float32)
     keypoints = np.stack([camera.project(p, v) for p, v in zip(points, vectors, strict=True)])
     pose = points - points[:, :1]
     pose[:, 0, 2] = 77  # the predicted depth of the root is not used

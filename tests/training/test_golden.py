@@ -9,7 +9,7 @@ from rsnet_jax.checkpoints import key_tables
 from rsnet_jax.checkpoints.torch_file import read_state_dict
 from rsnet_jax.config import Config, ModelConfig
 from rsnet_jax.data.batches import Batch
-from rsnet_jax.models.build import build_head, build_model
+from rsnet_jax.models.build import build_model, build_refinement
 from rsnet_jax.training.optim import make_optimizer
 from rsnet_jax.training.step import TrainState, make_train_step
 
@@ -20,8 +20,8 @@ HEAD_TABLE = key_tables.refine_table(CONFIG.model, 16)
 
 def read(golden, moment):
     network = read_state_dict(golden / f"rsnet/train_{moment}_rsnet.pth")
-    head = read_state_dict(golden / f"rsnet/train_{moment}_post_refine.pth")
-    return network | head
+    refinement = read_state_dict(golden / f"rsnet/train_{moment}_post_refine.pth")
+    return network | refinement
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,12 @@ def run(golden):
     network = key_tables.to_ours(
         {k: v for k, v in start.items() if "post_refine" not in k}, TABLE, source="golden"
     )
-    head = key_tables.to_ours(
+    refinement = key_tables.to_ours(
         {k: v for k, v in start.items() if "post_refine" in k}, HEAD_TABLE, source="golden"
     )
     rates = jnp.asarray(data["lr"], jnp.float32)
     tx = make_optimizer(lambda step: rates[step])
-    params = {"network": network["params"], "head": head["params"]}
+    params = {"network": network["params"], "refinement": refinement["params"]}
     state = TrainState(
         step=jnp.int32(0),
         params=params,
@@ -45,7 +45,7 @@ def run(golden):
         opt_state=tx.init(params),
         sums={"loss": jnp.float32(0), "mpjpe": jnp.float32(0)},
     )
-    step = jax.jit(make_train_step(build_model(CONFIG), build_head(CONFIG), tx))
+    step = jax.jit(make_train_step(build_model(CONFIG), build_refinement(CONFIG), tx))
     sums = []
     for keypoints, joints, cameras in zip(
         data["input_2d"], data["gt_3d"], data["cameras"], strict=True
@@ -55,7 +55,7 @@ def run(golden):
         state = state._replace(sums=jax.tree.map(jnp.zeros_like, state.sums))
     variables = {"params": state.params["network"], "batch_stats": state.batch_stats}
     final = key_tables.to_published(variables, TABLE)
-    final |= key_tables.to_published({"params": state.params["head"]}, HEAD_TABLE)
+    final |= key_tables.to_published({"params": state.params["refinement"]}, HEAD_TABLE)
     return sums, final
 
 

@@ -20,7 +20,7 @@ from rsnet_jax.data.load import load_train_and_validation
 from rsnet_jax.errors import ConfigError, TrainingError
 from rsnet_jax.evaluation import evaluator
 from rsnet_jax.evaluation.evaluator import evaluate
-from rsnet_jax.models.build import init_head_variables, init_variables
+from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.training import loop
 from rsnet_jax.training.start import check_batch
 from rsnet_jax.training.step import fresh_sums
@@ -200,14 +200,14 @@ def test_init_starts_from_those_weights(tmp_path, kind, run, golden):
         model = {"model": start.config.model.model_dump()}
     else:
         config = smoke(seed=5)
-        start = Checkpoint(init_variables(config), init_head_variables(config), config)
+        start = Checkpoint(init_variables(config), init_refinement_variables(config), config)
         path = tmp_path / {"orbax": "start", "safetensors": "start.safetensors"}[kind]
         (save_checkpoint if kind == "orbax" else save_safetensors)(path, start)
     config = smoke(train={"init": path, "epochs": EPOCHS}, **model)
     frames, _ = load_train_and_validation(config.data, "test")
     state = loop.fresh_state(config, loop.make_optimizer(lambda _: 0), frames, init=True)
     chex.assert_trees_all_equal(state.params["network"], start.variables["params"])
-    chex.assert_trees_all_equal(state.params["head"], start.refine_variables["params"])
+    chex.assert_trees_all_equal(state.params["refinement"], start.refine_variables["params"])
     chex.assert_trees_all_equal(state.batch_stats, start.variables["batch_stats"])
     chex.assert_trees_all_equal(state.sums, fresh_sums())
     assert state.step == 0

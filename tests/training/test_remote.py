@@ -14,7 +14,7 @@ from rsnet_jax import Lifter, load_checkpoint
 from rsnet_jax.checkpoints.load import saved_steps
 from rsnet_jax.data.h36m.read import available_detections
 from rsnet_jax.errors import CheckpointError, OutputError, StorageError
-from rsnet_jax.files.outputs import claim, replacing
+from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.files.paths import RemotePath, append, local_copy, remove_tree, size, to_path
 from rsnet_jax.pose.skeleton import H36M_16
 from rsnet_jax.training.run_folder import RunCheckpoints, claim_workdir, start_run
@@ -55,9 +55,9 @@ def names(server, path):
 
 def test_outputs(server, bucket):
     path = bucket / "deep" / "out.npz"
-    claim(path)
+    ensure_writable(path)
     assert names(server, bucket) == []
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         np.savez(partial, x=np.arange(3))
         assert partial.suffix == ".npz" and not path.exists()
     assert names(server, bucket) == ["deep/out.npz"]
@@ -66,10 +66,10 @@ def test_outputs(server, bucket):
         assert size(path) == copy.stat().st_size
     assert not copy.exists()
     with pytest.raises(OutputError, match=r"out.npz exists already; .* or --overwrite"):
-        claim(path, overwrite=False)
+        ensure_writable(path, overwrite=False)
     with pytest.raises(OutputError, match="is an existing folder"):
-        claim(path.parent)
-    with pytest.raises(KeyboardInterrupt), replacing(path) as partial:
+        ensure_writable(path.parent)
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as partial:
         partial.write_text("half")
         raise KeyboardInterrupt
     assert size(path) > len("half")
@@ -90,11 +90,11 @@ def test_text_is_added_to(server, bucket):
 
 def test_places_that_cannot_be_written(server, bucket):
     with pytest.raises(OutputError, match=r"other/x cannot be written: no bucket gs://other$"):
-        claim(to_path("gs://other/x"))
+        ensure_writable(to_path("gs://other/x"))
     (bucket / "log").write_text("")
     server.forbidden = True
     with pytest.raises(OutputError, match=r"x cannot be written: Forbidden.*storage.objects"):
-        claim(bucket / "x")
+        ensure_writable(bucket / "x")
     with pytest.raises(StorageError, match=r"log: Forbidden"):
         append(bucket / "log", "more")
     with pytest.raises(OutputError, match="Orbax writes to local folders and gs:// only"):

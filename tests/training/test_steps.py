@@ -8,12 +8,17 @@ from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
 from rsnet_jax.data.batches import Table, gather
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.distributed.devices import AXIS, Devices
-from rsnet_jax.models.build import build_head, build_model, init_head_variables, init_variables
+from rsnet_jax.models.build import (
+    build_model,
+    build_refinement,
+    init_refinement_variables,
+    init_variables,
+)
 from rsnet_jax.models.flip_test import lift
 from rsnet_jax.pose.camera import project
 from rsnet_jax.pose.skeleton import H36M_16
 from rsnet_jax.pose.transforms import mirror
-from rsnet_jax.training.step import TrainState, fresh_sums, make_run, make_train_step
+from rsnet_jax.training.step import TrainState, fresh_sums, make_train_loop, make_train_step
 
 CONFIG = Config(model=ModelConfig(width=6, blocks=1))
 
@@ -80,13 +85,13 @@ def train_on(devices, strategy, table, *, steps=20, rate=0.05):
     )
     where, tx = Devices.choose(config.parallel), optax.sgd(rate)
     step = make_train_step(
-        build_model(config, axis_name=AXIS), build_head(config, axis_name=AXIS), tx
+        build_model(config, axis_name=AXIS), build_refinement(config, axis_name=AXIS), tx
     )
-    network, head = init_variables(config), init_head_variables(config)
-    params = {"network": network["params"], "head": head["params"]}
+    network, refinement = init_variables(config), init_refinement_variables(config)
+    params = {"network": network["params"], "refinement": refinement["params"]}
     state = TrainState(jnp.int32(0), params, network["batch_stats"], tx.init(params), fresh_sums())
-    run = where.spread(
-        make_run(
+    run = where.compile_spmd(
+        make_train_loop(
             step,
             skeleton=H36M_16,
             axis_name=AXIS,
@@ -157,8 +162,8 @@ def test_a_run_follows_the_order_and_draws_new_keys(table, devices):
         return state._replace(step=state.step + 1, sums=sums)
 
     where = Devices.choose(ParallelConfig(devices=devices))
-    run = where.spread(
-        make_run(
+    run = where.compile_spmd(
+        make_train_loop(
             note,
             skeleton=H36M_16,
             axis_name=AXIS,
@@ -194,14 +199,14 @@ def test_options_of_the_step_reach_the_loss(table):
                 width=4, blocks=1, dropout=0, refine_hidden=64, refine_dropout=head_dropout
             )
         )
-        network, head = init_variables(config), init_head_variables(config)
-        params = {"network": network["params"], "head": head["params"]}
+        network, refinement = init_variables(config), init_refinement_variables(config)
+        params = {"network": network["params"], "refinement": refinement["params"]}
         tx = optax.sgd(0.1)
         state = TrainState(
             jnp.int32(0), params, network["batch_stats"], tx.init(params), fresh_sums()
         )
         step = make_train_step(
-            build_model(config), build_head(config), tx, absolute_symmetry=absolute
+            build_model(config), build_refinement(config), tx, absolute_symmetry=absolute
         )
         return float(jax.jit(step)(state, batch, jax.random.key(key)).sums["loss"])
 

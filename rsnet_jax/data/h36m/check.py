@@ -10,7 +10,12 @@ import numpy as np
 from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN
 from rsnet_jax.data.frames import Clip, action_of
 from rsnet_jax.data.h36m.cameras import h36m_cameras
-from rsnet_jax.data.h36m.joint_order import KEPT_OF_32, distance_to_truth, far_remark, resolve_order
+from rsnet_jax.data.h36m.joint_order import (
+    H36M32_TO_16,
+    distance_to_truth,
+    far_remark,
+    resolve_order,
+)
 from rsnet_jax.data.h36m.read import (
     FILE_3D,
     Contents,
@@ -86,7 +91,7 @@ def _check_poses(poses: Contents, report: Report) -> Contents:
         subject: {name: len(joints) for name, joints in clips.items()}
         for subject, clips in sound.items()
     }
-    arrays = [joints[:, KEPT_OF_32] for clips in sound.values() for joints in clips.values()]
+    arrays = [joints[:, H36M32_TO_16] for clips in sound.values() for joints in clips.values()]
     report.lines.append(f"{poses.name}: {_total(lengths)}, 32 joints, {_range(arrays)} m")
     report.lines += _table(lengths)
     _check_subjects(poses, report)

@@ -13,7 +13,7 @@ from rsnet_jax.errors import DataError
 from rsnet_jax.pose.camera import Camera, denormalize_screen, project, world_to_camera
 from rsnet_jax.pose.skeleton import H36M_16
 
-KEPT_OF_32 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 15, 17, 18, 19, 25, 26, 27)
+H36M32_TO_16 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 15, 17, 18, 19, 25, 26, 27)
 """Our 16 joints among the 32 of the motion capture; 14, neck/nose, is not one of them."""
 
 FAR_PIXELS = 40.0
@@ -32,7 +32,7 @@ class JointOrder:
     note: str = ""  # what `to_ours` does, for the log
 
 
-OURS = JointOrder(
+H36M16_ORDER = JointOrder(
     "h36m", 16, frozenset(H36M_16.left), frozenset(H36M_16.right), to_ours=tuple(range(16))
 )
 WITH_NECK = JointOrder(
@@ -58,11 +58,11 @@ COCO = JointOrder(
     right=frozenset(range(2, 17, 2)),
     to_ours=None,
 )
-ORDERS = (OURS, WITH_NECK, STACKED_HOURGLASS, COCO)
+ORDERS = (H36M16_ORDER, WITH_NECK, STACKED_HOURGLASS, COCO)
 
 METADATA = {
-    "layout_name": OURS.layout,
-    "num_joints": OURS.num_joints,
+    "layout_name": H36M16_ORDER.layout,
+    "num_joints": H36M16_ORDER.num_joints,
     "keypoints_symmetry": [list(H36M_16.left), list(H36M_16.right)],
 }
 """The `metadata` of a 2D file in our order."""
@@ -138,7 +138,7 @@ def resolve_order(
 
 def reorder(clip: Clip, order: JointOrder) -> Clip:
     """The clip with its 2D joints in our order."""
-    if order == OURS:
+    if order == H36M16_ORDER:
         return clip
     return dataclasses.replace(clip, keypoints=[view[:, order.to_ours] for view in clip.keypoints])
 
@@ -173,7 +173,7 @@ def far_remark(clips: Sequence[Clip], order: JointOrder) -> str:
 def _pixels(
     joints: Float[np.ndarray, "time joint 3"], camera: Camera
 ) -> Float[np.ndarray, "time joint 2"]:
-    seen = project(world_to_camera(joints.astype(np.float64), camera), camera.vector)
+    seen = project(world_to_camera(joints.astype(np.float64), camera), camera.intrinsics)
     return denormalize_screen(seen, width=camera.width, height=camera.height)
 
 

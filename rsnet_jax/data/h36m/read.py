@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rsnet_jax.data.frames import Clip, Frames, action_of, tabulate
+from rsnet_jax.data.frames import Clip, Frames, action_of, frames_from_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.joint_order import (
-    KEPT_OF_32,
+    H36M32_TO_16,
     far_remark,
     reorder,
     resolve_order,
@@ -91,7 +91,9 @@ def load_h36m(
     if every < 1:
         raise ConfigError(f"every: a frame stride of at least 1 was wanted, not {every}")
     clips = load_clips(root, detections=detections, subjects=subjects, actions=actions)
-    return tabulate(clips, h36m_cameras(), dataset="h36m", detections=detections, every=every)
+    return frames_from_clips(
+        clips, h36m_cameras(), dataset="h36m", detections=detections, every=every
+    )
 
 
 def load_clips(
@@ -149,7 +151,7 @@ def make_clip(poses: Contents, views: Contents, *, subject: str, name: str) -> C
 
     2D points beyond the end of the 3D clip, and their confidence, are left out.
     """
-    joints = poses.clips[subject][name][:, KEPT_OF_32]
+    joints = poses.clips[subject][name][:, H36M32_TO_16]
     keypoints = [view[: len(joints), :, :2] for view in views.clips[subject][name]]
     return Clip(subject=subject, name=name, joints=joints, keypoints=keypoints)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rsnet_jax.data.frames import action_of
 from rsnet_jax.data.h36m.cameras import h36m_cameras
-from rsnet_jax.data.h36m.joint_order import KEPT_OF_32
+from rsnet_jax.data.h36m.joint_order import H36M32_TO_16
 from rsnet_jax.errors import DataError
 
 MISSING_ORIGINALLY = {("S11", "Directions")}
@@ -80,7 +80,7 @@ def pose_problems(poses: Any, *, where: str) -> Iterator[str]:
     elif not len(poses):
         yield f"{where}: it has no frames"
     else:
-        kept = poses[:, KEPT_OF_32]
+        kept = poses[:, H36M32_TO_16]
         finite = np.isfinite(kept)
         if not finite.all():
             yield f"{where}: {_first_bad_frame(finite)}"

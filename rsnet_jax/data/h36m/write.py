@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from rsnet_jax.data.frames import Clip
-from rsnet_jax.data.h36m.joint_order import KEPT_OF_32, METADATA
+from rsnet_jax.data.h36m.joint_order import H36M32_TO_16, METADATA
 from rsnet_jax.data.h36m.read import FILE_3D, file_2d
 from rsnet_jax.errors import OutputError
 from rsnet_jax.files.paths import is_remote, to_path
 
-NEAR_SLOTS = {
+FILLER_JOINTS = {
     3: (4, 5),
     8: (9, 10),
     0: (11,),
@@ -93,8 +93,8 @@ def _tree(clips: Sequence[Clip], content: Callable[[Clip], Any]) -> dict[str, di
 
 def _pose_of_32(clip: Clip) -> np.ndarray:
     pose = np.empty((len(clip.joints), 32, 3), np.float32)
-    pose[:, KEPT_OF_32] = clip.joints
-    for slot, copies in NEAR_SLOTS.items():
+    pose[:, H36M32_TO_16] = clip.joints
+    for slot, copies in FILLER_JOINTS.items():
         pose[:, tuple(copies)] = pose[:, slot, None]
     return pose
 

@@ -120,7 +120,7 @@ def film(
     joints: Float[np.ndarray, "time joint 3"], camera: Camera
 ) -> Float[np.ndarray, "time joint 2"]:
     """Pixels of world points, with lens distortion."""
-    seen = project(world_to_camera(joints, camera), camera.vector)
+    seen = project(world_to_camera(joints, camera), camera.intrinsics)
     return denormalize_screen(seen, width=camera.width, height=camera.height)
 
 

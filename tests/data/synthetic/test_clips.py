@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN
-from rsnet_jax.data.frames import tabulate
+from rsnet_jax.data.frames import frames_from_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.synthetic.clips import (
     DETECTIONS,
@@ -74,7 +74,7 @@ def test_shapes_and_types(clips):
 
 
 def test_clips_make_a_table(clips):
-    frames = tabulate(clips, h36m_cameras(), dataset="synthetic", detections="gt")
+    frames = frames_from_clips(clips, h36m_cameras(), dataset="synthetic", detections="gt")
     assert set(frames.actions) == ACTIONS
     depth = frames.joints_3d[:, 0, 2]  # joint 0 is absolute
     assert depth.min() > 2 and depth.max() < 8
