@@ -1,4 +1,4 @@
-"""Keypoints in, poses out."""
+"""`Lifter`: 2D keypoints in, 3D poses out."""
 
 import dataclasses
 from pathlib import Path
@@ -22,8 +22,8 @@ LARGEST_BATCH = 512
 class Lifter:
     """Lifts 2D poses of one image size, any number at a time.
 
-    A refinement head is not used: it needs the true depth of the pelvis. Matrix products are
-    float32 unless `precision` says otherwise, see `config.Config`.
+    The refinement of a checkpoint is not used, since it needs the true depth of the pelvis.
+    `precision` is that of matrix products, see `config.Config`.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Lifter:
         flip_test: bool = True,
         precision: Precision = "highest",
     ):
-        # Not the training's: a checkpoint was chosen and measured at the highest.
+        # The precision of training is not used: checkpoints are chosen and measured at "highest".
         config = checkpoint.config.model_copy(update={"precision": precision})
         self.checkpoint = dataclasses.replace(checkpoint, config=config)
         self.skeleton = checkpoint.skeleton
@@ -51,10 +51,10 @@ class Lifter:
     def load(
         cls, path: str | Path, *, flip_test: bool = True, precision: Precision = "highest"
     ) -> "Lifter":
-        """A lifter from whatever `load_checkpoint` reads.
+        """A lifter with the weights at a path, in any format that `load_checkpoint` reads.
 
         Raises:
-            CheckpointError: nothing readable is there.
+            CheckpointError: the path holds no readable weights.
         """
         return cls(load_checkpoint(path), flip_test=flip_test, precision=precision)
 
@@ -71,7 +71,8 @@ class Lifter:
             Meters, camera axes (x right, y down, z forward), relative to joint 0; float32.
 
         Raises:
-            DataError: the array is not (time, joint, 2) or not finite, or the size not positive.
+            DataError: the array is not (time, joint, 2) or not finite, or `image_size` is not
+                positive.
         """
         keypoints = np.asarray(keypoints, np.float32)
         joints = self.skeleton.num_joints
@@ -92,12 +93,12 @@ class Lifter:
         parts = [
             self._lift_padded(screen[start : start + LARGEST_BATCH])
             for start in range(0, len(screen), LARGEST_BATCH)
-        ]  # all are sent before the first is waited for
+        ]  # all are dispatched before the first is waited for
         poses = np.concatenate([np.zeros((0, joints, 3), np.float32), *map(np.asarray, parts)])
         return poses[: len(screen)]  # only the last part is padded
 
     def _lift_padded(self, screen: np.ndarray) -> Array:
-        """Pads to a power of two, so that few batch sizes are ever compiled."""
+        """The poses of one batch, padded to a power of two so that few sizes are compiled."""
         count = len(screen)
         rows = 1 << (count - 1).bit_length()
         padded = np.concatenate([screen, np.zeros((rows - count, *screen.shape[1:]), np.float32)])

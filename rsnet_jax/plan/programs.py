@@ -18,13 +18,14 @@ from rsnet_jax.distributed.devices import (
     AXIS,
     Devices,
 )
-from rsnet_jax.evaluation.evaluator import EvalLoop, compile_eval_loop
+from rsnet_jax.evaluation.program import EvalLoop, compile_eval_loop
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.models.build import run_keys
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
-from rsnet_jax.training.loop import compile_train_loop, networks
 from rsnet_jax.training.optim import learning_rates, make_optimizer
+from rsnet_jax.training.program import compile_train_loop
 from rsnet_jax.training.start import check_batch, fresh_state
+from rsnet_jax.training.step import networks
 
 TRAIN_VIEWS, TEST_VIEWS = 1_559_752, 543_344
 """Of Human3.6M: subjects 1, 5, 6, 7, 8 and 9, 11, each seen by four cameras.
@@ -112,13 +113,13 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
 def evaluation_program(config: Config, devices: Devices) -> tuple[Program, EvalLoop]:
     """What `evaluation.Evaluator` runs after each epoch of training, and how it cuts the split."""
     frames = views_without_values(TEST_VIEWS)
-    protocol = EvaluationSettings()
-    made = compile_eval_loop(config, frames, devices, refine=config.train.refine, protocol=protocol)
+    settings = EvaluationSettings()
+    made = compile_eval_loop(config, frames, devices, refine=config.train.refine, settings=settings)
     optimizer = make_optimizer(lambda count: count)
     state = jax.eval_shape(lambda: fresh_state(config, optimizer, frames, init=False))
     first = jax.ShapeDtypeStruct((), jnp.int32)
     arguments = placed((networks(state), table_of(frames), frames.action, first), devices)
-    return Program(made.program, arguments, protocol.precision, made.stride), made
+    return Program(made.program, arguments, settings.precision, made.batches_per_call), made
 
 
 def placed(tree: Any, devices: Devices) -> Any:

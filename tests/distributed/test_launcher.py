@@ -193,7 +193,7 @@ meet()
 if number == 0: signal_launcher("SIGTERM")
 """
     message = "stopped by SIGTERM; 2 of 3 processes did not end and were killed"
-    assert run(tmp_path, script + WAIT, patience=0.5, grace=0) == LaunchResult(75, message)
+    assert run(tmp_path, script + WAIT, save_timeout=0.5, grace=0) == LaunchResult(75, message)
 
 
 def test_a_process_that_dies_while_the_others_save(tmp_path):
@@ -257,7 +257,7 @@ meet("started")
 
 
 def test_a_process_that_cannot_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(launcher, "_dying_with_us", list)
+    monkeypatch.setattr(launcher, "_dying_with_launcher", list)
     words = [*commands(tmp_path, WAIT)[:2], [str(tmp_path / "nothere")]]
     with pytest.raises(launcher.TrainingError, match="process 2 could not be started: No such"):
         launch(words)

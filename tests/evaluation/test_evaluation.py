@@ -30,8 +30,8 @@ def synthetic():
 def test_real_motion_gives_the_figures_of_the_released_code(golden, mocap, released, mode):
     want = json.loads((golden / "e2e_tiny/expected.json").read_text())
     data = DataConfig(root=mocap / "cmu_mocap_tiny", detections="hr")
-    protocol = EvaluationSettings(published=mode == "published")
-    report = evaluate(released, load_frames(data, "test"), protocol=protocol).report
+    settings = EvaluationSettings(published=mode == "published")
+    report = evaluate(released, load_frames(data, "test"), settings=settings).report
     assert report["frames"] == want["frames"]
     for stage in ("lifted", "refined"):
         for metric, table in want[mode][stage].items():
@@ -43,7 +43,7 @@ def test_real_motion_gives_the_figures_of_the_released_code(golden, mocap, relea
 
 def test_the_batch_size_changes_nothing(released, synthetic):
     one, other = (
-        evaluate(released, synthetic, protocol=EvaluationSettings(batch_size=size)).report
+        evaluate(released, synthetic, settings=EvaluationSettings(batch_size=size)).report
         for size in (64, 100)
     )
     for stage in ("lifted", "refined"):
@@ -95,8 +95,8 @@ def test_figures_are_those_of_the_predictions(released, synthetic):
 
 
 def test_published_p2_credits_the_batch_mean(released, synthetic):
-    protocol = EvaluationSettings(published=True, batch_size=50, flip_test=False)
-    result = evaluate(released, synthetic, protocol=protocol, keep_predictions=True)
+    settings = EvaluationSettings(published=True, batch_size=50, flip_test=False)
+    result = evaluate(released, synthetic, settings=settings, keep_predictions=True)
     kept = result.predictions
     target = synthetic.joints_3d.copy()
     target[:, 0] = 0
@@ -116,21 +116,21 @@ def small():
 
 @pytest.mark.parametrize("strategy", ["mesh", "pmap"])
 @pytest.mark.parametrize(
-    "protocol",
+    "settings",
     [
         EvaluationSettings(batch_size=50),
         EvaluationSettings(batch_size=50, published=True, refine_dropout_seed=1),
     ],
     ids=["true", "published"],
 )
-def test_devices_change_rounding_only(small, synthetic, protocol, strategy):
+def test_devices_change_rounding_only(small, synthetic, settings, strategy):
     """Neither the last batch nor a batch that does not divide among the devices is even."""
     assert len(synthetic) % 50 and 50 % 4
     one, *others = (
         evaluate(
             small,
             synthetic,
-            protocol=protocol,
+            settings=settings,
             parallel=ParallelConfig(devices=devices, strategy=strategy),
             keep_predictions=True,
         )
@@ -151,7 +151,7 @@ def test_devices_change_rounding_only(small, synthetic, protocol, strategy):
 
 def test_head_dropout_is_off_unless_asked_for(released, synthetic):
     plain, again, one, one_again, two = (
-        evaluate(released, synthetic, protocol=EvaluationSettings(refine_dropout_seed=seed)).report
+        evaluate(released, synthetic, settings=EvaluationSettings(refine_dropout_seed=seed)).report
         for seed in (None, None, 1, 1, 2)
     )
     assert plain == again
@@ -166,7 +166,7 @@ def test_precision_is_an_option(released, synthetic):
         evaluate(
             released,
             synthetic,
-            protocol=EvaluationSettings(precision=precision),
+            settings=EvaluationSettings(precision=precision),
             keep_predictions=True,
         ).predictions["lifted_pose"]
         for precision in ("highest", "bfloat16")
@@ -192,8 +192,10 @@ def test_another_skeleton_is_refused(released, synthetic):
     ],
 )
 def test_calls_have_full_batches(frames, rows):
-    assert EvaluationSettings().rows(frames, at_once=128, batches_per_call=4) == rows
-    assert EvaluationSettings(batch_size=60).rows(frames, at_once=128, batches_per_call=4) == 60
-    assert EvaluationSettings(published=True).rows(frames, at_once=999, batches_per_call=4) == min(
-        128, frames
-    )
+    def size(**settings):
+        settings = EvaluationSettings(**settings)
+        return settings.choose_batch_size(frames, max_batch=128, max_batches_per_call=4)
+
+    assert size() == rows
+    assert size(batch_size=60) == 60
+    assert size(published=True) == min(128, frames)
