@@ -162,7 +162,7 @@ def report(result: LaunchResult, own: Sequence[str], command: Sequence[str], *, 
 def how_to_go_on(own: Sequence[str], command: Sequence[str], *, prog: str) -> str:
     """The command that continues a training run, or that there is nothing to continue."""
     workdir = workdir_of(command)
-    # An object store is not asked: it may be what made the run fail.
+    # An object store is not looked at: it may be what made the run fail.
     folder = None if workdir is None or "://" in workdir else Path(workdir)
     if folder is not None and not RunFiles(folder).config.is_file():
         return "the run had not begun; nothing is lost"

@@ -1,4 +1,4 @@
-"""The environment variables of Slurm, Open MPI and Cloud TPU: does this process have others?"""
+"""The environment variables by which Slurm, Open MPI and Cloud TPU describe a run."""
 
 import importlib.util
 import os
@@ -20,7 +20,7 @@ def environment() -> str | None:
 
 
 def has_own_gpus() -> bool:
-    """Whether no other process of the run sees the GPUs that this process sees.
+    """True if no other process of the run sees the GPUs that this process sees.
 
     That is so if it is the only process of its machine, or if Slurm gave GPUs to each process.
     """

@@ -8,52 +8,25 @@ not use JAX. POSIX only.
 import contextlib
 import dataclasses
 import math
-import os
 import re
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from types import FrameType
-from typing import IO
 
-from rsnet_jax.errors import Interrupted, Preempted, RSNetError, TrainingError
+from rsnet_jax.distributed.child import Child, ProcessExit
+from rsnet_jax.errors import Interrupted, Preempted, RSNetError
 
 KILL_AFTER = 10.0
 """Seconds from the first failure to the end of the other processes."""
 SAVE_TIMEOUT = 600.0
 """Seconds to save after a signal: a validation may have to end first, and a disk may be slow."""
 POLL_SECONDS = 0.05
-KEPT_LINES, LINE_BYTES = 20, 4000
 
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 """Signals of the system or a user that end a process before it can print a reason."""
-_NOISE = re.compile(r" +@ +0x|\*\*\* Check failure stack|.*peer ranks")  # what C++ prints
 _ERROR_LINE = re.compile(r"[\w.]*(Error|Exception)\b|.*\berror: ")
-
-
-@dataclasses.dataclass(frozen=True)
-class ProcessExit:
-    """The end of a process."""
-
-    process: int
-    code: int
-    """The exit code; negative: the number of the signal that ended the process."""
-    stopped: bool
-    """Whether the launcher killed it, because the run was over."""
-
-    def __str__(self) -> str:
-        if self.code >= 0:
-            return f"exit code {self.code}"
-        try:
-            name = signal.Signals(-self.code).name
-        except ValueError:  # a real-time signal
-            name = f"signal {-self.code}"
-        return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,93 +39,6 @@ class LaunchResult:
     """A line that says what happened; empty where process 0 has printed the reason."""
     lines: tuple[str, ...] = ()
     """The last output of the process that failed; empty for process 0, which has the terminal."""
-
-
-class Child:
-    """A process of the run, in a session of its own, so that Ctrl-C reaches only the launcher.
-
-    Process 0 prints to the launcher's output; the last lines of the others are kept in `lines`.
-    """
-
-    def __init__(
-        self,
-        number: int,
-        command: Sequence[str],
-        *,
-        environment: Mapping[str, str],
-        ended: deque[ProcessExit],
-    ):
-        """Starts the process, whose end will be appended to `ended`.
-
-        Raises:
-            TrainingError: the process could not be started.
-        """
-        shown = number == 0
-        self.number = number
-        self.lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self.stopped = False
-        environment = {**os.environ, **environment}
-        if not shown:
-            environment["PYTHONUNBUFFERED"] = "1"  # keeps stdout and stderr in their order
-        try:
-            self._process = subprocess.Popen(
-                [*_dying_with_launcher(), *command],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=None if shown else subprocess.PIPE,
-                stderr=None if shown else subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise TrainingError(
-                f"process {number} could not be started: {error.strerror or error}"
-            ) from None
-        # One thread per process finds the first to fail: the others follow within milliseconds.
-        self._waiter = threading.Thread(target=self._wait, args=(ended,))
-        self._waiter.start()
-        self._reader = None
-        if self._process.stdout:
-            # A daemon, since processes that this one leaves behind may keep the pipe open.
-            self._reader = threading.Thread(
-                target=self._read, args=(self._process.stdout,), daemon=True
-            )
-            self._reader.start()
-
-    def _wait(self, ended: deque[ProcessExit]) -> None:
-        code = self._process.wait()
-        ended.append(ProcessExit(self.number, code, self.stopped and code == -signal.SIGKILL))
-
-    def _read(self, stream: IO[bytes]) -> None:
-        with stream:
-            while data := stream.readline(LINE_BYTES):
-                line = data.decode(errors="replace").rstrip()
-                if line and not _NOISE.match(line):
-                    self.lines.append(line)
-
-    def send(self, number: signal.Signals) -> None:
-        """Sends a signal to the process, unless it has ended."""
-        self._process.send_signal(number)
-
-    def kill(self) -> None:
-        """Kills the process and all that it has started, unless it has ended."""
-        if self._process.poll() is None:
-            self.stopped = True
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-
-    def finish(self) -> None:
-        """Waits until the process has ended and its output is read."""
-        self._waiter.join()
-        if self._reader:
-            self._reader.join(timeout=1)
-
-
-def _dying_with_launcher() -> list[str]:
-    """A prefix for a command that the kernel then kills when this process ends, even by SIGKILL."""
-    if sys.platform != "linux":
-        return []
-    helper = Path(__file__).with_name("die_with_parent.py")
-    return [sys.executable, "-S", "-P", str(helper), str(os.getpid())]
 
 
 def launch(

@@ -1,4 +1,4 @@
-"""The meeting points of a run's processes: what they tell each other, and how they stay alike.
+"""The meeting points of a run's processes, at which they exchange settings, errors and decisions.
 
 Process 0 alone reads and writes the folder of a run, and broadcasts what it finds there. Each
 function that exchanges something waits until every process has called it: a call that only some
@@ -34,12 +34,12 @@ Result = TypeVar("Result")
 
 
 def is_multiprocess() -> bool:
-    """Whether this process is one of several."""
+    """True if this process is one of several."""
     return jax.distributed.is_initialized() and jax.process_count() > 1
 
 
 def is_process_zero() -> bool:
-    """Whether this process is the one that writes and prints."""
+    """True in the process that writes and prints."""
     return not is_multiprocess() or jax.process_index() == 0
 
 

@@ -46,7 +46,7 @@ def meet(coordinator: str, *, processes: int, process: int, seconds: float) -> N
 
 
 def is_loopback(coordinator: str) -> bool:
-    """Whether HOST:PORT is a loopback address, which only processes of this machine can reach."""
+    """True if HOST:PORT is a loopback address, which only processes of this machine can reach."""
     host = coordinator.rpartition(":")[0].strip("[]")
     return host in ("localhost", "::1") or host.startswith("127.")
 
@@ -102,7 +102,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _is_registration(message: Any) -> bool:
-    """Whether a message is one of `_register`; any program may connect to the port."""
+    """True if a message is one of `_register`; any program may connect to the port."""
     numbers = [message.get(name) for name in ("process", "processes")] if message else []
     return len(numbers) == 2 and all(type(n) is int and n > 0 for n in numbers)
 

@@ -73,13 +73,11 @@ class RunMonitor:
     ) -> int:
         """Saves and stops between two dispatches; returns the steps of the next one.
 
-        The last step of an epoch, `end`, is not saved here but after its validation.
-
         Args:
-            state: the state after the dispatch, which began with step `since`.
-            progress: that of the epoch under way.
-            since: a step.
-            end: a step.
+            state: the state after the dispatch.
+            progress: the progress to save with it.
+            since: the step with which the dispatch began.
+            end: the last step of the epoch, which is not saved here but after its validation.
             dispatch: the steps of the next dispatch that this process proposes.
 
         Raises:

@@ -39,7 +39,7 @@ class Progress:
     """The part of a run's state that is not arrays."""
 
     samples: int
-    """Samples per epoch; they tell whether a run is resumed with its own data."""
+    """Samples per epoch, by which data are recognized that are not those of the run."""
     epochs_done: int = 0
     epoch_seconds: float = 0.0
     """Seconds spent on the epoch under way."""
@@ -182,7 +182,7 @@ class LatestAndBest:
     errors: dict[int, float]
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """Whether to keep each of `checkpoints`, which are in the order of their steps."""
+        """True for each checkpoint to keep; they are in the order of their steps."""
         del context
         steps = [checkpoint.step for checkpoint in checkpoints]
         best = best_step({step: self.errors[step] for step in steps if step in self.errors})
