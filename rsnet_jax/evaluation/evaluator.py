@@ -20,6 +20,7 @@ from rsnet_jax.evaluation.predict import make_predict_step
 from rsnet_jax.evaluation.report import Evaluation, make_report, with_labels
 from rsnet_jax.evaluation.settings import MAX_KEPT_BATCHES, EvaluationSettings
 from rsnet_jax.models.build import Variables, build_model, build_refinement
+from rsnet_jax.pose.skeleton import require_equal_joints
 
 
 def evaluate(
@@ -34,7 +35,7 @@ def evaluate(
     """Lifts every row of a table, refines it if the checkpoint has a head, and measures.
 
     Args:
-        checkpoint: its skeleton must be that of `frames`.
+        checkpoint: its skeletons must be those of `frames`.
         frames: the split.
         protocol: default: flip test, true values.
         parallel: the devices; default: all of them. They change nothing but rounding.
@@ -43,14 +44,20 @@ def evaluate(
 
     Raises:
         DataError: the skeletons differ.
-        ConfigError: the devices are not there, or have no room for the split.
+        ConfigError: the devices are not there, or have no room for the split; or the checkpoint
+            has a refinement, but 2D keypoints and poses have different joints.
     """
-    if checkpoint.skeleton != frames.skeleton:
-        raise DataError(
-            f"{checkpoint.source} is for skeleton {checkpoint.skeleton.name} "
-            f"({checkpoint.skeleton.num_joints} joints), the data have {frames.skeleton.name} "
-            f"({frames.skeleton.num_joints} joints)"
-        )
+    joints = {
+        "poses": (checkpoint.skeleton, frames.skeleton),
+        "2D keypoints": (checkpoint.skeleton, frames.keypoint_skeleton),
+    }
+    for name, (wanted, found) in joints.items():
+        if wanted != found:
+            raise DataError(
+                f"{checkpoint.source} is for {name} of skeleton {wanted.name} "
+                f"({wanted.num_joints} joints), the data have {found.name} "
+                f"({found.num_joints} joints)"
+            )
     devices = Devices.choose(parallel or ParallelConfig())
     devices.connect()
     evaluator = Evaluator(
@@ -156,6 +163,8 @@ def compile_eval_loop(
     keep_predictions: bool = False,
 ) -> EvalLoop:
     """The program of an `Evaluator`; of `frames`, only sizes and names matter here."""
+    if refine:
+        require_equal_joints(frames.skeleton, frames.keypoint_skeleton)
     most = MAX_KEPT_BATCHES if keep_predictions else devices.steps_per_call
     at_once = devices.eval_batch_per_device * devices.count
     batch = protocol.rows(len(frames), at_once=at_once, batches_per_call=most)
@@ -178,6 +187,7 @@ def compile_eval_loop(
     run = make_eval_loop(
         measure,
         frames.skeleton,
+        keypoint_skeleton=frames.keypoint_skeleton,
         batch=batch,
         devices=devices.count,
         length=stride,

@@ -82,5 +82,5 @@ def test_every_tensor_is_accounted_for(tensors, table, break_it, message):
 def test_alien_weights_are_refused():
     with pytest.raises(CheckpointError, match=r"not a published RS-Net.*found conv1\.weight"):
         key_tables.infer_model({"conv1.weight": np.zeros((3, 3))}, source="alien.pth")
-    with pytest.raises(CheckpointError, match=r"not a refinement head.*found nothing"):
+    with pytest.raises(CheckpointError, match=r"not a refinement.*found nothing"):
         key_tables.infer_hidden({}, source="alien.pth")

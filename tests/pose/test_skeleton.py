@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def test_mirroring_exchanges_the_names_of_left_and_right():
 
 
 def test_survives_storage():
-    again = Skeleton.from_dict(H36M_16.to_dict())
+    again = Skeleton.from_dict(dataclasses.asdict(H36M_16))
     assert again == H36M_16
     assert hash(again) == hash(H36M_16)
 
