@@ -122,7 +122,7 @@ def check_client(path: PurePath) -> None:
 
 
 def is_remote(path: Path) -> bool:
-    """Whether a path is in an object store."""
+    """True if a path is in an object store."""
     return isinstance(path, RemotePath)
 
 

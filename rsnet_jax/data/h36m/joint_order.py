@@ -50,7 +50,7 @@ class JointOrder:
     note: str = ""  # what `to_h36m16` changes, for the log
 
     def indices(self, skeleton: Skeleton) -> tuple[int, ...] | None:
-        """Where the joints of a skeleton are in the file; None if some are not there."""
+        """The indices of the joints of a skeleton in the file; None if the file lacks some."""
         return {H36M_16: self.to_h36m16, H36M_17: self.to_h36m17}[skeleton]
 
 
