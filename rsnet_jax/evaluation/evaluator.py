@@ -37,7 +37,7 @@ def evaluate(
     """Lifts every view of a split, refines the pose if the checkpoint can, and measures both.
 
     Args:
-        checkpoint: weights for the skeleton of `frames`.
+        checkpoint: its skeletons must be those of `frames`.
         frames: the split.
         settings: default: the flip test, and none of the bugs of the official code.
         parallel: the devices; default: all of them. They change nothing but rounding.
@@ -46,14 +46,20 @@ def evaluate(
 
     Raises:
         DataError: the skeletons differ.
-        ConfigError: the devices are missing, or the split does not fit into their memory.
+        ConfigError: the devices are not there, or have no room for the split; or the checkpoint
+            has a refinement, but 2D keypoints and poses have different joints.
     """
-    if checkpoint.skeleton != frames.skeleton:
-        raise DataError(
-            f"{checkpoint.source} is for skeleton {checkpoint.skeleton.name} "
-            f"({checkpoint.skeleton.num_joints} joints), the data have {frames.skeleton.name} "
-            f"({frames.skeleton.num_joints} joints)"
-        )
+    joints = {
+        "poses": (checkpoint.skeleton, frames.skeleton),
+        "2D keypoints": (checkpoint.skeleton, frames.keypoint_skeleton),
+    }
+    for name, (wanted, found) in joints.items():
+        if wanted != found:
+            raise DataError(
+                f"{checkpoint.source} is for {name} of skeleton {wanted.name} "
+                f"({wanted.num_joints} joints), the data have {found.name} "
+                f"({found.num_joints} joints)"
+            )
     devices = Devices.choose(parallel or ParallelConfig())
     devices.connect()
     evaluator = Evaluator(

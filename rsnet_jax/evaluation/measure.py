@@ -29,6 +29,7 @@ def make_eval_loop(
     measure: Callable[..., tuple[Any, Any]],
     skeleton: Skeleton,
     *,
+    keypoint_skeleton: Skeleton,
     batch: int,
     devices: int,
     length: int,
@@ -50,7 +51,8 @@ def make_eval_loop(
             row = number * batch + row_in_batch
             weight = jnp.where((row_in_batch < batch) & (row < count), 1.0, 0.0)
             row = jnp.minimum(row, count - 1)
-            rows = EvalRows(gather(table, row, skeleton), action[row], weight)
+            seen = gather(table, row, skeleton=skeleton, keypoint_skeleton=keypoint_skeleton)
+            rows = EvalRows(seen, action[row], weight)
             return number + 1, measure(*weights, rows, jax.random.fold_in(key, number))
 
         return jax.lax.scan(body, first, length=length)[1]

@@ -13,6 +13,7 @@ from rsnet_jax.evaluation.measure import make_eval_loop, make_measure_step
 from rsnet_jax.evaluation.predict import make_predict_step
 from rsnet_jax.evaluation.settings import MAX_KEPT_BATCHES, EvaluationSettings
 from rsnet_jax.models.build import build_model, build_refinement
+from rsnet_jax.pose.skeleton import require_equal_joints
 
 
 class EvalLoop(NamedTuple):
@@ -37,6 +38,8 @@ def compile_eval_loop(
     keep_predictions: bool = False,
 ) -> EvalLoop:
     """The program for the network of `config` on a split, of which only sizes and names matter."""
+    if refine:
+        require_equal_joints(frames.skeleton, frames.keypoint_skeleton)
     max_batches_per_call = MAX_KEPT_BATCHES if keep_predictions else devices.steps_per_call
     batch = settings.choose_batch_size(
         len(frames),
@@ -63,6 +66,7 @@ def compile_eval_loop(
     loop = make_eval_loop(
         measure,
         frames.skeleton,
+        keypoint_skeleton=frames.keypoint_skeleton,
         batch=batch,
         devices=devices.count,
         length=batches_per_call,

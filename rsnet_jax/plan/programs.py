@@ -21,7 +21,7 @@ from rsnet_jax.distributed.devices import (
 from rsnet_jax.evaluation.program import EvalLoop, compile_eval_loop
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.models.build import run_keys
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.skeleton import H36M_16, JOINT_SETS, Skeleton
 from rsnet_jax.training.optim import learning_rates, make_optimizer
 from rsnet_jax.training.program import compile_train_loop
 from rsnet_jax.training.start import check_batch, fresh_state
@@ -85,7 +85,7 @@ def devices_without_kind(count: int) -> Devices:
 
 def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
     """What `training.fit` runs, and the steps of an epoch."""
-    frames = views_without_values(TRAIN_VIEWS)
+    frames = views_without_values(TRAIN_VIEWS, skeleton=JOINT_SETS[config.data.joint_set])
     samples = 2 * len(frames)
     steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
     schedule = learning_rates(
@@ -100,6 +100,7 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
         tx,
         frames.skeleton,
         devices,
+        keypoint_skeleton=frames.keypoint_skeleton,
         steps_per_epoch=steps_per_epoch,
         key=run_keys(config.seed).steps,
     )
@@ -112,7 +113,7 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
 
 def evaluation_program(config: Config, devices: Devices) -> tuple[Program, EvalLoop]:
     """What `evaluation.Evaluator` runs after each epoch of training, and how it cuts the split."""
-    frames = views_without_values(TEST_VIEWS)
+    frames = views_without_values(TEST_VIEWS, skeleton=JOINT_SETS[config.data.joint_set])
     settings = EvaluationSettings()
     made = compile_eval_loop(config, frames, devices, refine=config.train.refine, settings=settings)
     optimizer = make_optimizer(lambda count: count)
@@ -136,6 +137,7 @@ def views_without_values(count: int, *, skeleton: Skeleton = H36M_16) -> Frames:
         dataset="h36m",
         detections="",
         skeleton=skeleton,
+        keypoint_skeleton=skeleton,
         keypoints_2d=np.broadcast_to(np.float32(0), (count, joints, 2)),
         joints_3d=np.broadcast_to(np.float32(0), (count, joints, 3)),
         subject=index,

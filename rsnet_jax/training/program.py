@@ -36,7 +36,13 @@ def prepare_train_loop(
 ) -> TrainLoop:
     """Puts the training frames on the devices; returns the program that trains on them."""
     program = compile_train_loop(
-        config, tx, train.skeleton, devices, steps_per_epoch=steps_per_epoch, key=key
+        config,
+        tx,
+        train.skeleton,
+        devices,
+        keypoint_skeleton=train.keypoint_skeleton,
+        steps_per_epoch=steps_per_epoch,
+        key=key,
     )
     table = table_of(train)
     devices.check_room(sum(column.nbytes for column in table), what="the training frames")
@@ -58,6 +64,7 @@ def compile_train_loop(
     skeleton: Skeleton,
     devices: Devices,
     *,
+    keypoint_skeleton: Skeleton,
     steps_per_epoch: int,
     key: jax.Array,
 ) -> Callable[..., TrainState]:
@@ -68,6 +75,7 @@ def compile_train_loop(
     loop = make_train_loop(
         step,
         skeleton=skeleton,
+        keypoint_skeleton=keypoint_skeleton,
         axis_name=AXIS,
         rows=config.train.batch_size // devices.count,
         devices=devices.count,

@@ -111,6 +111,7 @@ def make_train_loop(
     step: Callable[[TrainState, Batch, PRNGKeyArray], TrainState],
     *,
     skeleton: Skeleton,
+    keypoint_skeleton: Skeleton,
     axis_name: str,
     rows: int,
     devices: int,
@@ -132,7 +133,8 @@ def make_train_loop(
             batch = (state.step % steps_per_epoch) * devices + jax.lax.axis_index(axis_name)
             mine = jax.lax.dynamic_slice(order, (batch * rows,), (rows,))
             step_key = jax.random.fold_in(key, state.step)
-            after = step(state, gather(table, mine, skeleton), step_key)
+            samples = gather(table, mine, skeleton=skeleton, keypoint_skeleton=keypoint_skeleton)
+            after = step(state, samples, step_key)
             due = state.step < until
             return jax.tree.map(lambda old, new: jnp.where(due, new, old), state, after), None
 

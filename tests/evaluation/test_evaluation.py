@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import h36m_files
 import numpy as np
 import pytest
 
@@ -8,12 +9,13 @@ from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
 from rsnet_jax.data.load import load_frames
-from rsnet_jax.errors import DataError
-from rsnet_jax.evaluation.evaluator import evaluate
+from rsnet_jax.distributed.devices import Devices
+from rsnet_jax.errors import ConfigError, DataError
+from rsnet_jax.evaluation.evaluator import Evaluator, evaluate
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.pose import metrics
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.skeleton import H36M_16, H36M_17, Skeleton
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +183,34 @@ def test_another_skeleton_is_refused(released, synthetic):
     )
     with pytest.raises(DataError, match=r"skeleton other \(16 joints\), the data have h36m_16"):
         evaluate(dataclasses.replace(released, skeleton=other), synthetic)
+    with pytest.raises(DataError, match="for 2D keypoints of skeleton h36m_16 .*data have other"):
+        evaluate(released, dataclasses.replace(synthetic, keypoint_skeleton=other))
+    with pytest.raises(ConfigError, match="refinement needs a 2D keypoint for each joint"):
+        Evaluator(
+            released.config,
+            dataclasses.replace(synthetic, keypoint_skeleton=other),
+            Devices.choose(ParallelConfig()),
+            refine=True,
+            protocol=EvaluationSettings(),
+        )
+
+
+def test_17_joints_are_evaluated_under_their_own_names(tmp_path):
+    h36m_files.write(tmp_path, h36m_files.make(neck=True))
+    data = DataConfig(root=tmp_path, detections="hr", joint_set="h36m17")
+    config = Config(model=ModelConfig(width=3, blocks=1, refine_hidden=8), data=data)
+    variables, refinement = (
+        init(config, H36M_17) for init in (init_variables, init_refinement_variables)
+    )
+    frames = load_frames(data, "test")
+    checkpoint = Checkpoint(variables, refinement, config, H36M_17)
+    result = evaluate(checkpoint, frames, keep_predictions=True)
+    target = frames.joints_3d.copy()
+    target[:, 0] = 0
+    for stage in ("lifted", "refined"):
+        errors = np.linalg.norm(result.predictions[f"{stage}_pose"] - target, axis=-1)
+        want = dict(zip(H36M_17.joints, 1000 * errors.mean(axis=0), strict=True))
+        assert result.report[stage]["per_joint_mpjpe"] == pytest.approx(want, rel=1e-5)
 
 
 @pytest.mark.parametrize(
