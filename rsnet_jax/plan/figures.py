@@ -12,8 +12,10 @@ from rsnet_jax.plan.peak_memory import PeakBuffers
 from rsnet_jax.plan.traced_cost import TracedCost
 
 
-class Stored(pydantic.BaseModel, frozen=True, extra="allow"):
+class Stored(pydantic.BaseModel):
     """A part of a stored plan. Unknown fields are kept: a later version may have written them."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="allow")
 
     def as_json(self) -> dict[str, Any]:
         """The values under their stored names; fields that were never set are left out."""

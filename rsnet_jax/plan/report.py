@@ -12,7 +12,7 @@ from rsnet_jax.plan.figures import CompiledFigures, Figures, Stored
 from rsnet_jax.plan.loop_cost import LoopCost
 from rsnet_jax.plan.roofline import Times, seconds_of
 
-LABEL = 24
+LABEL = 26
 FORMAT = 1
 """Version of the JSON files; raised when these functions can no longer read older files.
 
@@ -57,7 +57,7 @@ def compiled_lines(plan: Plan, figures: CompiledFigures) -> list[str]:
             f"products), {size(loop.hbm_bytes)} to and from main memory, "
             f"{loop.kernels:,} kernels",
         ),
-        ("communication", "; ".join(collectives) or "none"),
+        ("collectives per iteration", "; ".join(collectives) or "none"),
         (
             "gathered from chips",
             size(sum(one.bytes for one in gathers)) if gathers else "nothing",
@@ -266,12 +266,14 @@ class StoredPlan(Stored):
         """The plan.
 
         Raises:
-            ValidationError: figures are missing, or are not numbers.
+            ValueError: figures are missing, or are not numbers.
             ConfigError: the topology or the configuration is not known.
         """
         kind = CompiledFigures if self.compiled else Figures
         training = kind(**self.training)
         evaluation = None if self.evaluation is None else kind(**self.evaluation)
+        if training.steps_per_epoch is None or (evaluation and evaluation.batches is None):
+            raise ValueError("the steps per epoch or the batches of the evaluation are missing")
         return Plan(parse_topology(self.topology), Config(**self.config), training, evaluation)
 
 
@@ -286,7 +288,7 @@ def plans_from_json(values: Any) -> list[Plan]:
 
     Raises:
         DataError: the values have another format.
-        ValidationError: the values are no plans.
+        ValueError: the values are no plans.
         ConfigError: a topology or a configuration is not known.
     """
     found = values.get("format", FORMAT) if isinstance(values, dict) else FORMAT

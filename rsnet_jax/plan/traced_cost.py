@@ -27,7 +27,7 @@ class TracedCost:
     reduced_bytes: int
     """Bytes that are summed over all devices."""
     all_reduces: Annotated[int, pydantic.Field(alias="reductions")]  # its name in stored plans
-    """Number of sums over all devices; consecutive ones with no computation between count as one."""
+    """Number of sums over all devices; sums with no computation between them count as one."""
 
 
 def trace_cost(jaxpr: Any) -> TracedCost:
