@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import machine
 import numpy as np
-from comparison import Settings, checkpoint_for, sample
-from floors import forward_flops
-from ours import Ours, Training
-from programs import compile_prediction, compile_training
-from timing import Spread, timed
 
+from rsnet_jax.benchmark import machine
+from rsnet_jax.benchmark.comparison import Settings, checkpoint_for, sample
+from rsnet_jax.benchmark.floors import forward_flops
+from rsnet_jax.benchmark.ours import Ours, Training
+from rsnet_jax.benchmark.steps import compile_prediction, compile_training
+from rsnet_jax.benchmark.timing import Spread, timed
 from rsnet_jax.config import Config, ModelConfig, TrainConfig
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.distributed.host_memory import keep_freed_memory

@@ -2,9 +2,9 @@
 
 import jax
 import numpy as np
-from programs import predict_step, train_step
-from sides import CHECKED_STEPS, Sample, Work
 
+from rsnet_jax.benchmark.sides import CHECKED_STEPS, Sample, Work
+from rsnet_jax.benchmark.steps import predict_step, train_step
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.config import Config
 from rsnet_jax.data.batches import Batch
