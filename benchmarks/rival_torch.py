@@ -11,7 +11,7 @@ from machine import visible_cores
 from sides import CHECKED_STEPS, Sample, Work
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.config import Config, Precision
+from rsnet_jax.config import Config, Precision, RSNetConfig
 from rsnet_jax.data.frames import Frames
 
 MM = 1000
@@ -142,6 +142,7 @@ class TorchSide:
     def network(self, dropout: float = 0.0) -> Any:
         """A fresh copy with the weights of the checkpoint."""
         model = self.config.model
+        assert isinstance(model, RSNetConfig)  # see `comparison.checkpoint_for`
         network = torch_twin.RSNet(
             model.width, dropout, model.blocks, model.hops, double_gelu=model.double_gelu
         )

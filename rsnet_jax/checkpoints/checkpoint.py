@@ -7,17 +7,19 @@ from typing import Any
 import chex
 import jax
 import numpy as np
+from flax import traverse_util
 
 from rsnet_jax.config import Config
 from rsnet_jax.errors import CheckpointError
-from rsnet_jax.models import PostRefine, RSNet
+from rsnet_jax.models import PostRefine
 from rsnet_jax.models.build import Variables, build_model, build_refinement
+from rsnet_jax.models.network import Network
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """Weights, and the configuration and skeleton they were made for."""
+    """Weights, and the configuration and skeletons they were made for."""
 
     variables: Variables  # {"params": ..., "batch_stats": ...}
     refine_variables: Variables | None  # {"params": ...}; None without a refinement head
@@ -25,8 +27,12 @@ class Checkpoint:
     skeleton: Skeleton = H36M_16
     source: str = "fresh weights"
     step: int | None = None  # optimizer steps, where known
+    keypoint_skeleton: Skeleton = None  # pyright: ignore[reportAssignmentType]
+    """The joints of the input; default: `skeleton`, the joints of the output."""
 
     def __post_init__(self):
+        if self.keypoint_skeleton is None:
+            object.__setattr__(self, "keypoint_skeleton", self.skeleton)
         for name, tree in (("network", self.variables), ("refinement", self.refine_variables)):
             try:
                 chex.assert_tree_all_finite(tree)
@@ -45,8 +51,14 @@ class Checkpoint:
         return f"{checksum:08x}"
 
     @property
-    def model(self) -> RSNet:
-        return build_model(self.config, self.skeleton)
+    def model(self) -> Network:
+        return build_model(self.config, self.skeleton, self.keypoint_skeleton)
+
+    @property
+    def batches_seen(self) -> int:
+        """The training batches that the batch statistics have seen."""
+        stats: Any = traverse_util.flatten_dict(self.variables["batch_stats"])
+        return max((int(leaf) for path, leaf in stats.items() if path[-1] == "count"), default=0)
 
     @property
     def refinement(self) -> PostRefine | None:

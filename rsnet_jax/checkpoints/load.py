@@ -12,11 +12,11 @@ from rsnet_jax.checkpoints.orbax_folder import (
     restore_checkpoint,
     restore_items,
 )
-from rsnet_jax.checkpoints.published import PUBLISHED_DROPOUT, load_torch_checkpoint
+from rsnet_jax.checkpoints.published import load_torch_checkpoint
 from rsnet_jax.checkpoints.safetensors_file import load_safetensors
 from rsnet_jax.errors import CheckpointError
 from rsnet_jax.files.paths import to_path
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.skeleton import Skeleton
 
 RUN_CHECKPOINTS = "checkpoints"  # of the folder of a run
 
@@ -70,9 +70,8 @@ def load_checkpoint(
     *,
     refine: str | Path | None = None,
     step: int | Literal["best", "latest"] | None = None,
-    dropout: float = PUBLISHED_DROPOUT,
-    double_gelu: bool = True,
-    skeleton: Skeleton = H36M_16,
+    skeleton: Skeleton | None = None,
+    **settings: Any,
 ) -> Checkpoint:
     """Reads whatever holds weights: a run, an Orbax folder, .safetensors, published .pth files.
 
@@ -81,30 +80,32 @@ def load_checkpoint(
             `.safetensors` file, a published network `.pth`, or a folder of published files.
         refine: the published refinement head that goes with a published network.
         step: which checkpoint of a run, in optimizer steps; default: the best.
-        dropout: of a published network's training; its file does not tell.
-        double_gelu: whether a published network applies GELU twice; its file does not tell.
-        skeleton: of a published network.
+        skeleton: of a published network, whose file does not tell; default: by its joints.
+        settings: of a published network, such as `dropout`; see `published.from_published`.
 
     Raises:
-        CheckpointError: nothing readable is there, or it is not an RS-Net.
+        CheckpointError: nothing readable is there, or the weights of an unknown network.
     """
     path = to_path(path)
     if (path / RUN_CHECKPOINTS).is_dir():
         path = choose_step(path / RUN_CHECKPOINTS, step)
     elif step is not None:
         raise CheckpointError(f"{path}: --step is for the folder of a run, which this is not")
-    unknown: dict[str, Any] = dict(dropout=dropout, double_gelu=double_gelu, skeleton=skeleton)
     if path.is_dir():
         if not is_complete(path):
             if not any(path.glob("*.pth*")):
                 raise CheckpointError(
                     f"{path}: holds neither a checkpoint ({ORBAX_MARK}) nor published .pth files"
                 )
-            return load_torch_checkpoint(path, refine, **unknown)
+            return load_torch_checkpoint(path, refine, skeleton=skeleton, **settings)
     elif path.suffix != ".safetensors":
-        return load_torch_checkpoint(path, refine, **unknown)
+        return load_torch_checkpoint(path, refine, skeleton=skeleton, **settings)
     if refine is not None:
         raise CheckpointError(
             f"{path}: --refine goes with a published .pth; this holds its own head, if any"
         )
-    return restore_checkpoint(path) if path.is_dir() else load_safetensors(path, **unknown)
+    return (
+        restore_checkpoint(path)
+        if path.is_dir()
+        else load_safetensors(path, skeleton=skeleton, **settings)
+    )

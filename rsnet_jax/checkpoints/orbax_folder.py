@@ -46,6 +46,7 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     about = describe_weights(
         checkpoint.config,
         checkpoint.skeleton,
+        checkpoint.keypoint_skeleton,
         refinement=checkpoint.refine_variables is not None,
         source=checkpoint.source,
         step=checkpoint.step,
@@ -68,13 +69,20 @@ def check_place(folder: Path) -> None:
 
 
 def describe_weights(
-    config: Config, skeleton: Skeleton, *, refinement: bool, source: str, step: int | None
+    config: Config,
+    skeleton: Skeleton,
+    keypoint_skeleton: Skeleton,
+    *,
+    refinement: bool,
+    source: str,
+    step: int | None,
 ) -> dict[str, Any]:
     """What is stored beside the arrays, as JSON."""
     return {
         "format": FORMAT,
         "config": config.model_dump(mode="json"),
         "skeleton": skeleton.to_dict(),
+        "keypoint_skeleton": keypoint_skeleton.to_dict(),
         "refinement": refinement,
         "source": source,
         "step": step,
@@ -98,7 +106,9 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
                 f"reads up to {FORMAT})"
             )
         config, skeleton = Config(**about["config"]), Skeleton.from_dict(about["skeleton"])
-        target = _shapes(config, skeleton, refinement=about["refinement"])
+        # Folders of earlier versions lack it.
+        keypoint_skeleton = Skeleton.from_dict(about.get("keypoint_skeleton", about["skeleton"]))
+        target = _shapes(config, skeleton, keypoint_skeleton, refinement=about["refinement"])
         step = about["step"]
     except (ConfigError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: its configuration cannot be used: {error}") from None
@@ -110,6 +120,7 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
         refine_variables=weights.get("refinement"),
         config=config,
         skeleton=skeleton,
+        keypoint_skeleton=keypoint_skeleton,
         source=str(folder),
         step=step,
     )
@@ -196,9 +207,12 @@ def _without_thread_noise() -> Iterator[None]:
         os.close(saved)
 
 
-def _shapes(config: Config, skeleton: Skeleton, *, refinement: bool) -> Any:
+def _shapes(
+    config: Config, skeleton: Skeleton, keypoint_skeleton: Skeleton, *, refinement: bool
+) -> Any:
     """What the weights look like."""
-    tree = {"network": jax.eval_shape(lambda: init_variables(config, skeleton))}
+    network = jax.eval_shape(lambda: init_variables(config, skeleton, keypoint_skeleton))
+    tree = {"network": network}
     if refinement:
         tree["refinement"] = jax.eval_shape(lambda: init_refinement_variables(config, skeleton))
     return tree

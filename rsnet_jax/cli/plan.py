@@ -6,16 +6,17 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Generic
 
 import jax
 import tyro
 
-from rsnet_jax.cli.options import parse
+from rsnet_jax.cli.options import Model, parse_for_defaults, parse_over_defaults
 from rsnet_jax.config import (
     Config,
-    ModelConfig,
     OptimConfig,
     Precision,
+    RSNetConfig,
     TrainConfig,
     find_preset,
     load_preset,
@@ -26,13 +27,14 @@ from rsnet_jax.files.paths import is_remote
 from rsnet_jax.plan.chips import Topology, parse_topology
 from rsnet_jax.plan.estimate import Plan, check_batch, count_for, with_batch
 from rsnet_jax.plan.libtpu import Task, check_libtpu, compile_for
+from rsnet_jax.plan.programs import TRAIN_VIEWS
 from rsnet_jax.plan.report import as_json, detail_lines, plan_lines, plans_from_json, table
 
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class PlanOptions:
+class PlanOptions(Generic[Model]):
     """Tells what training costs on chips that are not here.
 
     For TPUs the real programs are compiled (libtpu, no TPU needed), for GPUs they are counted. Data
@@ -66,7 +68,7 @@ class PlanOptions:
     precision: Precision = "highest"
     """Of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16 products
     on a TPU), bfloat16 (all computation)."""
-    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    model: Model = dataclasses.field(default_factory=RSNetConfig)  # pyright: ignore
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
 
@@ -134,11 +136,10 @@ def main(argv: Sequence[str], *, prog: str) -> None:
 def read_options(argv: Sequence[str], *, prog: str) -> tuple[PlanOptions, Config]:
     """The options, and the configuration that they override."""
     # Which configuration? Its settings are the defaults of the options, in the help too.
-    quiet = [argument for argument in argv if argument not in ("-h", "--help")]
-    options = parse(PlanOptions, quiet, prog=prog, default=PlanOptions())
+    options = parse_for_defaults(PlanOptions, argv, prog=prog)
     preset = load_preset(find_preset(options.config))
     default = PlanOptions(**{name: getattr(preset, name) for name in OVERRIDES})
-    options = parse(PlanOptions, argv, prog=prog, default=default)
+    options = parse_over_defaults(PlanOptions, argv, prog=prog, default=default)
     config = Config(
         **{name: getattr(preset, name) for name in Config.model_fields}
         | {name: getattr(options, name) for name in OVERRIDES}
@@ -201,7 +202,7 @@ def configs_of(options: PlanOptions, config: Config, topology: Topology) -> list
     batches = [rows * topology.chips for rows in options.batch_per_chip]
     batches = batches or list(options.batch_size) or [config.train.batch_size]
     for batch in batches:
-        check_batch(batch, topology)
+        check_batch(batch, topology, samples=config.train.samples(TRAIN_VIEWS))
     return [with_batch(config, batch) for batch in batches]
 
 

@@ -8,7 +8,6 @@ from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.plan.chips import Topology
 from rsnet_jax.plan.programs import (
-    TRAIN_VIEWS,
     devices_without_kind,
     evaluation_program,
     training_program,
@@ -93,9 +92,8 @@ def with_batch(config: Config, batch: int) -> Config:
     )
 
 
-def check_batch(batch: int, topology: Topology) -> None:
-    """Raises a ConfigError unless the batch can be shared out among the chips."""
-    samples = 2 * TRAIN_VIEWS
+def check_batch(batch: int, topology: Topology, *, samples: int) -> None:
+    """Raises a ConfigError unless batches of an epoch's samples can be shared out to the chips."""
     if batch > samples:
         raise ConfigError(f"batch {batch} is larger than an epoch of {samples} samples")
     if batch % topology.chips:
@@ -110,10 +108,10 @@ def check_batch(batch: int, topology: Topology) -> None:
 def count_for(topology: Topology, config: Config, *, evaluation: bool) -> Plan:
     """A plan without a compiler: products and sums are counted in the programs as traced."""
     devices = devices_without_kind(topology.chips)
-    program, _ = training_program(config, devices)
+    program, steps_per_epoch = training_program(config, devices)
     training: Figures = {
         "batch": config.train.batch_size,
-        "steps_per_epoch": 2 * TRAIN_VIEWS // config.train.batch_size,
+        "steps_per_epoch": steps_per_epoch,
         "traced": dataclasses.asdict(trace_cost(program.trace().jaxpr)),
     }
     measured: Figures | None = None

@@ -118,3 +118,12 @@ H36M_16 = Skeleton(
     right=(1, 2, 3, 13, 14, 15),
 )
 """Human3.6M without neck/nose: the joints RS-Net was published with."""
+
+H36M_17 = Skeleton(
+    name="h36m_17",
+    joints=(*H36M_16.joints[:9], "neck_nose", *H36M_16.joints[9:]),
+    parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
+    left=(4, 5, 6, 11, 12, 13),
+    right=(1, 2, 3, 14, 15, 16),
+)
+"""The 17 joints of Human3.6M that most networks for detected 2D keypoints use."""

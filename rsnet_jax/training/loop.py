@@ -104,7 +104,7 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
     with raise_on_all_processes():
         devices = Devices.choose(config.parallel)
         train, validation = load_train_and_validation(config.data, config.train.validation)
-        samples = 2 * len(train)
+        samples = config.train.samples(len(train))
         steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
     devices.connect()
     check_equal(
@@ -116,7 +116,7 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
         steps_per_epoch=steps_per_epoch,
         batch_size=config.train.batch_size,
     )
-    tx = make_optimizer(schedule)
+    tx = make_optimizer(schedule, config.optim)
     keys = run_keys(config.seed)
     with raise_on_all_processes():
         run = prepare_train_loop(
@@ -220,7 +220,13 @@ def compile_train_loop(
     """`program(state, table, order, until) -> state` on all devices, from `make_train_loop`."""
     model = build_model(config, skeleton, axis_name=AXIS)
     refinement = build_refinement(config, axis_name=AXIS) if config.train.refine else None
-    step = make_train_step(model, refinement, tx, absolute_symmetry=config.train.absolute_symmetry)
+    step = make_train_step(
+        model,
+        refinement,
+        tx,
+        loss=config.train.loss,
+        absolute_symmetry=config.train.absolute_symmetry,
+    )
     run = make_train_loop(
         step,
         skeleton=skeleton,

@@ -66,8 +66,15 @@ class Progress:
 class RunCheckpoints:
     """Saves the state of a run; keeps the latest and the one with the lowest validation error."""
 
-    def __init__(self, workdir: Path, config: Config, skeleton: Skeleton):
+    def __init__(
+        self,
+        workdir: Path,
+        config: Config,
+        skeleton: Skeleton,
+        keypoint_skeleton: Skeleton | None = None,
+    ):
         self._config, self._skeleton = config, skeleton
+        self._keypoint_skeleton = keypoint_skeleton or skeleton
         self.folder = (workdir / RUN_CHECKPOINTS).absolute()
         self._manager: Any = None
         self._errors: dict[int, float] = {}
@@ -102,6 +109,7 @@ class RunCheckpoints:
         about = describe_weights(
             self._config,
             self._skeleton,
+            self._keypoint_skeleton,
             refinement="refinement" in state.params,
             source="trained",
             step=step,

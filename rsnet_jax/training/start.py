@@ -104,15 +104,15 @@ def load_start(config: Config, train: Frames) -> Checkpoint:
     """
     assert config.train.init is not None
     # What a published .pth does not tell of itself is what the configuration says.
-    start = load_checkpoint(config.train.init, double_gelu=config.model.double_gelu)
-    names = ["width", "hops", "blocks", "double_gelu"]
-    if config.train.refine and start.refine_variables is not None:
-        names.append("refine_hidden")
-    for name in names:
-        got, wanted = getattr(start.config.model, name), getattr(config.model, name)
-        if got != wanted:
+    start = load_checkpoint(config.train.init, **config.model.model_dump())
+    own = start.config.model.model_dump()
+    both_refine = config.train.refine and start.refine_variables is not None
+    for name, wanted in config.model.model_dump().items():
+        changeable = "dropout" in name or (name == "refine_hidden" and not both_refine)
+        if not changeable and own.get(name) != wanted:
             raise ConfigError(
-                f"train.init: {start.source} has {name} {got}, but model.{name} is {wanted}"
+                f"train.init: {start.source} has {name} {own.get(name)}, but model.{name} is "
+                f"{wanted}"
             )
     if start.skeleton != train.skeleton:
         raise ConfigError(

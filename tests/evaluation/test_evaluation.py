@@ -6,7 +6,7 @@ import pytest
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
+from rsnet_jax.config import Config, DataConfig, ParallelConfig, RSNetConfig
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.errors import DataError
 from rsnet_jax.evaluation.evaluator import evaluate
@@ -110,7 +110,7 @@ def test_published_p2_credits_the_batch_mean(released, synthetic):
 @pytest.fixture(scope="module")
 def small():
     """Untrained, with a head, and with the dropout of its head on where asked for."""
-    config = Config(model=ModelConfig(width=3, blocks=1, refine_hidden=8))
+    config = Config(model=RSNetConfig(width=3, blocks=1, refine_hidden=8))
     return Checkpoint(init_variables(config), init_refinement_variables(config), config)
 
 
