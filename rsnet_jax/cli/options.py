@@ -12,13 +12,15 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from rsnet_jax.config import SETTINGS, ModelConfig, settings_class
+from rsnet_jax.config import SETTINGS, ModelConfig, RSNetConfig, settings_class
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.files.paths import check_client, to_path
 
 Options = TypeVar("Options")
 Model = TypeVar("Model", bound=ModelConfig)
 """The settings of the network among the options of a command."""
+DEFAULT_MODEL: Any = RSNetConfig
+"""What `Model` is where nothing says which network is meant."""
 HELP = ("-h", "--help")
 MODEL_PREFIX = "--model."
 CheckpointArgument = Annotated[
@@ -94,7 +96,8 @@ def parse_for_defaults(kind: type[Options], argv: Sequence[str], *, prog: str) -
     """
     others, _ = split_model_options(argv)
     quiet = [argument for argument in others if argument not in HELP]
-    return parse(kind, quiet, prog=prog, default=kind())
+    default = kind()
+    return parse(_for_network(kind, default), quiet, prog=prog, default=default)
 
 
 def parse_over_defaults(
@@ -110,14 +113,17 @@ def parse_over_defaults(
         ConfigError: an option is unknown or its value cannot be meant.
     """
     own: Any = default
-    if not hasattr(own, "model"):
-        return parse(kind, argv, prog=prog, default=default)
     _, name = split_model_options(argv)
-    settings = settings_class(name or own.model.name)
-    if not isinstance(own.model, settings):
-        default = dataclasses.replace(own, model=settings())
+    if name is not None and hasattr(own, "model") and name != own.model.name:
+        default = dataclasses.replace(own, model=settings_class(name)())
+    return parse(_for_network(kind, default), argv, prog=prog, default=default)
+
+
+def _for_network(kind: type[Options], default: Options) -> type[Options]:
+    """The class of the options, with the type of its field `model`, if any, as `default` has it."""
     generic: Any = kind
-    return parse(generic[settings], argv, prog=prog, default=default)
+    model = getattr(default, "model", None)
+    return kind if model is None else generic[type(model)]
 
 
 def split_model_options(argv: Sequence[str]) -> tuple[list[str], str | None]:

@@ -11,12 +11,11 @@ from typing import Generic
 import jax
 import tyro
 
-from rsnet_jax.cli.options import Model, parse_for_defaults, parse_over_defaults
+from rsnet_jax.cli.options import DEFAULT_MODEL, Model, parse_for_defaults, parse_over_defaults
 from rsnet_jax.config import (
     Config,
     OptimConfig,
     Precision,
-    RSNetConfig,
     TrainConfig,
     find_preset,
     load_preset,
@@ -68,7 +67,7 @@ class PlanOptions(Generic[Model]):
     precision: Precision = "highest"
     """Of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16 products
     on a TPU), bfloat16 (all computation)."""
-    model: Model = dataclasses.field(default_factory=RSNetConfig)  # pyright: ignore
+    model: Model = dataclasses.field(default_factory=DEFAULT_MODEL)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
 

@@ -11,7 +11,13 @@ import jax
 import tyro
 
 from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.cli.options import HELP, Model, parse_for_defaults, parse_over_defaults
+from rsnet_jax.cli.options import (
+    DEFAULT_MODEL,
+    HELP,
+    Model,
+    parse_for_defaults,
+    parse_over_defaults,
+)
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import (
     Config,
@@ -19,7 +25,6 @@ from rsnet_jax.config import (
     OptimConfig,
     ParallelConfig,
     Precision,
-    RSNetConfig,
     TrainConfig,
     find_preset,
     load_preset,
@@ -69,7 +74,7 @@ class TrainOptions(Generic[Model]):
     precision: Precision = "highest"
     """Of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16 products
     on a TPU), bfloat16 (all computation)."""
-    model: Model = dataclasses.field(default_factory=RSNetConfig)  # pyright: ignore
+    model: Model = dataclasses.field(default_factory=DEFAULT_MODEL)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)

@@ -154,7 +154,7 @@ def first_gradients(golden):
             {"params": params["refinement"]}, pose, backprojected, train=True
         )
         refine = losses.refinement_loss(refined, target, skeleton=H36M_16)
-        return losses.lifting_loss(pose, target) + refine
+        return losses.mse_l1(pose, target) + refine
 
     loss, grads = jax.jit(jax.value_and_grad(objective))(
         {"network": variables["params"], "refinement": refinement_variables["params"]}
