@@ -13,7 +13,7 @@ import tyro
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse
+from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse, parse_over_defaults
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import Config, DataConfig, ParallelConfig, Precision
 from rsnet_jax.data.load import Split, load_frames
@@ -168,7 +168,7 @@ def open_checkpoint(
     if options.data.dataset == "synthetic" and data.source != "synthetic":
         data = DataConfig()  # nothing that was said of files goes for it
     default = EvaluateOptions(data=data)
-    return checkpoint, parse(EvaluateOptions, argv, prog=prog, default=default)
+    return checkpoint, parse_over_defaults(EvaluateOptions, argv, prog=prog, default=default)
 
 
 def fresh_checkpoint(seed: int) -> Checkpoint:
