@@ -60,8 +60,9 @@ class EvaluateOptions:
     """Repeat two slips of the published evaluation, to check its tables digit for digit: only
     joint 0 of a prediction is zeroed, and P2 is credited batch by batch."""
     batch_size: int | None = None
-    """Views per step, of all devices together; default 512 a device, and 128 in all with
-    --published, where it changes P2."""
+    """Views per batch, over all devices. Default: at most 512 per GPU or TPU and 128 per CPU, such
+    that all batches are full; 128 in all with --published, which changes P2; 512 in all with
+    --refine-dropout-seed, whose random masks depend on it."""
     refine_dropout_seed: int | None = None
     """Keep the refinement head's dropout on, as the published 47.04 mm was measured."""
     precision: Precision = "highest"

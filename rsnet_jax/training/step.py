@@ -97,7 +97,7 @@ def make_train_step(
         grads, (batch_stats, measured) = jax.grad(objective, has_aux=True)(
             state.params, state.batch_stats, batch, key
         )
-        if axis_name is not None:  # after the gradient, not through it: see docs/design.md, 2.3
+        if axis_name is not None:  # after the gradient, not through it: see docs/decisions.md
             grads, measured = jax.lax.pmean((grads, measured), axis_name)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         return TrainState(
