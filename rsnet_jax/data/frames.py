@@ -19,7 +19,7 @@ class Clip:
     subject: str
     name: str  # "Walking 1"; the action is the part before the first space
     joints: Float[np.ndarray, "time joint 3"]  # meters, world axes
-    keypoints: Sequence[Float[np.ndarray, "time joint 2"]]  # pixels, one array a camera
+    keypoints: Sequence[Float[np.ndarray, "time point 2"]]  # pixels, one array a camera
 
     @property
     def action(self) -> str:

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from etils.epath.gpath import PosixGPath
 
@@ -30,10 +30,12 @@ _ORDINARY = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirector
 class RemotePath(PosixGPath):
     """A path in an object store; whatever goes wrong with it is an OSError, mostly ours."""
 
-    def absolute(self) -> Self:
+    def absolute(self) -> "RemotePath":
         return self
 
-    def resolve(self, strict: bool = False) -> Self:  # etils would put the working folder before it
+    def resolve(
+        self, strict: bool = False
+    ) -> "RemotePath":  # etils would put the working folder before it
         return self
 
     @property

@@ -155,7 +155,7 @@ def _set_items(target: Any, items: list[Any]) -> None:
 class _DType:
     """What `numpy.dtype(...)` makes. A real dtype would let a file set its internal flags."""
 
-    def __init__(self, code: str, align: bool = False, copy: bool = False):
+    def __init__(self, code: str, align: bool | int = False, copy: bool | int = False):
         if not re.fullmatch(r"[<>|=]?([biufc]\d{1,2}|[SU]\d{1,6}|O\d?|\?)", code):
             raise ForbiddenPickle(f"arrays of dtype {code[:40]!r}")
         self.dtype = np.dtype(object) if "O" in code else np.dtype(code)
@@ -181,7 +181,7 @@ def _reconstruct(subtype: Any, shape: Any, code: Any) -> Shaped[np.ndarray, " 0"
     return np.empty(0, np.int8)  # the state that follows brings the shape and dtype
 
 
-def _build_array(array: Shaped[np.ndarray, " 0"], state: Any) -> None:
+def _build_array(array: np.ndarray, state: Any) -> None:
     """Fills an array in place, so that earlier references to it in the file stay right.
 
     numpy reads raw bytes as pointers, or past their end, if dtype, shape and data disagree.

@@ -5,13 +5,14 @@ from jaxtyping import Array, Float
 
 from rsnet_jax.models import RSNet
 from rsnet_jax.models.build import Variables
+from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.transforms import mirror
 
 
 def lift(
     model: RSNet,
     variables: Variables,
-    keypoints: Float[Array, "batch joint 2"],
+    keypoints: Float[AnyArray, "batch joint 2"],
     *,
     flip_test: bool,
 ) -> Float[Array, "batch joint 3"]:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from rsnet_jax.errors import DataError
@@ -21,6 +22,7 @@ from rsnet_jax.models.dropout import PerSampleDropout
 from rsnet_jax.models.graph_conv import SplitGraphConv
 from rsnet_jax.models.non_local import NonLocalBlock
 from rsnet_jax.models.norms import LayerNorm
+from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 
@@ -36,7 +38,7 @@ class Block(nn.Module):
     hops: int
     skeleton: Skeleton
     dropout: float
-    dtype: jnp.dtype
+    dtype: DTypeLike
     axis_name: str | None
 
     def convolve(
@@ -88,14 +90,14 @@ class RSNet(nn.Module):
     double_gelu: bool = True
     """The published network applies GELU twice in Block II, in evaluation too."""
     skeleton: Skeleton = H36M_16
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
     """Of the computation; weights and output are float32."""
     axis_name: str | None = None
     """Mapped axis the batch is spread over, for batch statistics and dropout."""
 
     @nn.compact
     def __call__(
-        self, keypoints: Float[Array, "batch joint 2"], *, train: bool = False
+        self, keypoints: Float[AnyArray, "batch joint 2"], *, train: bool = False
     ) -> Float[Array, "batch joint 3"]:
         """Lifts a batch.
 
@@ -113,7 +115,7 @@ class RSNet(nn.Module):
             axis_name=self.axis_name,
             dtype=self.dtype,
         )
-        x = keypoints.T
+        x = jnp.asarray(keypoints).T
         x = GeluBlock(**common, double_gelu=self.double_gelu, name="input")(x, x, train=train)
         x0 = x  # the initial residual of every later layer
         for i in range(self.blocks):

@@ -8,8 +8,10 @@ import functools
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rsnet_jax.pose.arrays import AnyArray
 
-def safe_norm(vectors: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
+
+def safe_norm(vectors: Float[AnyArray, "*batch 3"]) -> Float[Array, "*batch"]:
     """Length, with torch's gradient of 0 at the zero vector (plainly differentiated it is NaN)."""
     squared = jnp.sum(jnp.square(vectors), axis=-1)
     at_zero = squared == 0
@@ -17,21 +19,21 @@ def safe_norm(vectors: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
 
 
 def joint_errors(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch joint"]:
     """Distance of every joint from its true place."""
     return safe_norm(pose - target)
 
 
 def mpjpe(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch"]:
     """Mean per-joint position error of each pose (Protocol 1)."""
     return joint_errors(pose, target).mean(axis=-1)
 
 
 def n_mpjpe(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch"]:
     """MPJPE after the best scaling of each pose, sum<p,t> / sum<p,p>; nothing is moved or turned.
 
@@ -43,7 +45,7 @@ def n_mpjpe(
 
 
 def procrustes_align(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch joint 3"]:
     """Moves, turns and scales each pose onto its target with the least squared error.
 
@@ -68,7 +70,7 @@ def procrustes_align(
 
 
 def pa_mpjpe(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch"]:
     """MPJPE after Procrustes alignment of each pose (Protocol 2)."""
     return mpjpe(procrustes_align(pose, target), target)

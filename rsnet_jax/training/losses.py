@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rsnet_jax.pose import metrics
+from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.skeleton import Skeleton
 
 SQUARED_SHARE = 0.9
@@ -12,7 +13,7 @@ SYMMETRY_WEIGHT = 0.01
 
 
 def lifting_loss(
-    pose: Float[Array, "batch joint 3"], target: Float[Array, "batch joint 3"]
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
     """0.9 * mean squared + 0.1 * mean absolute error over all coordinates, joint 0 included."""
     difference = pose - target
@@ -21,7 +22,7 @@ def lifting_loss(
 
 
 def symmetry_penalty(
-    pose: Float[Array, "batch joint 3"], *, skeleton: Skeleton, absolute: bool = False
+    pose: Float[AnyArray, "batch joint 3"], *, skeleton: Skeleton, absolute: bool = False
 ) -> Float[Array, ""]:
     """How much longer left bones are than right ones, summed over the pairs of bones.
 
@@ -36,8 +37,8 @@ def symmetry_penalty(
 
 
 def refinement_loss(
-    refined: Float[Array, "batch joint 3"],
-    target: Float[Array, "batch joint 3"],
+    refined: Float[AnyArray, "batch joint 3"],
+    target: Float[AnyArray, "batch joint 3"],
     *,
     skeleton: Skeleton,
     absolute_symmetry: bool = False,

@@ -94,7 +94,7 @@ RUN = Gait(
 
 
 def hermite(
-    table: Float[np.ndarray, "key 1+value"], phase: Float[np.ndarray, "..."]
+    table: Float[np.ndarray, "key column"], phase: Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "... value"]:
     """Smooth interpolation that never overshoots; flat at the ends of the table and at extrema."""
     at, values = table[:, 0], table[:, 1:]

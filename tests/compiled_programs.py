@@ -1,0 +1,55 @@
+"""The compilation cache of the tests: one folder for all workers, their children and later runs."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+import jax
+from jax._src import lru_cache
+
+from rsnet_jax.distributed.compile_cache import processor
+
+WORTH_SECONDS = 0.1
+"""Programs that compile faster are not kept."""
+MAX_BYTES = 1 << 30
+
+
+def share_compiled_programs() -> None:
+    """Turns the cache on, here and in the processes that this one starts.
+
+    JAX_COMPILATION_CACHE_DIR names another folder than that in the user's cache.
+    """
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    default = caches / f"rsnet-jax-tests-{jax.__version__}-{processor()}"
+    folder = Path(os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(default)))
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(WORTH_SECONDS)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_SECONDS)
+    lru_cache.LRUCache.put = put
+
+
+def put(cache: lru_cache.LRUCache, key: str, value: bytes) -> None:
+    """Stores a program under its name at once.
+
+    JAX writes it piece by piece. Another process could read half of it, and after SIGKILL, which
+    some tests send, half of it would stay.
+    """
+    folder = Path(str(cache.path))
+    descriptor, partial = tempfile.mkstemp(dir=folder, suffix=".partial")
+    with open(descriptor, "wb") as file:
+        file.write(value)
+    Path(partial).replace(folder / f"{key}-cache")
+
+
+def drop_oldest_programs(max_bytes: int = MAX_BYTES) -> None:
+    """Deletes the programs that were made first, until the folder has at most `max_bytes`."""
+    folder = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    files = [(path.stat(), path) for path in folder.glob("*")] if folder.is_dir() else []
+    total = sum(about.st_size for about, _ in files)
+    for about, path in sorted(files, key=lambda file: file[0].st_mtime):
+        if total <= max_bytes:
+            break
+        with contextlib.suppress(OSError):  # another run has deleted it
+            path.unlink()
+        total -= about.st_size
