@@ -36,10 +36,9 @@ def put(cache: lru_cache.LRUCache, key: str, value: bytes) -> None:
     some tests send, half of it would stay.
     """
     folder = Path(str(cache.path))
-    descriptor, partial = tempfile.mkstemp(dir=folder, suffix=".partial")
-    with open(descriptor, "wb") as file:
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".partial", delete=False) as file:
         file.write(value)
-    Path(partial).replace(folder / f"{key}-cache")
+    Path(file.name).replace(folder / f"{key}-cache")
 
 
 def drop_oldest_programs(max_bytes: int = MAX_BYTES) -> None:

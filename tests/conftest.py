@@ -19,12 +19,20 @@ import jax
 import numpy as np
 import pytest
 from compiled_programs import drop_oldest_programs, share_compiled_programs
+from filelock import FileLock
+from training_runs import FinishedRun, train_and_record
 
 from rsnet_jax.cli.main import main
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_default_matmul_precision", "highest")
 share_compiled_programs()
+
+
+def pytest_sessionstart(session):
+    if not hasattr(session.config, "workerinput"):  # once, not by every worker of xdist
+        drop_oldest_programs()
+
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -41,6 +49,36 @@ def mocap():
     if not folder:
         pytest.skip("RSNET_MOCAP is not set")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Makes a folder once for all workers: `once(name, make)` returns what `make(folder)` filled.
+
+    Tests read it; one that changes it works on a copy.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def folder(name, make):
+        path, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(path, ignore_errors=True)  # of an attempt that failed
+                path.mkdir()
+                make(path)
+                done.touch()
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished_run(once) -> FinishedRun:
+    """A run of the smoke preset on one device that nothing happened to."""
+    folder = once("finished_run", train_and_record)
+    return pickle.loads((folder / "record").read_bytes())
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def test_non_local_block_starts_as_the_identity(rng):
 def test_gradients_by_hand_are_those_of_the_functions(rng):
     x, scale, bias = (jnp.float32(rng.normal(size=s)) for s in [(6, 3, 4), 6, 6])
     check_grads(jax.jit(lambda *a: layer_norm(*a, 1e-5)), (x, scale, bias), order=1, modes=["rev"])
-    want = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-5)
+    want = (x - x.mean(axis=0, keepdims=True)) / jnp.sqrt(x.var(axis=0, keepdims=True) + 1e-5)
     want = want * scale[:, None, None] + bias[:, None, None]
     np.testing.assert_allclose(layer_norm(x, scale, bias, 1e-5), want, rtol=0, atol=1e-5)
     a, b = (jnp.float32(rng.normal(size=s)) for s in [(2, 3, 4), (2, 4, 5)])

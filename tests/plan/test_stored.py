@@ -1,11 +1,10 @@
 """Plans that are kept: while others are still being made, and between versions."""
 
+import functools
 import json
-import logging
 
 import pytest
 
-from rsnet_jax.cli.main import main
 from rsnet_jax.errors import CompileError
 from rsnet_jax.plan.report import uncertain
 
@@ -25,19 +24,9 @@ FIGURES = {
 
 
 @pytest.fixture
-def plan(capsys):
+def plan(cli):
     """Runs `rsnet-jax plan ...` in this process; the exit code and what was printed."""
-    ours, root = logging.getLogger("rsnet_jax"), logging.getLogger()
-    level, handlers = ours.level, list(root.handlers)
-
-    def run(*argv):
-        code = main(["plan", *map(str, argv)])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    yield run
-    ours.setLevel(level)
-    root.handlers[:] = handlers
+    return functools.partial(cli, "plan")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ Seven bodies, one a subject of Human3.6M, move in six ways a person would know w
 20,000 views of poses come from a seed in a second or two, without a file or a licence.
 """
 
+import functools
 from collections.abc import Sequence
 from types import MappingProxyType
 
@@ -91,8 +92,12 @@ def synthetic_clips(
     ]
 
 
+@functools.cache
 def make_clip(subject: str, action: str, *, number: int, detections: str, seed: int) -> Clip:
-    """One clip, from random streams of its own: one for the motion, one for the noise."""
+    """One clip, from random streams of its own: one for the motion, one for the noise.
+
+    A process makes each clip once. All callers share its arrays, which are read-only.
+    """
     key = (seed, list(BODIES).index(subject), list(FAMILIES).index(action), number)
     cameras = h36m_cameras()[subject]
     rng = np.random.default_rng((*key, 0))
@@ -113,7 +118,10 @@ def make_clip(subject: str, action: str, *, number: int, detections: str, seed: 
             ]
         )
     name = f"{action} {number}" if number else action
-    return Clip(subject, name, joints, tuple(keypoints.astype(np.float32)))
+    keypoints = keypoints.astype(np.float32)
+    for array in (joints, keypoints):
+        array.flags.writeable = False
+    return Clip(subject, name, joints, tuple(keypoints))
 
 
 def film(
