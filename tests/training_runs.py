@@ -17,6 +17,7 @@ import pytest
 from compiled_programs import share_compiled_programs
 
 from rsnet_jax import load_checkpoint
+from rsnet_jax.checkpoints.load import saved_steps
 from rsnet_jax.config import Config, load_preset
 from rsnet_jax.training import loop
 from rsnet_jax.training.report import Result
@@ -108,6 +109,25 @@ def run_hook(monkeypatch, hook):
         return run._replace(advance=hooked)
 
     monkeypatch.setattr(loop, "prepare_train_loop", compile_with_hook)
+
+
+class Killed(BaseException):
+    """Caught by no code of ours, like SIGKILL."""
+
+
+def train_until_killed(workdir, **sections):
+    """Saves after every dispatch, and dies in the second epoch; returns the last step saved."""
+
+    def die(state, until):
+        if until > STEPS + 5:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        run_hook(patch, die)
+        train(workdir, train={"save_minutes": OFTEN}, **sections)
+    newest = saved_steps(workdir / "checkpoints")[-1]
+    assert STEPS < newest < 2 * STEPS
+    return newest
 
 
 def train_without_computing(monkeypatch, change=lambda state: state):

@@ -188,14 +188,14 @@ def test_outputs_are_claimed_before_the_work(refused, tmp_path, monkeypatch):
     assert contents(tmp_path) == ["file"]
 
 
-def test_a_failed_write_keeps_the_result_and_leaves_nothing(cli, tmp_path, monkeypatch):
+def test_failed_write_keeps_the_result_and_leaves_nothing(cli, network, tmp_path, monkeypatch):
     def fail(path, *_, **__):
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("numpy.savez_compressed", fail)
     few = ["--data.actions", "Run", "--data.every", "48"]
-    code, out, err = cli("evaluate", *few, "--predictions", tmp_path / "out.npz")
+    code, out, err = cli("evaluate", network, *few, "--predictions", tmp_path / "out.npz")
     assert code == 2 and "average" in out
     assert err.endswith("out.npz cannot be written: No space left on device\n")
     assert contents(tmp_path) == []

@@ -1,8 +1,16 @@
 import re
-import shutil
 
 import pytest
-from training_runs import EPOCHS, SMOKE, STEPS, Command, lines, train, train_without_computing
+from training_runs import (
+    EPOCHS,
+    SMOKE,
+    STEPS,
+    Command,
+    lines,
+    train,
+    train_until_killed,
+    train_without_computing,
+)
 
 from rsnet_jax import load_checkpoint
 from rsnet_jax.checkpoints.load import saved_steps
@@ -72,20 +80,18 @@ def test_step_option_chooses_a_checkpoint_of_a_run(cli, refused, run, tmp_path):
     assert "step goes with a CHECKPOINT" in refused("evaluate", "--step", "best")
 
 
-def test_train_explains_a_disk_that_fills_while_saving(run, tmp_path):
+def test_train_explains_a_disk_that_fills_while_saving(tmp_path):
     """Files of a checkpoint are larger than the limit, those of metrics and configuration not."""
-    workdir, log = shutil.copytree(run, tmp_path / "run"), tmp_path / "log"
-    before = load_checkpoint(workdir, step="latest")
-    options = ["--resume", "--train.epochs", EPOCHS + 1, "--workdir", workdir]
-    command = Command(log, "train", *options, file_size=100_000)
+    workdir, log = tmp_path / "run", tmp_path / "log"
+    newest = train_until_killed(workdir)
+    command = Command(log, "train", "--resume", "--workdir", workdir, file_size=100_000)
     assert command.wait() == 2
     told = log.read_text()
     assert "Traceback" not in told
     last = told.splitlines()[-1]
     assert re.match(r"rsnet-jax train: error: .*a checkpoint could not be written: ", last), told
-    assert f"step {EPOCHS * STEPS} is intact, continue from it with --resume" in last
-    after = load_checkpoint(workdir, step="latest")
-    assert before.step == after.step == EPOCHS * STEPS
-    train(workdir, resume=True, train={"epochs": EPOCHS + 1})
-    assert [line["epoch"] for line in lines(workdir)] == [1, 2, 3, 4]
+    assert f"step {newest} is intact, continue from it with --resume" in last
+    assert load_checkpoint(workdir, step="latest").step == newest
+    train(workdir, resume=True)
+    assert [line["epoch"] for line in lines(workdir)] == [1, 2, 3]
     assert all(path.name.isdigit() for path in (workdir / "checkpoints").iterdir())

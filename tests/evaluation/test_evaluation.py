@@ -110,7 +110,7 @@ def test_published_p2_credits_the_batch_mean(released, synthetic):
 @pytest.fixture(scope="module")
 def small():
     """Untrained, with a head, and with the dropout of its head on where asked for."""
-    config = Config(model=ModelConfig(width=3, blocks=1, refine_hidden=8))
+    config = Config(model=ModelConfig(width=4, blocks=1))  # of the smoke preset: compiled already
     return Checkpoint(init_variables(config), init_refinement_variables(config), config)
 
 

@@ -105,7 +105,7 @@ def test_eight_devices_by_pmap_change_rounding_only(finished_run, tmp_path, monk
     """Training and evaluation are traced once, whatever the lengths of the dispatches."""
     untils = []
     chex.clear_trace_counter()
-    for module, name in ((loop, "make_run"), (evaluator, "make_pass")):
+    for module, name in ((loop, "make_train_loop"), (evaluator, "make_eval_loop")):
         monkeypatch.setattr(module, name, traced_once(getattr(module, name)))
     run_hook(monkeypatch, lambda state, until: untils.append(until))
     train(tmp_path, parallel={"devices": 8, "strategy": "pmap"})

@@ -12,11 +12,13 @@ from training_runs import (
     SMOKE,
     STEPS,
     Command,
+    Killed,
     assert_same_run,
     damage,
     lines,
     run_hook,
     train,
+    train_until_killed,
     train_without_computing,
 )
 
@@ -30,10 +32,6 @@ from rsnet_jax.training.run_lock import LOCK_FILE
 @pytest.fixture
 def unbroken(finished_run):
     return finished_run.workdir
-
-
-class Killed(BaseException):
-    """What no code of ours catches, like SIGKILL."""
 
 
 @pytest.mark.slow
@@ -210,17 +208,8 @@ def test_fewer_epochs_than_done_are_refused(unbroken, tmp_path, monkeypatch):
         train(workdir, resume=True, train={"epochs": 2})
 
 
-def die_in_the_second_epoch(state, until):
-    if until > STEPS + 5:
-        raise Killed
-
-
-def test_run_on_eight_devices_resumes_on_one(unbroken, tmp_path, monkeypatch):
-    settings = {"save_minutes": OFTEN}
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        run_hook(patch, die_in_the_second_epoch)
-        train(tmp_path, train=settings, parallel={"devices": 8, "strategy": "pmap"})
-    assert saved_steps(tmp_path / "checkpoints")[-1] > STEPS
+def test_run_on_eight_devices_resumes_on_one(unbroken, tmp_path):
+    train_until_killed(tmp_path, parallel={"devices": 8, "strategy": "pmap"})
     train(tmp_path, resume=True)
     for got, want in zip(lines(tmp_path), lines(unbroken), strict=True):
         np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=5e-3)
@@ -235,16 +224,11 @@ def test_resume_does_not_need_the_weights_of_init(unbroken, tmp_path, monkeypatc
     assert len(lines(workdir)) == EPOCHS
 
 
-def test_damaged_newest_checkpoint_is_passed_over(unbroken, tmp_path, monkeypatch, caplog):
-    settings = {"save_minutes": OFTEN}
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        run_hook(patch, die_in_the_second_epoch)
-        train(tmp_path, train=settings)
-    newest = saved_steps(tmp_path / "checkpoints")[-1]
-    assert newest > STEPS
+def test_damaged_newest_checkpoint_is_passed_over(unbroken, tmp_path, caplog):
+    newest = train_until_killed(tmp_path)
     damage(tmp_path / "checkpoints" / str(newest))
     caplog.set_level("INFO")
-    train(tmp_path, resume=True, train=settings)
+    train(tmp_path, resume=True)
     assert f"{newest}: not a readable rsnet_jax checkpoint" in caplog.text
     assert f"continuing from step {STEPS}" in caplog.text
     assert_same_run(tmp_path, unbroken)
