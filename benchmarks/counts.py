@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-from programs import compile_prediction, compile_training
 
+from rsnet_jax.benchmark.steps import compile_prediction, compile_training
 from rsnet_jax.config import Config, ModelConfig, Precision
 
 RECORDED = Path(__file__).with_name("counts.json")

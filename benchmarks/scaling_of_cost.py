@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import machine
 import numpy as np
-from comparison import Settings, checkpoint_for, sample
-from floors import forward_flops
-from ours import Ours, Training
-from programs import compile_prediction, compile_training
-from timing import Spread, timed
 
+from rsnet_jax.benchmark import machine
+from rsnet_jax.benchmark.comparison import Settings, checkpoint_for, sample
+from rsnet_jax.benchmark.floors import forward_flops
+from rsnet_jax.benchmark.ours import Ours, Training
+from rsnet_jax.benchmark.steps import compile_prediction, compile_training
+from rsnet_jax.benchmark.timing import Spread, timed
 from rsnet_jax.config import Config, ModelConfig, TrainConfig
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.distributed.host_memory import keep_freed_memory
@@ -152,6 +152,7 @@ def made_up_frames(count: int) -> Frames:
         dataset="made up",
         detections="made up",
         skeleton=H36M_16,
+        keypoint_skeleton=H36M_16,
         keypoints_2d=data.keypoints_2d,
         joints_3d=data.joints_3d,
         **dict.fromkeys(("subject", "action", "camera", "sequence", "time"), zeros),

@@ -8,7 +8,8 @@ import pytest
 from training_runs import SMOKE, smoke
 
 from rsnet_jax.config import ParallelConfig
-from rsnet_jax.distributed import processes
+from rsnet_jax.distributed import environment, processes
+from rsnet_jax.distributed.initialize import initialize_distributed
 from rsnet_jax.errors import ConfigError, LostProcess
 
 
@@ -70,7 +71,7 @@ def test_setting_is_compared_between_processes(
 )
 def test_incomplete_process_settings_are_refused(settings, told):
     with pytest.raises(ConfigError, match=told):
-        processes.initialize_distributed(ParallelConfig(**settings))
+        initialize_distributed(ParallelConfig(**settings))
 
 
 @pytest.mark.parametrize("address", ["host", "host:", ":1", "host:x", "host:70000"])
@@ -98,7 +99,7 @@ def test_environment_of_several_processes_is_recognized(monkeypatch, variables, 
             monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert processes.environment() == source
+    assert environment.environment() == source
 
 
 def test_process_settings_are_not_stored():
@@ -111,7 +112,7 @@ def test_single_process_exchanges_nothing():
     assert not processes.is_multiprocess() and processes.is_process_zero()
     assert processes.run_on_process_zero(lambda: {"a": 1}) == {"a": 1}
     decision = processes.HostDecision(signal.SIGTERM, True, 7)
-    assert processes.agree(decision, asked=0, until=4) == decision
+    assert processes.agree(decision, last_polled_step=0, until=4) == decision
     with pytest.raises(ConfigError, match="as it is"), processes.raise_on_all_processes():
         raise ConfigError("as it is")
 
@@ -149,4 +150,4 @@ def test_processes_with_gpus_of_their_own_are_recognized(monkeypatch, variables,
             monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert processes.has_own_gpus() == own
+    assert environment.has_own_gpus() == own

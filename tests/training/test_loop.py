@@ -28,11 +28,14 @@ from rsnet_jax.checkpoints.safetensors_file import save_safetensors
 from rsnet_jax.config import DataConfig, TrainConfig
 from rsnet_jax.data.load import load_train_and_validation
 from rsnet_jax.errors import ConfigError, TrainingError
-from rsnet_jax.evaluation import evaluator
+from rsnet_jax.evaluation import program as eval_program
 from rsnet_jax.evaluation.evaluator import evaluate
 from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.training import loop
-from rsnet_jax.training.start import check_batch
+from rsnet_jax.training import program as train_program
+from rsnet_jax.training.monitor import next_dispatch
+from rsnet_jax.training.optim import make_optimizer
+from rsnet_jax.training.start import check_batch, fresh_state
 from rsnet_jax.training.step import fresh_sums
 
 KEYS = ["epoch", "learning_rate", "loss", "train_mpjpe", "seconds", "samples_per_second",
@@ -52,7 +55,7 @@ def test_training_lowers_loss_and_errors(finished_run):
     assert found[-1]["refined_mpjpe"] < found[0]["refined_mpjpe"]  # the true depth helps at once
     assert found[-1]["refined_mpjpe"] < 0.75 * result.mean_pose_mpjpe
     assert 200 < result.mean_pose_mpjpe < 225
-    assert f"{STEPS} steps of 64 an epoch (48 samples do not fill a batch" in messages[0]
+    assert f"{STEPS} steps of 64 per epoch (48 samples do not fill a batch" in messages[0]
     assert "chosen on the test subjects, as published" in messages[1]
     told = r"epoch 1/3: loss \d\.\d+, training MPJPE \d+\.\d mm; validation P1"
     assert re.match(told, messages[2])
@@ -105,7 +108,7 @@ def test_eight_devices_by_pmap_change_rounding_only(finished_run, tmp_path, monk
     """Training and evaluation are traced once, whatever the lengths of the dispatches."""
     untils = []
     chex.clear_trace_counter()
-    for module, name in ((loop, "make_train_loop"), (evaluator, "make_eval_loop")):
+    for module, name in ((train_program, "make_train_loop"), (eval_program, "make_eval_loop")):
         monkeypatch.setattr(module, name, traced_once(getattr(module, name)))
     run_hook(monkeypatch, lambda state, until: untils.append(until))
     train(tmp_path, parallel={"devices": 8, "strategy": "pmap"})
@@ -154,6 +157,19 @@ def test_loss_that_is_not_finite_ends_the_run(tmp_path, monkeypatch):
     assert saved_steps(tmp_path / "checkpoints") == []
 
 
+@pytest.mark.parametrize(
+    ("previous", "speed", "dispatch"),
+    [
+        (4, 1000, 16),  # at most four times the last one
+        (400, 1000, 500),  # half a second
+        (400, 1003, 500),  # a multiple of the steps of a call
+        (4, 0.1, 4),  # one call at least
+    ],
+)
+def test_next_dispatch_takes_half_a_second(previous, speed, dispatch):
+    assert next_dispatch(previous, steps_per_second=speed, steps_per_call=4) == dispatch
+
+
 def test_epoch_order_has_every_sample_once():
     """Every sample once an epoch, in an order of the epoch and nothing else."""
     key = jax.random.key(3)
@@ -199,7 +215,7 @@ def test_init_loads_weights_of_every_format(tmp_path, kind, finished_run, golden
         (save_checkpoint if kind == "orbax" else save_safetensors)(path, start)
     config = smoke(train={"init": path, "epochs": EPOCHS}, **model)
     frames, _ = load_train_and_validation(config.data, "test")
-    state = loop.fresh_state(config, loop.make_optimizer(lambda _: 0), frames, init=True)
+    state = fresh_state(config, make_optimizer(lambda _: 0), frames, init=True)
     chex.assert_trees_all_equal(state.params["network"], start.variables["params"])
     chex.assert_trees_all_equal(state.params["refinement"], start.refine_variables["params"])
     chex.assert_trees_all_equal(state.batch_stats, start.variables["batch_stats"])

@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from comparison import Result, Settings
-from timing import LEAST_REPEATS, Times
+from rsnet_jax.benchmark.comparison import Result, Settings
+from rsnet_jax.benchmark.timing import LEAST_REPEATS, Times
 
 CHILD = Path(__file__).with_name("startup_child.py")
 PHASES = {

@@ -8,12 +8,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from floors import TRAINING, forward_flops, prediction_bytes, training_bytes
-from machine import Ruler, rulers
-from ours import Ours
-from sides import NotRun, Sample, Side, Work
-from timing import Run, Times, interleave, timed
 
+from rsnet_jax.benchmark.floors import TRAINING, forward_flops, prediction_bytes, training_bytes
+from rsnet_jax.benchmark.machine import Ruler, rulers
+from rsnet_jax.benchmark.ours import Ours
+from rsnet_jax.benchmark.sides import NotRun, Sample, Side, Work
+from rsnet_jax.benchmark.timing import Run, Times, interleave, timed
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.config import Config, DataConfig, ModelConfig, Precision, TrainConfig
 from rsnet_jax.data.frames import Frames

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch_data
-import torch_twin
-from machine import visible_cores
-from sides import CHECKED_STEPS, Sample, Work
 
+from rsnet_jax.benchmark import torch_data, torch_twin
+from rsnet_jax.benchmark.machine import visible_cores
+from rsnet_jax.benchmark.sides import CHECKED_STEPS, Sample, Work
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.config import Config, Precision
 from rsnet_jax.data.frames import Frames

@@ -1,9 +1,10 @@
 import json
 
 import pytest
-from comparison import Result
-from report import as_json, digits, duration, markdown, row_lines
-from timing import Times
+
+from rsnet_jax.benchmark.comparison import Result
+from rsnet_jax.benchmark.report import as_json, digits, duration, markdown, row_lines
+from rsnet_jax.benchmark.timing import Times
 
 FACTS = {
     "device": "1 x cpu (cpu)",

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch_data
-from rival_torch import prepare_torch
-from sides import CHECKED_STEPS, NotRun, Sample, Work
 
+from rsnet_jax.benchmark import torch_data
+from rsnet_jax.benchmark.rival_torch import prepare_torch
+from rsnet_jax.benchmark.sides import CHECKED_STEPS, NotRun, Sample, Work
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.published import to_published
 from rsnet_jax.config import Config

@@ -1,6 +1,6 @@
 import pytest
-from floors import forward_flops, parameters, prediction_bytes, training_bytes
 
+from rsnet_jax.benchmark.floors import forward_flops, parameters, prediction_bytes, training_bytes
 from rsnet_jax.config import ModelConfig
 
 

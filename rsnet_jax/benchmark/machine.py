@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from timing import Run
 
+from rsnet_jax.benchmark.timing import Run
 from rsnet_jax.config import Precision
 from rsnet_jax.models.build import compute_dtype
 

@@ -1,11 +1,11 @@
 import functools
 
-import comparison
 import numpy as np
 import pytest
-from comparison import Settings, Unequal, check_equal, checkpoint_for
-from ours import Ours
 
+from rsnet_jax.benchmark import comparison
+from rsnet_jax.benchmark.comparison import Settings, Unequal, check_equal, checkpoint_for
+from rsnet_jax.benchmark.ours import Ours
 from rsnet_jax.config import DataConfig, ModelConfig
 
 SETTINGS = Settings(
@@ -27,7 +27,7 @@ def small(monkeypatch):
 
 def eager(checkpoint):
     pytest.importorskip("torch")
-    from rival_torch import TorchSide
+    from rsnet_jax.benchmark.rival_torch import TorchSide
 
     return TorchSide(checkpoint, compiled=False)
 

@@ -1,5 +1,6 @@
 import pytest
-from timing import LEAST_REPEATS, Spread, Times, interleave
+
+from rsnet_jax.benchmark.timing import LEAST_REPEATS, Spread, Times, interleave
 
 
 class Clock:

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float
-from timing import Run
 
+from rsnet_jax.benchmark.timing import Run
 from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 

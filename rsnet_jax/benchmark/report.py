@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from comparison import Result
-from timing import Spread
+from rsnet_jax.benchmark.comparison import Result
+from rsnet_jax.benchmark.timing import Spread
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 RULERS = {

@@ -12,8 +12,8 @@ def start_ours(width: int, batch: int, precision: str) -> dict[str, float]:
     times = {"import": time.time() - BEGAN}
     import jax
     import numpy as np
-    from programs import batch_shapes, predict_step, train_step
 
+    from rsnet_jax.benchmark.steps import batch_shapes, predict_step, train_step
     from rsnet_jax.config import Config, ModelConfig
     from rsnet_jax.models.build import init_variables
 
@@ -41,8 +41,8 @@ def start_torch(width: int, batch: int, precision: str, *, compiled: bool) -> di
     import torch
 
     times = {"import": time.time() - BEGAN}
-    import torch_twin
-    from rival_torch import prepare_torch
+    from rsnet_jax.benchmark import torch_twin
+    from rsnet_jax.benchmark.rival_torch import prepare_torch
 
     prepare_torch(precision)  # pyright: ignore[reportArgumentType]
     device = "cuda" if torch.cuda.is_available() else "cpu"

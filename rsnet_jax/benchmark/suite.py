@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import machine
-from comparison import ROWS, MakeSide, Result, Settings
-from ours import Ours
-from startup import measure_startup
-
+from rsnet_jax.benchmark import machine
+from rsnet_jax.benchmark.comparison import ROWS, MakeSide, Result, Settings
+from rsnet_jax.benchmark.ours import Ours
+from rsnet_jax.benchmark.startup import measure_startup
 from rsnet_jax.errors import ConfigError
 
 RIVALS = ("torch", "torch-eager", "torch-compile", "official:PATH")
