@@ -18,7 +18,7 @@ def lift(
 ) -> Float[Array, "batch joint 3"]:
     """Lifts poses; with `flip_test` each is the mean of its own and its mirror image's lifting."""
 
-    def run(rows: Array) -> Array:
+    def run(rows: AnyArray) -> Array:
         return jnp.asarray(model.apply(variables, rows))
 
     if not flip_test:

@@ -25,12 +25,12 @@ def mirror_camera(cameras: Float[AnyArray, "batch 9"]) -> Float[Array, "batch 9"
     return jnp.asarray(cameras).at[:, jnp.array([2, 7])].multiply(-1)
 
 
-def recenter(pose: Float[AnyArray, "batch joint 3"]) -> Float[Array, "batch joint 3"]:
+def recenter(pose: Float[Array, "batch joint 3"]) -> Float[Array, "batch joint 3"]:
     """Makes poses relative to their joint 0."""
     return pose - pose[:, :1]
 
 
-def zero_root(pose: Float[AnyArray, "batch joint 3"]) -> Float[Array, "batch joint 3"]:
+def zero_root(pose: Float[Array, "batch joint 3"]) -> Float[Array, "batch joint 3"]:
     """Sets joint 0 to zero and leaves the others: a bug of the official code, see `recenter`.
 
     The official evaluation subtracts joint 0 in place, through a view of the same array. On a CPU
