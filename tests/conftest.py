@@ -18,7 +18,7 @@ jaxtyping.install_import_hook("rsnet_jax", "checked_calls.check")
 import jax
 import numpy as np
 import pytest
-from compiled_programs import drop_oldest_programs, share_compiled_programs
+from compiled_programs import default_folder, drop_oldest_programs, share_compiled_programs
 from filelock import FileLock
 from training_runs import FinishedRun, train_and_record
 
@@ -31,7 +31,7 @@ share_compiled_programs()
 
 def pytest_sessionstart(session):
     if not hasattr(session.config, "workerinput"):  # once, not by every worker of xdist
-        drop_oldest_programs()
+        drop_oldest_programs(default_folder())
 
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -32,7 +32,7 @@ def test_unchecked_calls_are_those_of_use(unchecked_calls):
         mpjpe(POSE, OTHER)
 
 
-def test_compiled_program_is_stored_at_once(tmp_path, monkeypatch):
+def test_compiled_program_is_stored_at_once(tmp_path):
     """No file has the program's name before it is whole, and no other file is left."""
     cache = LRUCache(str(tmp_path), max_size=-1)
     cache.put("program", b"whole")
@@ -40,12 +40,11 @@ def test_compiled_program_is_stored_at_once(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["program-cache"]
 
 
-def test_oldest_compiled_programs_are_dropped(tmp_path, monkeypatch):
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+def test_oldest_compiled_programs_are_dropped(tmp_path):
     for age, name in enumerate(["new", "old", "oldest"]):
         (tmp_path / name).write_bytes(bytes(10))
         os.utime(tmp_path / name, (1000 - age, 1000 - age))
-    drop_oldest_programs(max_bytes=25)
+    drop_oldest_programs(tmp_path, max_bytes=25)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "old"]
 
 
