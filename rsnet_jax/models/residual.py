@@ -29,7 +29,7 @@ class ResidualGraphNetwork(GraphNetwork):
 
     @nn.compact
     def __call__(
-        self, keypoints: Float[Array, "batch keypoint 2"], *, train: bool = False
+        self, keypoints: Float[AnyArray, "batch keypoint 2"], *, train: bool = False
     ) -> Float[Array, "batch joint 3"]:
         """Lifts a batch.
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from rsnet_jax.models.dropout import PerSampleDropout
@@ -21,6 +22,7 @@ from rsnet_jax.models.graph_conv import SplitGraphConv
 from rsnet_jax.models.network import GraphNetwork
 from rsnet_jax.models.non_local import NonLocalBlock
 from rsnet_jax.models.norms import LayerNorm
+from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.skeleton import Skeleton
 
 
@@ -36,7 +38,7 @@ class Block(nn.Module):
     hops: int
     skeleton: Skeleton
     dropout: float
-    dtype: jnp.dtype
+    dtype: DTypeLike
     axis_name: str | None
 
     def convolve(
@@ -90,7 +92,7 @@ class RSNet(GraphNetwork):
 
     @nn.compact
     def __call__(
-        self, keypoints: Float[Array, "batch joint 2"], *, train: bool = False
+        self, keypoints: Float[AnyArray, "batch joint 2"], *, train: bool = False
     ) -> Float[Array, "batch joint 3"]:
         """Lifts a batch.
 
@@ -106,7 +108,7 @@ class RSNet(GraphNetwork):
             axis_name=self.axis_name,
             dtype=self.dtype,
         )
-        x = keypoints.T
+        x = jnp.asarray(keypoints).T
         x = GeluBlock(**common, double_gelu=self.double_gelu, name="input")(x, x, train=train)
         x0 = x  # the initial residual of every later layer
         for i in range(self.blocks):

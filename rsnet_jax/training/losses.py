@@ -7,34 +7,35 @@ from jaxtyping import Array, Float
 
 from rsnet_jax.config import LossName
 from rsnet_jax.pose import metrics
+from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.skeleton import Skeleton
 
 SYMMETRY_WEIGHT = 0.01
 
 
 def mse(
-    pose: Float[Array, "batch joint 3"], target: Float[Array, "batch joint 3"]
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
     """Mean squared error over all coordinates, joint 0 included."""
     return jnp.square(pose - target).mean()
 
 
 def l1(
-    pose: Float[Array, "batch joint 3"], target: Float[Array, "batch joint 3"]
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
     """Mean absolute error over all coordinates, joint 0 included."""
     return jnp.abs(pose - target).mean()
 
 
 def mse_l1(
-    pose: Float[Array, "batch joint 3"], target: Float[Array, "batch joint 3"]
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
     """0.9 * MSE + 0.1 * L1, the lifting loss of RS-Net."""
     return 0.9 * mse(pose, target) + 0.1 * l1(pose, target)
 
 
 def mpjpe_l1(
-    pose: Float[Array, "batch joint 3"], target: Float[Array, "batch joint 3"]
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
     """0.99 * MPJPE + 0.01 * L1, the lifting loss of Modulated GCN for detected keypoints."""
     return 0.99 * metrics.mpjpe(pose, target).mean() + 0.01 * l1(pose, target)
@@ -49,7 +50,7 @@ LIFTING_LOSSES: Mapping[LossName, Callable[[Array, Array], Array]] = {
 
 
 def symmetry_penalty(
-    pose: Float[Array, "batch joint 3"], *, skeleton: Skeleton, absolute: bool = False
+    pose: Float[AnyArray, "batch joint 3"], *, skeleton: Skeleton, absolute: bool = False
 ) -> Float[Array, ""]:
     """How much longer left bones are than right ones, summed over the pairs of bones.
 
@@ -64,8 +65,8 @@ def symmetry_penalty(
 
 
 def refinement_loss(
-    refined: Float[Array, "batch joint 3"],
-    target: Float[Array, "batch joint 3"],
+    refined: Float[AnyArray, "batch joint 3"],
+    target: Float[AnyArray, "batch joint 3"],
     *,
     skeleton: Skeleton,
     absolute_symmetry: bool = False,

@@ -55,8 +55,8 @@ def test_dropout_masks_do_not_depend_on_the_devices(devices):
 def test_batch_norm_keeps_the_statistics_torch_keeps(rng):
     x = rng.normal(2, 3, size=(6, 5, 4)).astype(np.float32)
     layer = TorchBatchNorm()
-    variables = layer.init(jax.random.key(0), x, train=False)
-    y, updated = layer.apply(variables, x, train=True, mutable=["batch_stats"])
+    variables = layer.init(jax.random.key(0), jnp.asarray(x), train=False)
+    y, updated = layer.apply(variables, jnp.asarray(x), train=True, mutable=["batch_stats"])
     flat = x.reshape(-1, 4).astype(np.float64)
     want = (x - flat.mean(0)) / np.sqrt(flat.var(0, ddof=0) + 1e-5)
     np.testing.assert_allclose(y, want, rtol=0, atol=1e-5)
@@ -73,7 +73,7 @@ def test_batch_norm_keeps_the_statistics_torch_keeps(rng):
 def test_batch_norm_of_a_large_offset_keeps_its_digits(rng, devices, offset, running):
     x = (offset + rng.normal(size=(64, 4))).astype(np.float32)
     layer = TorchBatchNorm(axis_name="data")
-    variables = TorchBatchNorm().init(jax.random.key(0), x, train=False)
+    variables = TorchBatchNorm().init(jax.random.key(0), jnp.asarray(x), train=False)
     variables["batch_stats"]["mean"] += running
 
     def normalize(part):
@@ -93,21 +93,21 @@ def test_batch_norm_needs_more_than_one_value():
 
 
 def test_non_local_block_starts_as_the_identity(rng):
-    x = rng.normal(size=(3, 5, 8)).astype(np.float32)
+    x = jnp.float32(rng.normal(size=(3, 5, 8)))
     block = NonLocalBlock()
     variables = block.init(jax.random.key(0), x, train=False)
     np.testing.assert_array_equal(block.apply(variables, x, train=False), x)
 
 
 def test_gradients_by_hand_are_those_of_the_functions(rng):
-    x, scale, bias = (rng.normal(size=s).astype(np.float32) for s in [(6, 3, 4), 6, 6])
-    check_grads(lambda *a: layer_norm(*a, 1e-5), (x, scale, bias), order=1, modes=["rev"])
-    want = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-5)
+    x, scale, bias = (jnp.float32(rng.normal(size=s)) for s in [(6, 3, 4), 6, 6])
+    check_grads(jax.jit(lambda *a: layer_norm(*a, 1e-5)), (x, scale, bias), order=1, modes=["rev"])
+    want = (x - x.mean(axis=0, keepdims=True)) / jnp.sqrt(x.var(axis=0, keepdims=True) + 1e-5)
     want = want * scale[:, None, None] + bias[:, None, None]
     np.testing.assert_allclose(layer_norm(x, scale, bias, 1e-5), want, rtol=0, atol=1e-5)
-    a, b = (rng.normal(size=s).astype(np.float32) for s in [(2, 3, 4), (2, 4, 5)])
-    check_grads(matmul, (a, b), order=1, modes=["rev"])
-    weight, x = (rng.normal(size=s).astype(np.float32) for s in [(5, 6), (6, 3, 4)])
-    check_grads(map_channels, (weight, x), order=1, modes=["rev"])
+    a, b = (jnp.float32(rng.normal(size=s)) for s in [(2, 3, 4), (2, 4, 5)])
+    check_grads(jax.jit(matmul), (a, b), order=1, modes=["rev"])
+    weight, x = (jnp.float32(rng.normal(size=s)) for s in [(5, 6), (6, 3, 4)])
+    check_grads(jax.jit(map_channels), (weight, x), order=1, modes=["rev"])
     want = np.einsum("oc,cjb->ojb", weight, x)
     np.testing.assert_allclose(map_channels(weight, x), want, rtol=0, atol=1e-5)

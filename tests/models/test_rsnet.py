@@ -99,7 +99,7 @@ def test_bfloat16_stays_near_float32(released, forward):
 
 
 @pytest.mark.parametrize("shape", [(16, 2), (1, 17, 2), (1, 16, 3), (1, 2, 16)])
-def test_misshapen_keypoints_are_refused(shape):
+def test_misshapen_keypoints_are_refused(unchecked_calls, shape):
     with pytest.raises(DataError, match=r"\(batch, 16, 2\), not \(.*\)"):
         RSNet().init(jax.random.key(0), jnp.zeros(shape))
 
