@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from rsnet_jax.models.conv_block import ConvBlock, MakeConv
 from rsnet_jax.models.grouped_non_local import GroupedNonLocal
 from rsnet_jax.models.network import GraphNetwork
+from rsnet_jax.pose.arrays import AnyArray
 
 
 class ResidualGraphNetwork(GraphNetwork):
