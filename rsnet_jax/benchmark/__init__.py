@@ -1,1 +1,1 @@
-"""Speed of training, prediction and evaluation, alone or beside rivals; `rsnet-jax benchmark`."""
+"""Speed of training, prediction and evaluation, alone or against rivals; `rsnet-jax benchmark`."""

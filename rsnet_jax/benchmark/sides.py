@@ -36,7 +36,7 @@ class Side(Protocol):
 
     name: str
     official_bugs: bool
-    """Whether the side's evaluation has the bugs of the official code (`EvaluationSettings`)."""
+    """True if the side's evaluation has the bugs of the official code (`EvaluationSettings`)."""
 
     def prediction(self, keypoints: np.ndarray, *, from_host: bool) -> Workload:
         """Lifts a batch; `from_host` includes the transfers to the device and back."""
