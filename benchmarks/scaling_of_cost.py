@@ -152,6 +152,7 @@ def made_up_frames(count: int) -> Frames:
         dataset="made up",
         detections="made up",
         skeleton=H36M_16,
+        keypoint_skeleton=H36M_16,
         keypoints_2d=data.keypoints_2d,
         joints_3d=data.joints_3d,
         **dict.fromkeys(("subject", "action", "camera", "sequence", "time"), zeros),

@@ -41,6 +41,7 @@ AnyPath = Annotated[
 ]
 Subjects = Annotated[tuple[str, ...], pydantic.AfterValidator(_named_once)]
 Precision = Literal["highest", "default", "bfloat16"]
+JointSet = Literal["h36m16", "h36m17"]
 
 
 class Section(pydantic.BaseModel):
@@ -112,6 +113,8 @@ class DataConfig(Section):
     """Folder with data_3d_h36m.npz and data_2d_h36m_<detections>.npz."""
     detections: str | None = None
     """2D keypoints: hr, gt, ... for files, gt (default) or noisy for the synthetic set."""
+    joint_set: JointSet = "h36m16"
+    """Joints of the keypoints and poses: h36m16, or h36m17, which keeps neck/nose (files only)."""
     subjects_train: Subjects = SUBJECTS_TRAIN
     """Subjects to train on."""
     subjects_test: Subjects = SUBJECTS_TEST
@@ -127,7 +130,7 @@ class DataConfig(Section):
         return self.dataset or ("synthetic" if self.root is None else "h36m")
 
     def check(self) -> None:
-        """Raises a ConfigError unless root and data set agree.
+        """Raises a ConfigError unless root, data set and joint set agree.
 
         Not a rule of every instance: options are read before the preset that completes them.
         """
@@ -135,6 +138,11 @@ class DataConfig(Section):
             raise ConfigError("dataset h36m needs data.root, the folder of its files")
         if self.source == "synthetic" and self.root is not None:
             raise ConfigError("the synthetic dataset is built in and takes no data.root")
+        if self.source == "synthetic" and self.joint_set == "h36m17":
+            raise ConfigError(
+                "data.joint_set h36m17: the bodies of the synthetic dataset have no neck/nose; "
+                "choose h36m16, or give data.root"
+            )
 
 
 class TrainConfig(Section):

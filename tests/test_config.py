@@ -15,6 +15,8 @@ from rsnet_jax.errors import ConfigError
         (lambda: DataConfig(dataset="coco"), r"data\.dataset: .*'synthetic' or 'h36m'.*'coco'"),
         (lambda: Config(data=DataConfig(dataset="h36m")), "needs data.root"),
         (lambda: Config(data={"dataset": "synthetic", "root": "x"}), "takes no data.root"),
+        (lambda: Config(data={"joint_set": "h36m17"}), r"data\.joint_set h36m17: .* no neck/nose"),
+        (lambda: DataConfig(joint_set="coco"), r"data\.joint_set: .*'h36m16' or 'h36m17'.*'coco'"),
         (lambda: Config(train={"select": "refined"}), "select refined needs train.refine"),
         (lambda: Config(data={"root": 2024}), r"data\.root: a path was wanted, got 2024"),
         (lambda: Config(data={"root": b"x"}), r"data\.root: a path was wanted, got b'x'"),

@@ -70,11 +70,11 @@ def run_hook(monkeypatch, hook):
         run = compile_run(*args, **kwargs)
 
         def hooked(state, order, until):
-            state = run.advance(state, order, until)
+            state = run.run_until(state, order, until)
             changed = hook(state, until)
             return state if changed is None else changed
 
-        return run._replace(advance=hooked)
+        return run._replace(run_until=hooked)
 
     monkeypatch.setattr(loop, "prepare_train_loop", compile_with_hook)
 

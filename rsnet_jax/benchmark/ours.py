@@ -13,8 +13,8 @@ from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.evaluation.evaluator import Evaluator
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.models.build import run_keys
-from rsnet_jax.training.loop import epoch_order, prepare_train_loop
 from rsnet_jax.training.optim import learning_rates, make_optimizer
+from rsnet_jax.training.program import epoch_order, prepare_train_loop
 from rsnet_jax.training.start import check_batch, fresh_state
 
 
@@ -71,13 +71,13 @@ class Ours:
         return Workload(run, outcome)
 
     def evaluation(self, frames: Frames, *, batch_size: int, published: bool = False) -> Workload:
-        protocol = EvaluationSettings(
+        settings = EvaluationSettings(
             published=published,
             batch_size=batch_size if published else None,  # results depend on it only there
             precision=self.config.precision,
         )
         devices = Devices.choose(self.config.parallel)
-        evaluator = Evaluator(self.config, frames, devices, refine=False, protocol=protocol)
+        evaluator = Evaluator(self.config, frames, devices, refine=False, settings=settings)
         report = {}
 
         def run(times: int) -> None:
@@ -133,7 +133,7 @@ class Training:
 
     def advance(self, steps: int) -> None:
         """Trains for the given number of steps and waits for the result."""
-        self.state = self.program.advance(self.state, self.order, int(self.state.step) + steps)
+        self.state = self.program.run_until(self.state, self.order, int(self.state.step) + steps)
         jax.block_until_ready(self.state)
 
 

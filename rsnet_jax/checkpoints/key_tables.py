@@ -9,7 +9,7 @@ import numpy as np
 from flax import traverse_util
 
 from rsnet_jax.config import ModelConfig
-from rsnet_jax.errors import CheckpointError
+from rsnet_jax.errors import CheckpointError, quote
 from rsnet_jax.models.build import Variables
 
 Tensors = Mapping[str, np.ndarray]
@@ -119,7 +119,7 @@ def rsnet_table(model: ModelConfig, joints: int) -> list[Entry]:
 
 
 def refine_table(model: ModelConfig, joints: int) -> list[Entry]:
-    """Every tensor of a published refinement head of this size."""
+    """Every tensor of a published refinement of this size."""
     hidden = model.refine_hidden
     first, last = ("params", "hidden_layer"), ("params", "weights_layer")
     return [
@@ -145,7 +145,7 @@ def infer_model(tensors: Tensors, *, source: str) -> dict[str, int]:
         )
     if weight.shape[1] != 2:
         raise CheckpointError(
-            f"{source}: the network takes {weight.shape[1]} numbers a joint, RS-Net takes 2"
+            f"{source}: the network takes {weight.shape[1]} numbers per joint, RS-Net takes 2"
         )
     layers = {key.split(".")[1] for key in tensors if key.startswith("gconv_layers.")}
     return {
@@ -157,16 +157,15 @@ def infer_model(tensors: Tensors, *, source: str) -> dict[str, int]:
 
 
 def infer_hidden(tensors: Tensors, *, source: str) -> int:
-    """Reads the hidden units off a published refinement head.
+    """Reads the hidden units off a published refinement.
 
     Raises:
-        CheckpointError: the tensors are not those of a refinement head.
+        CheckpointError: the tensors are not those of a refinement.
     """
     weight = tensors.get("post_refine.0.weight")
     if weight is None or weight.ndim != 2:
         raise CheckpointError(
-            f"{source}: not a refinement head: no usable post_refine.0.weight "
-            f"(found {_some(tensors)})"
+            f"{source}: not a refinement: no usable post_refine.0.weight (found {_some(tensors)})"
         )
     return weight.shape[0]
 
@@ -210,4 +209,4 @@ def to_published(variables: Variables, table: Sequence[Entry]) -> dict[str, np.n
 def _some(keys: Any, limit: int = 3) -> str:
     keys = list(keys)
     rest = f" and {len(keys) - limit} more" if len(keys) > limit else ""
-    return (", ".join(keys[:limit]) or "nothing") + rest
+    return (quote(", ".join(keys[:limit])) or "nothing") + rest

@@ -1,4 +1,4 @@
-"""Published checkpoints, the network's and the refinement head's, in and out."""
+"""Reads and writes the published checkpoints of the network and of the refinement."""
 
 import contextlib
 import importlib.util
@@ -11,7 +11,7 @@ from rsnet_jax.checkpoints import key_tables
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.torch_file import read_state_dict
 from rsnet_jax.config import Config, ModelConfig
-from rsnet_jax.errors import CheckpointError, OutputError
+from rsnet_jax.errors import CheckpointError, OutputError, quote
 from rsnet_jax.files.outputs import atomic_write
 from rsnet_jax.files.paths import to_path
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
@@ -30,7 +30,7 @@ def from_published(
     config: Config | None = None,
     step: int | None = None,
 ) -> Checkpoint:
-    """Published tensors, of a network or of a network and its head, to a checkpoint of ours.
+    """Turns published tensors, of a network and perhaps its refinement, into a checkpoint.
 
     Args:
         tensors: by published name.
@@ -48,7 +48,7 @@ def from_published(
     network = {key: array for key, array in tensors.items() if key not in refinement}
     if not network:
         raise CheckpointError(
-            f"{source}: holds a refinement head only; give the network, and this file with --refine"
+            f"{source}: holds a refinement only; give the network, and this file with --refine"
         )
     sizes = key_tables.infer_model(network, source=source)
     if sizes["joints"] != skeleton.num_joints:
@@ -85,7 +85,7 @@ def from_published(
 
 
 def to_published(checkpoint: Checkpoint) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The published tensors of the network, and of the head (empty without one)."""
+    """The published tensors of the network, and of the refinement (empty without one)."""
     model, joints = checkpoint.config.model, checkpoint.skeleton.num_joints
     network = key_tables.to_published(checkpoint.variables, key_tables.rsnet_table(model, joints))
     if checkpoint.refine_variables is None:
@@ -107,8 +107,8 @@ def load_torch_checkpoint(
     """Reads released PyTorch weights, without torch.
 
     Args:
-        path: a `model_rsnet_*.pth`, or a folder of which the network and its head are picked.
-        refine: the refinement head, `model_post_refine_*.pth`.
+        path: a `model_rsnet_*.pth`, or a folder that holds a network and perhaps its refinement.
+        refine: the refinement, `model_post_refine_*.pth`.
         dropout: see `from_published`.
         double_gelu: see `from_published`.
         skeleton: see `from_published`.
@@ -124,7 +124,7 @@ def load_torch_checkpoint(
     if refine is not None:
         refinement = read_state_dict(refine)
         if alien := [key for key in refinement if not key.startswith(REFINEMENT_PREFIX)]:
-            raise CheckpointError(f"{refine}: not a refinement head: it holds {alien[0]}")
+            raise CheckpointError(f"{refine}: not a refinement: it holds {quote(alien[0])}")
         tensors = {
             k: v for k, v in tensors.items() if not k.startswith(REFINEMENT_PREFIX)
         } | refinement
@@ -135,10 +135,10 @@ def load_torch_checkpoint(
 
 
 def pair_in_folder(folder: Path) -> tuple[Path, Path | None]:
-    """The network among the .pth files of a folder, and the head that goes with it, if any.
+    """The network among the .pth files of a folder, and the refinement that goes with it, if any.
 
     Raises:
-        CheckpointError: there is no network, or more than one, or no telling which head.
+        CheckpointError: there is not exactly one network, or several refinements could go with it.
     """
     networks, refinements = [], []
     for file in sorted([*folder.glob("*.pth"), *folder.glob("*.pth.tar")]):
@@ -165,7 +165,7 @@ def pair_in_folder(folder: Path) -> tuple[Path, Path | None]:
 
 
 def refinement_path(network: Path) -> Path:
-    """Where `save_torch_checkpoint` puts the head of a network."""
+    """The file in which `save_torch_checkpoint` puts the refinement of a network."""
     if "model_rsnet" in network.name:
         return network.with_name(network.name.replace("model_rsnet", "model_post_refine"))
     return network.with_name(f"{network.stem}_post_refine{network.suffix}")
@@ -181,13 +181,13 @@ def require_torch(path: Path) -> None:
 
 
 def save_torch_checkpoint(path: Path, checkpoint: Checkpoint) -> Sequence[Path]:
-    """Writes the published files with torch: the network's and, beside it, the head's.
+    """Writes the published files with torch: the network's and, beside it, the refinement's.
 
     Raises:
         OutputError: torch is not installed, or a file exists or cannot be written.
     """
     require_torch(path)
-    import torch  # the one place that needs it
+    import torch
 
     network, refinement = to_published(checkpoint)
     files = {path: network} | ({refinement_path(path): refinement} if refinement else {})

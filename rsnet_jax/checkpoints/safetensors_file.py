@@ -1,5 +1,6 @@
-"""Weights as .safetensors: published names and shapes, configuration and skeleton as metadata."""
+"""Weights as .safetensors: published names and shapes; configuration and skeleton as metadata."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from safetensors.numpy import save_file
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.published import PUBLISHED_DROPOUT, from_published, to_published
 from rsnet_jax.config import Config
-from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, StorageError
+from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, StorageError, quote
 from rsnet_jax.files.outputs import atomic_write
 from rsnet_jax.files.paths import local_copy
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
@@ -18,17 +19,17 @@ METADATA_KEY = "rsnet_jax"
 
 
 def save_safetensors(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes network, head and what they need to be used again.
+    """Writes the network, the refinement if there is one, their configuration and skeleton.
 
     Raises:
-        OutputError: the file exists or cannot be written.
+        OutputError: the file exists already or cannot be written.
     """
     if path.exists():
         raise OutputError(f"{path} exists already; give another name or remove it")
     network, refinement = to_published(checkpoint)
     about = {
         "config": checkpoint.config.model_dump(mode="json"),
-        "skeleton": checkpoint.skeleton.to_dict(),
+        "skeleton": dataclasses.asdict(checkpoint.skeleton),
         "source": checkpoint.source,
         "step": checkpoint.step,
     }
@@ -46,9 +47,9 @@ def load_safetensors(
     double_gelu: bool = True,
     skeleton: Skeleton = H36M_16,
 ) -> Checkpoint:
-    """Reads such a file, or one that holds published tensors and no metadata of ours.
+    """Reads a file that `save_safetensors` wrote, or one of published tensors without metadata.
 
-    The keyword arguments are for the latter; see `from_published`.
+    The keyword arguments apply only to a file without our metadata; see `from_published`.
 
     Raises:
         CheckpointError: the file is missing, damaged, or not an RS-Net.
@@ -58,12 +59,12 @@ def load_safetensors(
     try:
         with local_copy(path) as copy, safe_open(copy, framework="np") as file:
             metadata = file.metadata() or {}
-            names = file.keys()  # what is opened is no mapping: it cannot be iterated over
+            names = file.keys()  # `file` is not a mapping: it cannot be iterated over
             tensors = {name: file.get_tensor(name) for name in names}
     except StorageError:
         raise
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
+        raise CheckpointError(f"{path}: not a readable safetensors file: {quote(error)}") from None
     config, step = None, None
     if METADATA_KEY in metadata:
         try:
@@ -72,7 +73,7 @@ def load_safetensors(
             skeleton = Skeleton.from_dict(about["skeleton"])
             step = about["step"]
         except (ValueError, KeyError, TypeError, ConfigError) as error:
-            raise CheckpointError(f"{path}: its metadata cannot be used: {error}") from None
+            raise CheckpointError(f"{path}: its metadata cannot be used: {quote(error)}") from None
     return from_published(
         tensors,
         source=str(path),

@@ -19,9 +19,9 @@ from rsnet_jax.config import Config, DataConfig, ParallelConfig, Precision
 from rsnet_jax.data.load import Split, load_frames
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.distributed.host_memory import keep_freed_memory
+from rsnet_jax.distributed.initialize import initialize_distributed
 from rsnet_jax.distributed.processes import (
     check_equal,
-    initialize_distributed,
     is_multiprocess,
     raise_on_all_processes,
     run_on_process_zero,
@@ -109,7 +109,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         frames = load_frames(options.data, options.split)
     checkpoint = loaded or fresh_checkpoint(options.seed)
     check_equal(lambda: {"the checkpoint": checkpoint.fingerprint, "the data": frames.fingerprint})
-    protocol = EvaluationSettings(
+    settings = EvaluationSettings(
         flip_test=options.flip_test,
         published=options.published,
         batch_size=options.batch_size,
@@ -119,7 +119,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     result = evaluate(
         checkpoint,
         frames,
-        protocol=protocol,
+        settings=settings,
         parallel=options.parallel,
         keep_predictions=options.predictions is not None,
         progress=True,

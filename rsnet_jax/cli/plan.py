@@ -24,7 +24,7 @@ from rsnet_jax.errors import CompileError, ConfigError, DataError, OutputError
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.files.paths import is_remote
 from rsnet_jax.plan.chips import Topology, parse_topology
-from rsnet_jax.plan.estimate import Plan, check_batch, count_for, with_batch
+from rsnet_jax.plan.estimate import Plan, count_for, with_batch
 from rsnet_jax.plan.figures import CompiledFigures
 from rsnet_jax.plan.libtpu import Task, check_libtpu, compile_for
 from rsnet_jax.plan.report import as_json, detail_lines, plan_lines, plans_from_json, table
@@ -205,9 +205,7 @@ def configs_of(options: PlanOptions, config: Config, topology: Topology) -> list
     """
     batches = [rows * topology.chips for rows in options.batch_per_chip]
     batches = batches or list(options.batch_size) or [config.train.batch_size]
-    for batch in batches:
-        check_batch(batch, topology)
-    return [with_batch(config, batch) for batch in batches]
+    return [with_batch(config, batch, topology) for batch in batches]
 
 
 def plans_of(topology: Topology, configs: Sequence[Config], options: PlanOptions) -> Iterator[Plan]:

@@ -26,9 +26,9 @@ from rsnet_jax.config import (
 )
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.distributed.host_memory import keep_freed_memory
+from rsnet_jax.distributed.initialize import initialize_distributed
 from rsnet_jax.distributed.processes import (
     check_equal,
-    initialize_distributed,
     is_multiprocess,
     is_process_zero,
     raise_on_all_processes,
@@ -37,7 +37,8 @@ from rsnet_jax.distributed.processes import (
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.training.loop import fit
 from rsnet_jax.training.report import Result
-from rsnet_jax.training.run_folder import check_same_run, require_run
+from rsnet_jax.training.run_files import require_run
+from rsnet_jax.training.settings import check_same_run
 
 MUST_MATCH = ("preset", "workdir", "resume", "overwrite")
 """Options that several processes must have alike, besides the configuration."""

@@ -3,7 +3,6 @@
 import dataclasses
 
 from rsnet_jax.config import Config
-from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.plan.chips import Topology
 from rsnet_jax.plan.figures import CompiledFigures, Figures
@@ -15,6 +14,7 @@ from rsnet_jax.plan.programs import (
 )
 from rsnet_jax.plan.roofline import StepWork, Times, recipe_seconds, times
 from rsnet_jax.plan.traced_cost import trace_cost
+from rsnet_jax.training.start import check_batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,25 +88,19 @@ def work_of(figures: Figures) -> StepWork:
     )
 
 
-def with_batch(config: Config, batch: int) -> Config:
-    """Copies a configuration with another batch size."""
-    return config.model_copy(
+def with_batch(config: Config, batch: int, topology: Topology) -> Config:
+    """The configuration with another batch size.
+
+    Raises:
+        ConfigError: the batch does not divide among the chips, or is larger than an epoch.
+    """
+    config = config.model_copy(
         update={"train": config.train.model_copy(update={"batch_size": batch})}
     )
-
-
-def check_batch(batch: int, topology: Topology) -> None:
-    """Raises a ConfigError unless the batch divides evenly among the chips."""
-    samples = 2 * TRAIN_VIEWS
-    if batch > samples:
-        raise ConfigError(f"batch {batch} is larger than an epoch of {samples} samples")
-    if batch % topology.chips:
-        below = batch // topology.chips * topology.chips
-        fitting = [size for size in (below, below + topology.chips) if size]
-        raise ConfigError(
-            f"batch {batch} does not divide among the {topology.chips} chips of {topology.name}; "
-            f"nearest: {' or '.join(map(str, fitting))}"
-        )
+    chips = topology.chips
+    called = f"the {chips} chips of {topology.name}"
+    check_batch(config, samples=2 * TRAIN_VIEWS, devices=chips, called=called)
+    return config
 
 
 def count_for(topology: Topology, config: Config, *, evaluation: bool) -> Plan:

@@ -184,7 +184,7 @@ def array_of(dtype: str, dims: str, layout: str = "") -> HloArray:
         tile = [int(side) for side in reversed(match.group(1).split(","))]
         padded += [1] * (len(tile) - len(padded))
         for axis, side in enumerate(tile):
-            padded[axis] = -(-padded[axis] // side) * side
+            padded[axis] = math.ceil(padded[axis] / side) * side
     space = re.search(r"S\((\d+)\)", tiling)
     size = math.prod(padded) * _bits(dtype) // 8
     return HloArray(dtype, sizes, int(space.group(1)) if space else 0, size)

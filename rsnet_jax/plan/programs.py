@@ -18,13 +18,14 @@ from rsnet_jax.distributed.devices import (
     AXIS,
     Devices,
 )
-from rsnet_jax.evaluation.evaluator import EvalLoop, compile_eval_loop
+from rsnet_jax.evaluation.program import EvalLoop, compile_eval_loop
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.models.build import run_keys
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
-from rsnet_jax.training.loop import compile_train_loop, networks
+from rsnet_jax.pose.skeleton import H36M_16, JOINT_SETS, Skeleton
 from rsnet_jax.training.optim import learning_rates, make_optimizer
+from rsnet_jax.training.program import compile_train_loop
 from rsnet_jax.training.start import check_batch, fresh_state
+from rsnet_jax.training.step import networks
 
 TRAIN_VIEWS, TEST_VIEWS = 1_559_752, 543_344
 """Number of views of Human3.6M: subjects 1, 5, 6, 7, 8 (training) and 9, 11 (test), four cameras.
@@ -85,7 +86,7 @@ def devices_without_kind(count: int) -> Devices:
 
 def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
     """The program that `training.fit` runs, and the number of steps per epoch."""
-    frames = views_without_values(TRAIN_VIEWS)
+    frames = views_without_values(TRAIN_VIEWS, skeleton=JOINT_SETS[config.data.joint_set])
     samples = 2 * len(frames)
     steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
     schedule = learning_rates(
@@ -100,6 +101,7 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
         tx,
         frames.skeleton,
         devices,
+        keypoint_skeleton=frames.keypoint_skeleton,
         steps_per_epoch=steps_per_epoch,
         key=run_keys(config.seed).steps,
     )
@@ -114,14 +116,14 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
 
 def evaluation_program(config: Config, devices: Devices) -> tuple[Program, EvalLoop]:
     """The program that `Evaluator` runs after each epoch, and how it divides the split."""
-    frames = views_without_values(TEST_VIEWS)
-    protocol = EvaluationSettings()
-    made = compile_eval_loop(config, frames, devices, refine=config.train.refine, protocol=protocol)
+    frames = views_without_values(TEST_VIEWS, skeleton=JOINT_SETS[config.data.joint_set])
+    settings = EvaluationSettings()
+    made = compile_eval_loop(config, frames, devices, refine=config.train.refine, settings=settings)
     optimizer = make_optimizer(lambda count: count)
     state = jax.eval_shape(lambda: fresh_state(config, optimizer, frames, init=False))
     first = jax.ShapeDtypeStruct((), jnp.int32)
     arguments = placed((networks(state), table_of(frames), frames.action, first), devices)
-    return Program(made.program, arguments, protocol.precision, made.stride), made
+    return Program(made.program, arguments, settings.precision, made.batches_per_call), made
 
 
 def placed(tree: Any, devices: Devices) -> Any:
@@ -138,6 +140,7 @@ def views_without_values(count: int, *, skeleton: Skeleton = H36M_16) -> Frames:
         dataset="h36m",
         detections="",
         skeleton=skeleton,
+        keypoint_skeleton=skeleton,
         keypoints_2d=np.broadcast_to(np.float32(0), (count, joints, 2)),
         joints_3d=np.broadcast_to(np.float32(0), (count, joints, 3)),
         subject=index,

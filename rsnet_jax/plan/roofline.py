@@ -109,7 +109,7 @@ def all_reduce(topology: Topology) -> tuple[float, float]:
         return 0.0, 0.0
     share = 2 * (count - 1) / count
     if chip.kind == "gpu":
-        machines = -(-count // GPUS_PER_MACHINE)
+        machines = math.ceil(count / GPUS_PER_MACHINE)
         rate = chip.link_rate
         if machines > 1:
             assert chip.network_rate is not None, "a GPU has a network"

@@ -53,7 +53,7 @@ def trace_cost(jaxpr: Any) -> TracedCost:
                 hashes += times * math.prod(out[0].shape)
             case "random_bits":
                 words = max(1, eqn.params["bit_width"] // 32)
-                hashes += times * -(-words // 2) * math.prod(out[0].shape)
+                hashes += times * math.ceil(words / 2) * math.prod(out[0].shape)
             case "random_fold_in" | "random_split":
                 hashes += times * math.prod(out[0].shape)
             case "dot_general":

@@ -1,7 +1,6 @@
-"""What a run starts from: numbers that fit, and the state before the first step."""
+"""The start of a run: the checks of its numbers, and the state before the first step."""
 
 import logging
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,24 +12,20 @@ from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.models.build import init_refinement_variables, init_variables
-from rsnet_jax.training.run_folder import Progress, flatten
+from rsnet_jax.training.run_checkpoints import Progress
 from rsnet_jax.training.step import TrainState, fresh_sums
 
 log = logging.getLogger(__name__)
 
 
-def must_match_across_processes(config: Config) -> dict[str, Any]:
-    """What all processes must have alike: the configuration, and what runs it.
+def check_batch(config: Config, *, samples: int, devices: int, called: str | None = None) -> int:
+    """The steps of an epoch of `samples`, in which a last batch that is not full is left out.
 
-    Where each of them finds its data may differ.
-    """
-    settings = flatten(config.model_dump(mode="json"))
-    del settings["data.root"]
-    return settings | {"the version of JAX": jax.__version__}
-
-
-def check_batch(config: Config, *, samples: int, devices: int) -> int:
-    """The steps of an epoch.
+    Args:
+        config: its `train.batch_size` is that of all devices together.
+        samples: the samples of an epoch.
+        devices: the number of devices.
+        called: a name for these devices in the message; default: "N devices".
 
     Raises:
         ConfigError: the batch does not divide among the devices, or is larger than an epoch.
@@ -46,21 +41,22 @@ def check_batch(config: Config, *, samples: int, devices: int) -> int:
         fitting = [size for size in (below, below + devices) if 0 < size <= most]
         nearest = f"nearest: {' or '.join(map(str, fitting))}" if fitting else "none fits"
         raise ConfigError(
-            f"train.batch_size {batch} does not divide among {devices} devices; {nearest}"
+            f"train.batch_size {batch} does not divide among {called or f'{devices} devices'}; "
+            f"{nearest}"
         )
     return samples // batch
 
 
 def check_progress(progress: Progress, config: Config, *, samples: int) -> None:
-    """Refuses to continue a run over other data, or to less than it has done.
+    """Checks that a run can be resumed with this configuration and these data.
 
     Raises:
-        ConfigError: which of the two.
+        ConfigError: the data are others, or the run has done more epochs than it is to have.
     """
     if progress.samples != samples:
         raise ConfigError(
-            f"data.root: the run was started with {progress.samples} samples an epoch, these data "
-            f"have {samples}"
+            f"data.root: the run was started with {progress.samples} samples per epoch, these "
+            f"data have {samples}"
         )
     if config.train.epochs < progress.epochs_done:
         raise ConfigError(
@@ -90,7 +86,7 @@ def fresh_state(
         step=jnp.int32(0),
         params=params,
         batch_stats=variables["batch_stats"],
-        opt_state=jax.jit(tx.init)(params),  # one program, not one an array
+        opt_state=jax.jit(tx.init)(params),  # one program instead of one per array
         sums=fresh_sums(),
     )
 

@@ -1,7 +1,9 @@
+import dataclasses
 import json
 import shutil
 
 import chex
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -121,6 +123,32 @@ def test_a_configuration_that_does_not_fit_is_refused(tmp_path, star):
     edit_about(tmp_path / "a", config=config, format=99)
     with pytest.raises(CheckpointError, match=r"newer rsnet_jax \(format 99"):
         load_checkpoint(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda scale: scale[:-1], r"norm/scale has shape \(23,\).*skeleton give it \(24,\)"),
+        (lambda scale: scale.astype(np.float16), "norm/scale .*type float16, .*float32"),
+        (lambda scale: np.full_like(scale, np.nan), "norm/scale has NaN or infinite values"),
+        (lambda scale: None, "lacks params/norm_0/norm/scale"),
+        (lambda scale: {"twice": scale}, "lacks params/norm_0/norm/scale"),
+    ],
+)
+def test_weights_of_another_shape_or_type_are_refused(star, change, message):
+    weights = jax.tree.map(np.asarray, star.variables)
+    norm = weights["params"]["norm_0"]["norm"]
+    norm["scale"] = change(norm["scale"])
+    with pytest.raises(CheckpointError, match=f"made up: the network.*{message}") as caught:
+        dataclasses.replace(star, variables=weights, source="made up")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_the_network_lacks_are_refused(star):
+    weights = jax.tree.map(np.asarray, star.variables)
+    weights["params"]["extra"] = np.zeros(3, np.float32)
+    with pytest.raises(CheckpointError, match="the network has no place for params/extra"):
+        dataclasses.replace(star, variables=weights)
 
 
 @pytest.mark.parametrize(

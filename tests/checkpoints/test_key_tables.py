@@ -61,6 +61,10 @@ def add(tensors):
     tensors["optimizer.step"] = np.zeros(3)
 
 
+def add_hostile(tensors):
+    tensors["\x1b[31mred\n"] = np.zeros(3)
+
+
 def misshape(tensors):
     tensors["gconv_layers.gconv2.gconv.M"] = np.zeros((3, 4, 6), np.float32)
 
@@ -70,6 +74,7 @@ def misshape(tensors):
     [
         (drop, r"made up: 1 tensors are missing: gconv_layers\.gconv3\.ln\.bias"),
         (add, r"made up: 1 tensors have no place: optimizer\.step"),
+        (add_hostile, r"made up: 1 tensors have no place: \?\[31mred$"),
         (misshape, r"gconv2\.gconv\.M has shape \(3, 4, 6\), wanted \(3, 5, 6\)"),
     ],
 )
@@ -82,5 +87,5 @@ def test_every_tensor_is_accounted_for(tensors, table, break_it, message):
 def test_alien_weights_are_refused():
     with pytest.raises(CheckpointError, match=r"not a published RS-Net.*found conv1\.weight"):
         key_tables.infer_model({"conv1.weight": np.zeros((3, 3))}, source="alien.pth")
-    with pytest.raises(CheckpointError, match=r"not a refinement head.*found nothing"):
+    with pytest.raises(CheckpointError, match=r"not a refinement.*found nothing"):
         key_tables.infer_hidden({}, source="alien.pth")

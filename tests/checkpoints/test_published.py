@@ -48,9 +48,9 @@ def test_several_networks_are_not_guessed_among(golden):
 
 def test_network_and_head_must_not_be_exchanged(golden):
     network, refinement = golden / "e2e_tiny" / NETWORK, golden / "e2e_tiny" / HEAD
-    with pytest.raises(CheckpointError, match="holds a refinement head only"):
+    with pytest.raises(CheckpointError, match="holds a refinement only"):
         load_torch_checkpoint(refinement)
-    with pytest.raises(CheckpointError, match="not a refinement head: it holds gconv_input"):
+    with pytest.raises(CheckpointError, match="not a refinement: it holds gconv_input"):
         load_torch_checkpoint(network, network)
 
 

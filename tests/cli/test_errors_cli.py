@@ -177,7 +177,7 @@ def test_damaged_checkpoints(cli, refused, network, folder, tmp_path):
 
 def test_heads_and_networks_mixed_up(refused, network, refinement, golden, folder):
     assert "--refine" in refused("evaluate", refinement)
-    assert "not a refinement head" in refused("evaluate", network, "--refine", network)
+    assert "not a refinement" in refused("evaluate", network, "--refine", network)
     assert "--refine" in refused("evaluate", folder, "--refine", refinement)
     assert "CHECKPOINT" in refused("evaluate", "--refine", refinement)
     assert "no refinement head" in refused("evaluate", network, "--refine-dropout-seed", 1)

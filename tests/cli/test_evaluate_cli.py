@@ -12,7 +12,7 @@ import pytest
 from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.config import DataConfig
 from rsnet_jax.data.load import load_frames
-from rsnet_jax.evaluation import evaluator
+from rsnet_jax.evaluation import evaluator, program
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.pose.skeleton import H36M_16
 from rsnet_jax.pose.transforms import mirror
@@ -157,17 +157,17 @@ def test_split_and_stride(cli, golden, network, made, tmp_path):
 
 
 def test_step_is_traced_once_with_an_uneven_last_batch(golden, monkeypatch):
-    make = evaluator.make_measure_step
+    make = program.make_measure_step
 
     def make_guarded(*args, **kwargs):
         return chex.assert_max_traces(make(*args, **kwargs), n=1)
 
-    monkeypatch.setattr(evaluator, "make_measure_step", make_guarded)
+    monkeypatch.setattr(program, "make_measure_step", make_guarded)
     chex.clear_trace_counter()
     frames = load_frames(DataConfig(actions=("Run",), every=10), "test")
     assert len(frames) > 40 and len(frames) % 40
     checkpoint = load_checkpoint(golden / "e2e_tiny")
-    evaluator.evaluate(checkpoint, frames, protocol=EvaluationSettings(batch_size=40))
+    evaluator.evaluate(checkpoint, frames, settings=EvaluationSettings(batch_size=40))
 
 
 def test_overwrite_replaces_the_file(cli, network, made, tmp_path):

@@ -15,7 +15,8 @@ from training_runs import OFTEN, SMOKE, STEPS, Command, assert_same_run, lines, 
 from rsnet_jax import load_checkpoint
 from rsnet_jax.checkpoints.load import saved_steps
 from rsnet_jax.config import ParallelConfig
-from rsnet_jax.distributed import processes
+from rsnet_jax.distributed import environment, processes
+from rsnet_jax.distributed.initialize import initialize_distributed
 from rsnet_jax.errors import ConfigError, LostProcess
 
 EPOCHS = 3
@@ -273,7 +274,7 @@ def test_one_process_too_many_is_refused(tmp_path):
 )
 def test_settings_that_do_not_fit(settings, told):
     with pytest.raises(ConfigError, match=told):
-        processes.initialize_distributed(ParallelConfig(**settings))
+        initialize_distributed(ParallelConfig(**settings))
 
 
 @pytest.mark.parametrize("address", ["host", "host:", ":1", "host:x", "host:70000"])
@@ -301,7 +302,7 @@ def test_environments(monkeypatch, variables, source):
             monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert processes.environment() == source
+    assert environment.environment() == source
 
 
 def test_where_a_run_happens_is_not_stored(tmp_path):
@@ -314,7 +315,7 @@ def test_alone_nothing_is_exchanged():
     assert not processes.is_multiprocess() and processes.is_process_zero()
     assert processes.run_on_process_zero(lambda: {"a": 1}) == {"a": 1}
     decision = processes.HostDecision(signal.SIGTERM, True, 7)
-    assert processes.agree(decision, asked=0, until=4) == decision
+    assert processes.agree(decision, last_polled_step=0, until=4) == decision
     with pytest.raises(ConfigError, match="as it is"), processes.raise_on_all_processes():
         raise ConfigError("as it is")
 
@@ -352,4 +353,4 @@ def test_whose_the_gpus_are(monkeypatch, variables, own):
             monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert processes.has_own_gpus() == own
+    assert environment.has_own_gpus() == own

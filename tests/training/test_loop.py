@@ -18,11 +18,14 @@ from rsnet_jax.checkpoints.safetensors_file import save_safetensors
 from rsnet_jax.config import DataConfig, TrainConfig
 from rsnet_jax.data.load import load_train_and_validation
 from rsnet_jax.errors import ConfigError, TrainingError
-from rsnet_jax.evaluation import evaluator
+from rsnet_jax.evaluation import program as eval_program
 from rsnet_jax.evaluation.evaluator import evaluate
 from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.training import loop
-from rsnet_jax.training.start import check_batch
+from rsnet_jax.training import program as train_program
+from rsnet_jax.training.monitor import next_dispatch
+from rsnet_jax.training.optim import make_optimizer
+from rsnet_jax.training.start import check_batch, fresh_state
 from rsnet_jax.training.step import fresh_sums
 
 EPOCHS = 4
@@ -58,7 +61,7 @@ def test_a_run_learns(run):
     assert found[-1]["refined_mpjpe"] < found[0]["refined_mpjpe"]  # the true depth helps at once
     assert found[-1]["refined_mpjpe"] < 0.75 * result.mean_pose_mpjpe
     assert 200 < result.mean_pose_mpjpe < 225
-    assert f"{STEPS} steps of 64 an epoch (48 samples do not fill a batch" in told[0]
+    assert f"{STEPS} steps of 64 per epoch (48 samples do not fill a batch" in told[0]
     assert "chosen on the test subjects, as published" in told[1]
     assert re.match(r"epoch 1/4: loss \d\.\d+, training MPJPE \d+\.\d mm; validation P1", told[2])
 
@@ -113,7 +116,7 @@ def test_devices_and_strategy_change_rounding_only(run, tmp_path, devices, strat
     """And the steps are traced once, whatever the lengths of the dispatches."""
     untils = []
     chex.clear_trace_counter()
-    for module, name in ((loop, "make_run"), (evaluator, "make_pass")):
+    for module, name in ((train_program, "make_train_loop"), (eval_program, "make_eval_loop")):
         monkeypatch.setattr(module, name, traced_once(getattr(module, name)))
     run_hook(monkeypatch, lambda state, until: untils.append(until))
     parallel = {"devices": devices, "strategy": strategy}
@@ -157,6 +160,19 @@ def test_not_finite_loss_ends_the_run(tmp_path):
     with pytest.raises(TrainingError, match=r"infinite loss between steps \d and \d; no check"):
         train(tmp_path, optim={"learning_rate": 1e30}, train={"epochs": EPOCHS})
     assert saved_steps(tmp_path / "checkpoints") == []
+
+
+@pytest.mark.parametrize(
+    ("previous", "speed", "dispatch"),
+    [
+        (4, 1000, 16),  # at most four times the last one
+        (400, 1000, 500),  # half a second
+        (400, 1003, 500),  # a multiple of the steps of a call
+        (4, 0.1, 4),  # one call at least
+    ],
+)
+def test_next_dispatch_takes_half_a_second(previous, speed, dispatch):
+    assert next_dispatch(previous, steps_per_second=speed, steps_per_call=4) == dispatch
 
 
 def test_samples_of_an_epoch():
@@ -205,7 +221,7 @@ def test_init_starts_from_those_weights(tmp_path, kind, run, golden):
         (save_checkpoint if kind == "orbax" else save_safetensors)(path, start)
     config = smoke(train={"init": path, "epochs": EPOCHS}, **model)
     frames, _ = load_train_and_validation(config.data, "test")
-    state = loop.fresh_state(config, loop.make_optimizer(lambda _: 0), frames, init=True)
+    state = fresh_state(config, make_optimizer(lambda _: 0), frames, init=True)
     chex.assert_trees_all_equal(state.params["network"], start.variables["params"])
     chex.assert_trees_all_equal(state.params["refinement"], start.refine_variables["params"])
     chex.assert_trees_all_equal(state.batch_stats, start.variables["batch_stats"])

@@ -18,10 +18,11 @@ from training_runs import (
 )
 
 from rsnet_jax.checkpoints.load import saved_steps
-from rsnet_jax.errors import ConfigError, Interrupted, Preempted
+from rsnet_jax.errors import ConfigError, Interrupted, OutputError, Preempted
 from rsnet_jax.training import loop
-from rsnet_jax.training.run_folder import RunCheckpoints
-from rsnet_jax.training.run_lock import LOCK_FILE
+from rsnet_jax.training.run_checkpoints import RunCheckpoints
+from rsnet_jax.training.run_files import LOCK_FILE
+from rsnet_jax.training.run_lock import check_unlocked
 
 EPOCHS = 4
 
@@ -61,13 +62,14 @@ def test_killed_at_five_random_moments(unbroken, tmp_path):
     assert [path.name for path in workdir.glob(".*")] == [LOCK_FILE]
 
 
-def test_steps_saved_before_the_lock_was_free(tmp_path, monkeypatch, caplog):
+def test_resume_looks_for_checkpoints_under_the_lock(tmp_path, monkeypatch, caplog):
+    """Before, another process may still save one."""
     train(tmp_path, train={"epochs": 1})
-    looks = []
 
     def look(folder):
-        looks.append(folder)
-        return saved_steps(folder) if len(looks) > 1 else []
+        with pytest.raises(OutputError, match="is writing a run"):
+            check_unlocked(tmp_path)
+        return saved_steps(folder)
 
     monkeypatch.setattr(loop, "saved_steps", look)
     caplog.set_level("INFO", "rsnet_jax")

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +23,7 @@ from rsnet_jax.pose.transforms import mirror
 from rsnet_jax.training.step import TrainState, fresh_sums, make_train_loop, make_train_step
 
 CONFIG = Config(model=ModelConfig(width=6, blocks=1))
+samples_of = functools.partial(gather, skeleton=H36M_16, keypoint_skeleton=H36M_16)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,7 @@ def test_mirrored_samples_are_views_of_the_mirrored_scene(table):
     """Projecting the mirrored pose with the mirrored camera gives the mirrored keypoints."""
     count = len(table.keypoints_2d)
     rows = np.arange(2 * count)
-    batch = jax.tree.map(np.asarray, gather(jax.tree.map(np.asarray, table), rows, H36M_16))
+    batch = jax.tree.map(np.asarray, samples_of(jax.tree.map(np.asarray, table), rows))
     points = batch.joints_3d.copy()
     points[:, 1:] += points[:, :1]
     for i in rows:
@@ -94,6 +97,7 @@ def train_on(devices, strategy, table, *, steps=20, rate=0.05):
         make_train_loop(
             step,
             skeleton=H36M_16,
+            keypoint_skeleton=H36M_16,
             axis_name=AXIS,
             rows=16 // devices,
             devices=devices,
@@ -166,6 +170,7 @@ def test_a_run_follows_the_order_and_draws_new_keys(table, devices):
         make_train_loop(
             note,
             skeleton=H36M_16,
+            keypoint_skeleton=H36M_16,
             axis_name=AXIS,
             rows=rows // devices,
             devices=devices,
@@ -191,7 +196,7 @@ def test_a_run_follows_the_order_and_draws_new_keys(table, devices):
 
 def test_options_of_the_step_reach_the_loss(table):
     """The sign of the symmetry penalty, and the dropout of the head."""
-    batch = gather(jax.tree.map(jnp.asarray, table), jnp.arange(16), H36M_16)
+    batch = samples_of(jax.tree.map(jnp.asarray, table), jnp.arange(16))
 
     def loss(*, absolute=False, head_dropout=0.5, key=0):
         config = Config(
