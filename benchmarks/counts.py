@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 
 from rsnet_jax.benchmark.steps import compile_prediction, compile_training
-from rsnet_jax.config import Config, ModelConfig, Precision
+from rsnet_jax.config import Config, Precision, RSNetConfig
 from rsnet_jax.plan.hlo import count_kernels, parse
 
 RECORDED = Path(__file__).with_name("counts.json")
@@ -27,13 +27,13 @@ PROGRAMS = {"training step": compile_training, "prediction": compile_prediction}
 class Size(NamedTuple):
     """A network and a batch size."""
 
-    model: ModelConfig
+    model: RSNetConfig
     batch: int
 
 
 SIZES = {
-    "published": Size(ModelConfig(), batch=512),
-    "small": Size(ModelConfig(width=24, blocks=1), batch=64),  # compiles in seconds
+    "published": Size(RSNetConfig(), batch=512),
+    "small": Size(RSNetConfig(width=24, blocks=1), batch=64),  # compiles in seconds
 }
 
 

@@ -15,7 +15,7 @@ from rsnet_jax.benchmark.ours import Ours
 from rsnet_jax.benchmark.sides import NotRun, Sample, Side, Workload
 from rsnet_jax.benchmark.timing import Run, Times, interleave, timed
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.config import Config, DataConfig, ModelConfig, Precision, TrainConfig
+from rsnet_jax.config import Config, DataConfig, Precision, RSNetConfig, TrainConfig
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.errors import RSNetError
@@ -157,7 +157,7 @@ def check_equal(
 
 def checkpoint_for(settings: Settings, *, width: int) -> Checkpoint:
     """Untrained weights, all of them random: zeros and ones would hide a rival's mistakes."""
-    model = ModelConfig(width=width)
+    model = RSNetConfig(width=width)
     config = Config(model=model, data=settings.data, precision=settings.precision)
     variables = jax.device_get(init_variables(config))
     rng = np.random.default_rng(0)
@@ -196,6 +196,7 @@ def inference(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """Measures the prediction of a batch that is on the device."""
     checkpoint = checkpoint_for(settings, width=settings.width)
     model, batch = checkpoint.config.model, settings.batch
+    assert isinstance(model, RSNetConfig)  # see `checkpoint_for`
     keypoints = sample(batch).keypoints_2d
     return measure(
         "inference",
@@ -212,6 +213,7 @@ def training(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """Measures an optimizer step on a batch that is on the device."""
     checkpoint = checkpoint_for(settings, width=settings.width)
     model, batch = checkpoint.config.model, settings.batch
+    assert isinstance(model, RSNetConfig)  # see `checkpoint_for`
     rows = sample(batch)
     return measure(
         "training",

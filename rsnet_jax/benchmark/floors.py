@@ -4,7 +4,7 @@ These are independent of any program; `plan` counts the operations of real ones.
 has the arithmetic in words.
 """
 
-from rsnet_jax.config import ModelConfig
+from rsnet_jax.config import RSNetConfig
 from rsnet_jax.pose.skeleton import H36M_16
 
 BYTES = 4  # per float32
@@ -20,7 +20,7 @@ def layer_flops(chan: int, chan0: int, features: int, *, hops: int, joints: int)
     return self_and_neighbors + residual + mixing
 
 
-def forward_flops(model: ModelConfig, joints: int = H36M_16.num_joints) -> int:
+def forward_flops(model: RSNetConfig, joints: int = H36M_16.num_joints) -> int:
     """Operations of the network's matrix products per pose; nothing else is counted."""
     width, hops = model.width, model.hops
     chan = hops * width
@@ -32,7 +32,7 @@ def forward_flops(model: ModelConfig, joints: int = H36M_16.num_joints) -> int:
     return first + hidden + output + non_local
 
 
-def parameters(model: ModelConfig, joints: int = H36M_16.num_joints) -> int:
+def parameters(model: RSNetConfig, joints: int = H36M_16.num_joints) -> int:
     """Number of trained parameters of the network."""
     width, hops = model.width, model.hops
     chan = hops * width
@@ -50,12 +50,12 @@ def parameters(model: ModelConfig, joints: int = H36M_16.num_joints) -> int:
     )  # fmt: skip
 
 
-def prediction_bytes(model: ModelConfig, batch: int, joints: int = H36M_16.num_joints) -> int:
+def prediction_bytes(model: RSNetConfig, batch: int, joints: int = H36M_16.num_joints) -> int:
     """Bytes of a prediction if only input, weights and output ever left the processor."""
     return BYTES * (batch * joints * (2 + 3) + parameters(model, joints))
 
 
-def training_bytes(model: ModelConfig, batch: int, joints: int = H36M_16.num_joints) -> int:
+def training_bytes(model: RSNetConfig, batch: int, joints: int = H36M_16.num_joints) -> int:
     """Least bytes that a training step must move.
 
     Weights and three moments are read and written. The output of each layer is written once in the

@@ -22,7 +22,7 @@ JOINTS = H36M_16.num_joints
 
 def train_step(config: Config) -> tuple[Callable[..., TrainState], Callable[..., TrainState]]:
     """Returns `step(state, batch, key) -> state`, no refinement, and `init(variables) -> state`."""
-    tx = make_optimizer(lambda count: jnp.asarray(config.optim.learning_rate))
+    tx = make_optimizer(lambda count: jnp.asarray(config.optim.learning_rate), config.optim)
 
     def init(variables: Variables) -> TrainState:
         params = {"network": variables["params"]}
@@ -30,7 +30,7 @@ def train_step(config: Config) -> tuple[Callable[..., TrainState], Callable[...,
             jnp.int32(0), params, variables["batch_stats"], tx.init(params), fresh_sums()
         )
 
-    return make_train_step(build_model(config), None, tx), init
+    return make_train_step(build_model(config), None, tx, loss=config.train.loss), init
 
 
 def predict_step(config: Config, *, flip_test: bool = False) -> Callable[..., Any]:

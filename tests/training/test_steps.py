@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
+from rsnet_jax.config import Config, DataConfig, ParallelConfig, RSNetConfig
 from rsnet_jax.data.batches import Table, gather
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.distributed.devices import AXIS, Devices
@@ -22,7 +22,7 @@ from rsnet_jax.pose.skeleton import H36M_16
 from rsnet_jax.pose.transforms import mirror
 from rsnet_jax.training.step import TrainState, fresh_sums, make_train_loop, make_train_step
 
-CONFIG = Config(model=ModelConfig(width=6, blocks=1))
+CONFIG = Config(model=RSNetConfig(width=6, blocks=1))
 samples_of = functools.partial(gather, skeleton=H36M_16, keypoint_skeleton=H36M_16)
 
 
@@ -83,7 +83,7 @@ def test_mirrored_samples_are_views_of_the_mirrored_scene(table):
 def train_on(devices, strategy, table, *, steps=20, rate=0.05):
     """Plain SGD with dropout: Adam would turn rounding noise in zero gradients into full steps."""
     config = Config(
-        model=ModelConfig(width=6, blocks=1, refine_hidden=16),
+        model=RSNetConfig(width=6, blocks=1, refine_hidden=16),
         parallel=ParallelConfig(devices=devices, strategy=strategy),
     )
     where, tx = Devices.choose(config.parallel), optax.sgd(rate)
@@ -129,7 +129,7 @@ def assert_same_tensor(got, want):
 def test_training_does_not_depend_on_the_devices(table, on_one_device, devices, strategy):
     many = train_on(devices, strategy, table)
     assert many.step == on_one_device.step == 20
-    start = init_variables(Config(model=ModelConfig(width=6, blocks=1)))["params"]
+    start = init_variables(Config(model=RSNetConfig(width=6, blocks=1)))["params"]
     moved = jnp.sqrt(
         sum(
             jnp.sum((a - b) ** 2)
@@ -200,7 +200,7 @@ def test_options_of_the_step_reach_the_loss(table):
 
     def loss(*, absolute=False, head_dropout=0.5, key=0):
         config = Config(
-            model=ModelConfig(
+            model=RSNetConfig(
                 width=4, blocks=1, dropout=0, refine_hidden=64, refine_dropout=head_dropout
             )
         )
