@@ -51,7 +51,7 @@ class ResidualGraphNetwork(GraphNetwork):
             )
             return block(x, train=train)
 
-        x = layer(name="input")(keypoints.astype(self.dtype), train=train)
+        x = layer(name="input")(jnp.asarray(keypoints, self.dtype), train=train)
         x = attend(x, 0)
         for i in range(self.blocks):
             y = layer(name=f"first_{i}")(x, train=train)
