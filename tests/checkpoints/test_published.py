@@ -2,8 +2,8 @@ import shutil
 
 import chex
 import numpy as np
-import numpy_reference
 import pytest
+from random_tensors import random_tensors
 
 from rsnet_jax.checkpoints.published import (
     from_published,
@@ -55,7 +55,7 @@ def test_network_and_head_must_not_be_exchanged(golden):
 
 
 def test_another_skeleton_is_refused(rng):
-    tensors = numpy_reference.random_tensors(rng, width=3, hops=4, blocks=1, joints=17)
+    tensors = random_tensors(rng, width=3, hops=4, blocks=1, joints=17)
     with pytest.raises(CheckpointError, match="made for 17 joints, but skeleton h36m_16 has 16"):
         from_published(tensors, source="made up")
 
@@ -63,7 +63,7 @@ def test_another_skeleton_is_refused(rng):
 @pytest.mark.parametrize("width", [16, 64, 96])
 def test_written_files_are_read_by_torch_and_identical(rng, tmp_path, width):
     torch = pytest.importorskip("torch")
-    tensors = numpy_reference.random_tensors(rng, width=width, hops=4, blocks=4, joints=16)
+    tensors = random_tensors(rng, width=width, hops=4, blocks=4, joints=16)
     state = {k: torch.from_numpy(v.copy()) for k, v in tensors.items()}
     torch.save(state, tmp_path / "in.pth")
     checkpoint = load_torch_checkpoint(tmp_path / "in.pth")
