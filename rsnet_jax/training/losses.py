@@ -7,14 +7,18 @@ from rsnet_jax.pose import metrics
 from rsnet_jax.pose.skeleton import Skeleton
 
 SQUARED_SHARE = 0.9
-"""Of the squared error in the lifting loss; the rest is the absolute error's."""
+"""Weight of the squared error in the lifting loss; the absolute error has the rest of 1."""
 SYMMETRY_WEIGHT = 0.01
+"""Weight of the symmetry penalty in the refinement loss."""
 
 
 def lifting_loss(
     pose: Float[Array, "batch joint 3"], target: Float[Array, "batch joint 3"]
 ) -> Float[Array, ""]:
-    """0.9 * mean squared + 0.1 * mean absolute error over all coordinates, joint 0 included."""
+    """Loss of the lifted pose P against the target T, joint 0 included.
+
+    L = 0.9 * mean((P - T)^2) + 0.1 * mean(|P - T|), means over poses, joints and axes.
+    """
     difference = pose - target
     squared, absolute = jnp.square(difference).mean(), jnp.abs(difference).mean()
     return SQUARED_SHARE * squared + (1 - SQUARED_SHARE) * absolute
@@ -23,7 +27,9 @@ def lifting_loss(
 def symmetry_penalty(
     pose: Float[Array, "batch joint 3"], *, skeleton: Skeleton, absolute: bool = False
 ) -> Float[Array, ""]:
-    """How much longer left bones are than right ones, summed over the pairs of bones.
+    """Difference in length between left and right bones, summed over the pairs of bones.
+
+        sym = sum over pairs b of mean over poses of (||left bone b|| - ||right bone b||)
 
     Signed as published, so it may be negative; `absolute` takes each difference without its sign.
     """
@@ -42,6 +48,6 @@ def refinement_loss(
     skeleton: Skeleton,
     absolute_symmetry: bool = False,
 ) -> Float[Array, ""]:
-    """MPJPE of the refined pose plus 0.01 times its symmetry penalty."""
+    """Loss of the refined pose: MPJPE(refined, target) + 0.01 * sym(refined)."""
     penalty = symmetry_penalty(refined, skeleton=skeleton, absolute=absolute_symmetry)
     return metrics.mpjpe(refined, target).mean() + SYMMETRY_WEIGHT * penalty
