@@ -10,8 +10,8 @@ Hidden layers concatenate the hops, [O_0 | O_1 | ...] + bias; the output layer s
 
 | letter | here | shape | published key |
 |---|---|---|---|
-| A, normalized adjacency D^-1/2 S D^-1/2 | `adjacency` of `pose/skeleton.py` | joint, joint | |
-| S_k, its power A^k | `adjacency_powers(...)[k]` | joint, joint | |
+| A = D^-1/2 B D^-1/2 of the bones B | `adjacency` in `pose/skeleton.py` | joint, joint | |
+| S_k = A^k | `adjacency_powers(...)[k]` | joint, joint | |
 | Q_k, adjacency modulation | `adjacency_modulation[k]` | joint, joint | `adj2_k` |
 | M_k, weight modulation | `weight_modulation[k]` | joint, out | `M[k]` |
 | W_k,self | `weight[k, :, 0]` | out, chan | `W[2k]`, transposed |

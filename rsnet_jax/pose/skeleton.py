@@ -62,7 +62,10 @@ class Skeleton:
 
     @functools.cached_property
     def adjacency(self) -> np.ndarray:
-        """(joint, joint) float64: D^-1/2 A D^-1/2 of the bones, without self loops."""
+        """The normalized adjacency A = D^-1/2 B D^-1/2, (joint, joint) float64.
+
+        B is 1 where a bone connects two joints and has no self loops; D holds the sums of its rows.
+        """
         graph = np.zeros((self.num_joints, self.num_joints))
         for child, parent in self.bones:
             graph[child, parent] = graph[parent, child] = 1

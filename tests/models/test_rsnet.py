@@ -252,7 +252,7 @@ def test_dropout_is_where_the_paper_has_it(rng):
     assert (masks[1] != masks[2]).mean() > 0.3  # every block draws its own
 
 
-def test_types_do_not_mix(rng):
+def test_gradients_under_strict_promotion_are_float32(rng):
     """Strict promotion: no other type slips into a computation in float32."""
     config = Config(model=ModelConfig(width=4, blocks=1))
     variables = init_variables(config, STAR)
