@@ -36,9 +36,9 @@ def _graph_conv(
             lambda t: t[0].transpose(0, 2, 1),
             lambda a: [a.transpose(0, 2, 1)],
         ),
-        same((*base, "gain"), f"{key}.M", (hops, joints, out)),
+        same((*base, "weight_modulation"), f"{key}.M", (hops, joints, out)),
         Entry(
-            (*base, "offset"),
+            (*base, "adjacency_modulation"),
             tuple(f"{key}.adj2_{hop}" for hop in range(hops)),
             (joints, joints),
             np.stack,
