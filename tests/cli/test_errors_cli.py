@@ -153,7 +153,7 @@ def test_heads_and_networks_mixed_up(refused, network, refinement, golden, folde
     assert "not a refinement" in refused("evaluate", network, "--refine", network)
     assert "--refine" in refused("evaluate", folder, "--refine", refinement)
     assert "CHECKPOINT" in refused("evaluate", "--refine", refinement)
-    assert "no refinement head" in refused("evaluate", network, "--refine-dropout-seed", 1)
+    assert "no refinement in" in refused("evaluate", network, "--refine-dropout-seed", 1)
     assert "nope.pth" in refused("evaluate", network, "--refine", "nope.pth")
 
 
