@@ -15,7 +15,7 @@ from rsnet_jax.benchmark.ours import Ours
 from rsnet_jax.benchmark.sides import NotRun, Sample, Side, Work
 from rsnet_jax.benchmark.timing import Run, Times, interleave, timed
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.config import Config, DataConfig, ModelConfig, Precision, TrainConfig
+from rsnet_jax.config import Config, DataConfig, Precision, RSNetConfig, TrainConfig
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.errors import RSNetError
@@ -156,7 +156,7 @@ def check_equal(
 
 def checkpoint_for(settings: Settings, *, width: int) -> Checkpoint:
     """Weights nobody trained. All are random: zeros and ones would hide a rival's mistakes."""
-    model = ModelConfig(width=width)
+    model = RSNetConfig(width=width)
     config = Config(model=model, data=settings.data, precision=settings.precision)
     variables = jax.device_get(init_variables(config))
     rng = np.random.default_rng(0)
@@ -195,6 +195,7 @@ def inference(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """A batch that is on the device."""
     checkpoint = checkpoint_for(settings, width=settings.width)
     model, batch = checkpoint.config.model, settings.batch
+    assert isinstance(model, RSNetConfig)  # see `checkpoint_for`
     keypoints = sample(batch).keypoints_2d
     return measure(
         "inference",
@@ -211,6 +212,7 @@ def training(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """An optimizer step on a batch that is on the device."""
     checkpoint = checkpoint_for(settings, width=settings.width)
     model, batch = checkpoint.config.model, settings.batch
+    assert isinstance(model, RSNetConfig)  # see `checkpoint_for`
     rows = sample(batch)
     return measure(
         "training",

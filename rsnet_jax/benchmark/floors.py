@@ -3,7 +3,7 @@
 docs/performance.md has the arithmetic in words.
 """
 
-from rsnet_jax.config import ModelConfig
+from rsnet_jax.config import RSNetConfig
 from rsnet_jax.pose.skeleton import H36M_16
 
 BYTES = 4  # of a float32
@@ -19,7 +19,7 @@ def layer_flops(chan: int, chan0: int, features: int, *, hops: int, joints: int)
     return own_and_heard + residual + mixing
 
 
-def forward_flops(model: ModelConfig, joints: int = H36M_16.num_joints) -> int:
+def forward_flops(model: RSNetConfig, joints: int = H36M_16.num_joints) -> int:
     """Of the products of one pose through the network; what is not a product is left out."""
     width, hops = model.width, model.hops
     chan = hops * width
@@ -31,7 +31,7 @@ def forward_flops(model: ModelConfig, joints: int = H36M_16.num_joints) -> int:
     return first + hidden + output + non_local
 
 
-def parameters(model: ModelConfig, joints: int = H36M_16.num_joints) -> int:
+def parameters(model: RSNetConfig, joints: int = H36M_16.num_joints) -> int:
     """Numbers the network learns."""
     width, hops = model.width, model.hops
     chan = hops * width
@@ -49,12 +49,12 @@ def parameters(model: ModelConfig, joints: int = H36M_16.num_joints) -> int:
     )  # fmt: skip
 
 
-def prediction_bytes(model: ModelConfig, batch: int, joints: int = H36M_16.num_joints) -> int:
+def prediction_bytes(model: RSNetConfig, batch: int, joints: int = H36M_16.num_joints) -> int:
     """That must be moved if nothing but input, weights and output ever left the processor."""
     return BYTES * (batch * joints * (2 + 3) + parameters(model, joints))
 
 
-def training_bytes(model: ModelConfig, batch: int, joints: int = H36M_16.num_joints) -> int:
+def training_bytes(model: RSNetConfig, batch: int, joints: int = H36M_16.num_joints) -> int:
     """That a training step must move at least.
 
     Weights and three moments are read and written. What each of the layers hands to the next is

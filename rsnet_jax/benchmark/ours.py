@@ -107,7 +107,7 @@ class Training:
 
     def __init__(self, config: Config, frames: Frames):
         self.devices = Devices.choose(config.parallel)
-        self.samples = 2 * len(frames)
+        self.samples = config.train.samples(len(frames))
         self.steps_per_epoch = steps = check_batch(
             config, samples=self.samples, devices=self.devices.count
         )
@@ -117,7 +117,8 @@ class Training:
                 epochs=1,
                 steps_per_epoch=steps,
                 batch_size=config.train.batch_size,
-            )
+            ),
+            config.optim,
         )
         self.keys = run_keys(config.seed)
         self.program = prepare_train_loop(

@@ -10,7 +10,7 @@ from rsnet_jax.benchmark import torch_data, torch_twin
 from rsnet_jax.benchmark.machine import visible_cores
 from rsnet_jax.benchmark.sides import CHECKED_STEPS, Sample, Work
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.config import Config, Precision
+from rsnet_jax.config import Config, Precision, RSNetConfig
 from rsnet_jax.data.frames import Frames
 
 MM = 1000
@@ -141,6 +141,7 @@ class TorchSide:
     def network(self, dropout: float = 0.0) -> Any:
         """A fresh copy with the weights of the checkpoint."""
         model = self.config.model
+        assert isinstance(model, RSNetConfig)  # see `comparison.checkpoint_for`
         network = torch_twin.RSNet(
             model.width, dropout, model.blocks, model.hops, double_gelu=model.double_gelu
         )

@@ -14,10 +14,10 @@ def start_ours(width: int, batch: int, precision: str) -> dict[str, float]:
     import numpy as np
 
     from rsnet_jax.benchmark.steps import batch_shapes, predict_step, train_step
-    from rsnet_jax.config import Config, ModelConfig
+    from rsnet_jax.config import Config, RSNetConfig
     from rsnet_jax.models.build import init_variables
 
-    config = Config(model=ModelConfig(width=width), precision=precision)  # pyright: ignore
+    config = Config(model=RSNetConfig(width=width), precision=precision)  # pyright: ignore
 
     def zeros(shapes):
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)

@@ -19,7 +19,7 @@ JOINTS = H36M_16.num_joints
 
 def train_step(config: Config) -> tuple[Callable[..., TrainState], Callable[..., TrainState]]:
     """`step(state, batch, key) -> state` without a refinement head, and what makes its state."""
-    tx = make_optimizer(lambda count: jnp.asarray(config.optim.learning_rate))
+    tx = make_optimizer(lambda count: jnp.asarray(config.optim.learning_rate), config.optim)
 
     def begin(variables: Variables) -> TrainState:
         params = {"network": variables["params"]}
@@ -27,7 +27,7 @@ def train_step(config: Config) -> tuple[Callable[..., TrainState], Callable[...,
             jnp.int32(0), params, variables["batch_stats"], tx.init(params), fresh_sums()
         )
 
-    return make_train_step(build_model(config), None, tx), begin
+    return make_train_step(build_model(config), None, tx, loss=config.train.loss), begin
 
 
 def predict_step(config: Config, *, flip_test: bool = False) -> Callable[..., Any]:

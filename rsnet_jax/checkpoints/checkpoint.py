@@ -8,10 +8,11 @@ from typing import Any
 import chex
 import jax
 import numpy as np
+from flax import traverse_util
 
 from rsnet_jax.config import Config
 from rsnet_jax.errors import CheckpointError
-from rsnet_jax.models import PostRefine, RSNet
+from rsnet_jax.models import PostRefine
 from rsnet_jax.models.build import (
     Variables,
     build_model,
@@ -19,16 +20,17 @@ from rsnet_jax.models.build import (
     init_refinement_variables,
     init_variables,
 )
+from rsnet_jax.models.network import Network
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """Weights, and the configuration and skeleton they were made for.
+    """Weights, and the configuration and skeletons they were made for.
 
     Raises:
         CheckpointError: an array is missing, left over, not finite, or not of the shape and type
-            that the configuration and skeleton give it.
+            that the configuration and skeletons give it.
     """
 
     variables: Variables  # {"params": ..., "batch_stats": ...}
@@ -37,10 +39,16 @@ class Checkpoint:
     skeleton: Skeleton = H36M_16
     source: str = "fresh weights"  # where the weights come from, for messages
     step: int | None = None  # optimizer steps, where known
+    keypoint_skeleton: Skeleton = None  # pyright: ignore[reportAssignmentType]
+    """The joints of the input; default: `skeleton`, the joints of the output."""
 
     def __post_init__(self):
+        if self.keypoint_skeleton is None:
+            object.__setattr__(self, "keypoint_skeleton", self.skeleton)
         refined = self.refine_variables is not None
-        wanted = weight_shapes(self.config, self.skeleton, refinement=refined)
+        wanted = weight_shapes(
+            self.config, self.skeleton, self.keypoint_skeleton, refinement=refined
+        )
         self._check("network", self.variables, wanted["network"])
         if refined:
             self._check("refinement", self.refine_variables, wanted["refinement"])
@@ -77,9 +85,15 @@ class Checkpoint:
         return f"{checksum:08x}"
 
     @property
-    def model(self) -> RSNet:
+    def model(self) -> Network:
         """The module that takes `variables`."""
-        return build_model(self.config, self.skeleton)
+        return build_model(self.config, self.skeleton, self.keypoint_skeleton)
+
+    @property
+    def batches_seen(self) -> int:
+        """The training batches that the batch statistics have seen."""
+        stats: Any = traverse_util.flatten_dict(self.variables["batch_stats"])
+        return max((int(leaf) for path, leaf in stats.items() if path[-1] == "count"), default=0)
 
     @property
     def refinement(self) -> PostRefine | None:
@@ -87,9 +101,12 @@ class Checkpoint:
         return None if self.refine_variables is None else build_refinement(self.config)
 
 
-def weight_shapes(config: Config, skeleton: Skeleton, *, refinement: bool) -> dict[str, Variables]:
+def weight_shapes(
+    config: Config, skeleton: Skeleton, keypoint_skeleton: Skeleton, *, refinement: bool
+) -> dict[str, Variables]:
     """The shapes and types of all weights, {"network": ...} and, if wanted, "refinement"."""
-    tree = {"network": jax.eval_shape(functools.partial(init_variables, config, skeleton))}
+    network = functools.partial(init_variables, config, skeleton, keypoint_skeleton)
+    tree = {"network": jax.eval_shape(network)}
     if refinement:
         init = functools.partial(init_refinement_variables, config, skeleton)
         tree["refinement"] = jax.eval_shape(init)

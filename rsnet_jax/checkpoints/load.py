@@ -12,11 +12,11 @@ from rsnet_jax.checkpoints.orbax_folder import (
     restore_checkpoint,
     restore_items,
 )
-from rsnet_jax.checkpoints.published import PUBLISHED_DROPOUT, load_torch_checkpoint
+from rsnet_jax.checkpoints.published import load_torch_checkpoint
 from rsnet_jax.checkpoints.safetensors_file import load_safetensors
 from rsnet_jax.errors import CheckpointError
 from rsnet_jax.files.paths import to_path
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.skeleton import Skeleton
 
 RUN_CHECKPOINTS = "checkpoints"
 """The folder of a run's checkpoints, in the folder of the run."""
@@ -29,9 +29,8 @@ def load_checkpoint(
     *,
     refine: str | Path | None = None,
     step: int | Literal["best", "latest"] | None = None,
-    dropout: float = PUBLISHED_DROPOUT,
-    double_gelu: bool = True,
-    skeleton: Skeleton = H36M_16,
+    skeleton: Skeleton | None = None,
+    **settings: Any,
 ) -> Checkpoint:
     """Loads weights: of a run, an Orbax folder, a .safetensors file or published .pth files.
 
@@ -40,27 +39,29 @@ def load_checkpoint(
             `.safetensors` file, a published network `.pth`, or a folder of published files.
         refine: the published refinement that goes with a published network.
         step: which checkpoint of a run, in optimizer steps; default: the best.
-        dropout: the rate a published network was trained with, which its file does not state.
-        double_gelu: if a published network applies GELU twice, which its file does not state.
-        skeleton: that of a published network.
+        skeleton: that of a published network, which its file does not state; default: the
+            Human3.6M skeleton with as many joints.
+        settings: those of a published network that its file does not state, such as `dropout`;
+            see `published.from_published`.
 
     Raises:
-        CheckpointError: the path holds no readable weights, or they are not of an RS-Net.
+        CheckpointError: the path holds no readable weights, or those of an unknown network.
     """
     path = to_path(path)
     if (path / RUN_CHECKPOINTS).is_dir():
         path = choose_step(path / RUN_CHECKPOINTS, step)
     elif step is not None:
         raise CheckpointError(f"{path}: --step is for the folder of a run, which this is not")
-    unstated: dict[str, Any] = dict(dropout=dropout, double_gelu=double_gelu, skeleton=skeleton)
     found = find_format(path)
     if found == "published":
-        return load_torch_checkpoint(path, refine, **unstated)
+        return load_torch_checkpoint(path, refine, skeleton=skeleton, **settings)
     if refine is not None:
         raise CheckpointError(
             f"{path}: --refine goes with a published .pth; this holds its own refinement, if any"
         )
-    return restore_checkpoint(path) if found == "orbax" else load_safetensors(path, **unstated)
+    if found == "orbax":
+        return restore_checkpoint(path)
+    return load_safetensors(path, skeleton=skeleton, **settings)
 
 
 def find_format(path: Path) -> Format:

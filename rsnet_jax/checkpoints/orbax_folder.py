@@ -48,6 +48,7 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     about = describe_weights(
         checkpoint.config,
         checkpoint.skeleton,
+        checkpoint.keypoint_skeleton,
         refinement=checkpoint.refine_variables is not None,
         source=checkpoint.source,
         step=checkpoint.step,
@@ -70,13 +71,20 @@ def check_place(folder: Path) -> None:
 
 
 def describe_weights(
-    config: Config, skeleton: Skeleton, *, refinement: bool, source: str, step: int | None
+    config: Config,
+    skeleton: Skeleton,
+    keypoint_skeleton: Skeleton,
+    *,
+    refinement: bool,
+    source: str,
+    step: int | None,
 ) -> dict[str, Any]:
     """The description that is stored beside the arrays, as JSON."""
     return {
         "format": FORMAT,
         "config": config.model_dump(mode="json"),
         "skeleton": dataclasses.asdict(skeleton),
+        "keypoint_skeleton": dataclasses.asdict(keypoint_skeleton),
         "refinement": refinement,
         "source": source,
         "step": step,
@@ -100,7 +108,9 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
                 f"reads up to {FORMAT})"
             )
         config, skeleton = Config(**about["config"]), Skeleton.from_dict(about["skeleton"])
-        target = weight_shapes(config, skeleton, refinement=about["refinement"])
+        # Folders of earlier versions lack it.
+        keypoint_skeleton = Skeleton.from_dict(about.get("keypoint_skeleton", about["skeleton"]))
+        target = weight_shapes(config, skeleton, keypoint_skeleton, refinement=about["refinement"])
         step = about["step"]
     except (ConfigError, KeyError, TypeError) as error:
         raise CheckpointError(
@@ -114,6 +124,7 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
         refine_variables=weights.get("refinement"),
         config=config,
         skeleton=skeleton,
+        keypoint_skeleton=keypoint_skeleton,
         source=str(folder),
         step=step,
     )

@@ -3,17 +3,18 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.checkpoints.published import PUBLISHED_DROPOUT, from_published, to_published
+from rsnet_jax.checkpoints.published import from_published, to_published
 from rsnet_jax.config import Config
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, StorageError, quote
 from rsnet_jax.files.outputs import atomic_write
 from rsnet_jax.files.paths import local_copy
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.skeleton import Skeleton
 
 METADATA_KEY = "rsnet_jax"
 
@@ -30,6 +31,7 @@ def save_safetensors(path: Path, checkpoint: Checkpoint) -> None:
     about = {
         "config": checkpoint.config.model_dump(mode="json"),
         "skeleton": dataclasses.asdict(checkpoint.skeleton),
+        "keypoint_skeleton": dataclasses.asdict(checkpoint.keypoint_skeleton),
         "source": checkpoint.source,
         "step": checkpoint.step,
     }
@@ -41,18 +43,14 @@ def save_safetensors(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_safetensors(
-    path: Path,
-    *,
-    dropout: float = PUBLISHED_DROPOUT,
-    double_gelu: bool = True,
-    skeleton: Skeleton = H36M_16,
+    path: Path, *, skeleton: Skeleton | None = None, **settings: Any
 ) -> Checkpoint:
     """Reads a file that `save_safetensors` wrote, or one of published tensors without metadata.
 
     The keyword arguments apply only to a file without our metadata; see `from_published`.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or not an RS-Net.
+        CheckpointError: the file is missing, damaged, or not of a known network.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
@@ -65,21 +63,23 @@ def load_safetensors(
         raise
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file: {quote(error)}") from None
-    config, step = None, None
+    config, step, keypoint_skeleton = None, None, None
     if METADATA_KEY in metadata:
         try:
             about = json.loads(metadata[METADATA_KEY])
             config = Config(**about["config"])
             skeleton = Skeleton.from_dict(about["skeleton"])
+            if "keypoint_skeleton" in about:  # files of earlier versions lack it
+                keypoint_skeleton = Skeleton.from_dict(about["keypoint_skeleton"])
             step = about["step"]
         except (ValueError, KeyError, TypeError, ConfigError) as error:
             raise CheckpointError(f"{path}: its metadata cannot be used: {quote(error)}") from None
     return from_published(
         tensors,
         source=str(path),
-        dropout=dropout,
-        double_gelu=double_gelu,
         skeleton=skeleton,
+        keypoint_skeleton=keypoint_skeleton,
         config=config,
         step=step,
+        **settings,
     )

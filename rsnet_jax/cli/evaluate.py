@@ -13,7 +13,7 @@ import tyro
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse
+from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse, parse_over_defaults
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import Config, DataConfig, ParallelConfig, Precision
 from rsnet_jax.data.load import Split, load_frames
@@ -60,8 +60,9 @@ class EvaluateOptions:
     """Repeat two slips of the published evaluation, to check its tables digit for digit: only
     joint 0 of a prediction is zeroed, and P2 is credited batch by batch."""
     batch_size: int | None = None
-    """Views per step, of all devices together; default 512 a device, and 128 in all with
-    --published, where it changes P2."""
+    """Views per batch, over all devices. Default: at most 512 per GPU or TPU and 128 per CPU, such
+    that all batches are full; 128 in all with --published, which changes P2; 512 in all with
+    --refine-dropout-seed, whose random masks depend on it."""
     refine_dropout_seed: int | None = None
     """Keep the refinement head's dropout on, as the published 47.04 mm was measured."""
     precision: Precision = "highest"
@@ -168,7 +169,7 @@ def open_checkpoint(
     if options.data.dataset == "synthetic" and data.source != "synthetic":
         data = DataConfig()  # nothing that was said of files goes for it
     default = EvaluateOptions(data=data)
-    return checkpoint, parse(EvaluateOptions, argv, prog=prog, default=default)
+    return checkpoint, parse_over_defaults(EvaluateOptions, argv, prog=prog, default=default)
 
 
 def fresh_checkpoint(seed: int) -> Checkpoint:

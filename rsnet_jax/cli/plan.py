@@ -6,14 +6,14 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Generic
 
 import jax
 import tyro
 
-from rsnet_jax.cli.options import parse
+from rsnet_jax.cli.options import DEFAULT_MODEL, Model, parse_for_defaults, parse_over_defaults
 from rsnet_jax.config import (
     Config,
-    ModelConfig,
     OptimConfig,
     Precision,
     TrainConfig,
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class PlanOptions:
+class PlanOptions(Generic[Model]):
     """Predicts the cost of training on accelerators that this machine need not have.
 
     For TPUs the real programs are compiled by libtpu; for GPUs their operations are counted. The
@@ -69,7 +69,7 @@ class PlanOptions:
     precision: Precision = "highest"
     """Precision of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16
     products on a TPU), bfloat16 (all computation)."""
-    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    model: Model = dataclasses.field(default_factory=DEFAULT_MODEL)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
 
@@ -138,11 +138,10 @@ def main(argv: Sequence[str], *, prog: str) -> None:
 def read_options(argv: Sequence[str], *, prog: str) -> tuple[PlanOptions, Config]:
     """The options, and the configuration that they override."""
     # Which configuration? Its settings are the defaults of the options, in the help too.
-    quiet = [argument for argument in argv if argument not in ("-h", "--help")]
-    options = parse(PlanOptions, quiet, prog=prog, default=PlanOptions())
+    options = parse_for_defaults(PlanOptions, argv, prog=prog)
     preset = load_preset(find_preset(options.config))
     default = PlanOptions(**{name: getattr(preset, name) for name in OVERRIDES})
-    options = parse(PlanOptions, argv, prog=prog, default=default)
+    options = parse_over_defaults(PlanOptions, argv, prog=prog, default=default)
     config = Config(
         **{name: getattr(preset, name) for name in Config.model_fields}
         | {name: getattr(options, name) for name in OVERRIDES}

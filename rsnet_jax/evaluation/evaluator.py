@@ -51,7 +51,7 @@ def evaluate(
     """
     joints = {
         "poses": (checkpoint.skeleton, frames.skeleton),
-        "2D keypoints": (checkpoint.skeleton, frames.keypoint_skeleton),
+        "2D keypoints": (checkpoint.keypoint_skeleton, frames.keypoint_skeleton),
     }
     for name, (wanted, found) in joints.items():
         if wanted != found:

@@ -6,15 +6,16 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rsnet_jax.data.batches import Batch
-from rsnet_jax.models import PostRefine, RSNet
+from rsnet_jax.models import PostRefine
 from rsnet_jax.models.build import Variables
 from rsnet_jax.models.flip_test import lift
+from rsnet_jax.models.network import Network
 from rsnet_jax.pose.camera import backproject
 from rsnet_jax.pose.transforms import recenter, zero_root
 
 
 def make_predict_step(
-    model: RSNet,
+    model: Network,
     refinement: PostRefine | None,
     *,
     flip_test: bool,

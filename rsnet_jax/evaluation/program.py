@@ -51,7 +51,7 @@ def compile_eval_loop(
     batches_per_call = math.ceil(batches / calls)
     config = config.model_copy(update={"precision": settings.precision})
     predict = make_predict_step(
-        build_model(config, frames.skeleton, axis_name=AXIS),
+        build_model(config, frames.skeleton, frames.keypoint_skeleton, axis_name=AXIS),
         build_refinement(config, axis_name=AXIS) if refine else None,
         flip_test=settings.flip_test,
         published=settings.published,

@@ -17,13 +17,13 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from rsnet_jax.errors import DataError
 from rsnet_jax.models.dropout import PerSampleDropout
 from rsnet_jax.models.graph_conv import SplitGraphConv
+from rsnet_jax.models.network import GraphNetwork
 from rsnet_jax.models.non_local import NonLocalBlock
 from rsnet_jax.models.norms import LayerNorm
 from rsnet_jax.pose.arrays import AnyArray
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.skeleton import Skeleton
 
 
 def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -76,7 +76,7 @@ class GeluBlock(Block):
         return nn.remat(activate)(self, self.convolve(x, x0))
 
 
-class RSNet(nn.Module):
+class RSNet(GraphNetwork):
     """Lifts 2D joints (normalized image coordinates) to 3D (meters, camera axes).
 
     The output is to be read relative to its own joint 0, which is not zero by itself.
@@ -89,27 +89,20 @@ class RSNet(nn.Module):
     hops: int = 4
     double_gelu: bool = True
     """The published network applies GELU twice in Block II, in evaluation too."""
-    skeleton: Skeleton = H36M_16
-    dtype: DTypeLike = jnp.float32
-    """Of the computation; weights and output are float32."""
-    axis_name: str | None = None
-    """Mapped axis the batch is spread over, for batch statistics and dropout."""
 
     @nn.compact
     def __call__(
-        self, keypoints: Float[AnyArray, "batch joint 2"], *, train: bool = False
+        self, keypoints: Float[AnyArray, "batch keypoint 2"], *, train: bool = False
     ) -> Float[Array, "batch joint 3"]:
         """Lifts a batch.
 
         Raises:
-            DataError: the keypoints are not (batch, joints of the skeleton, 2).
+            DataError: the keypoints are not (batch, joints of the input, 2).
         """
-        joints = self.skeleton.num_joints
-        if keypoints.ndim != 3 or keypoints.shape[1:] != (joints, 2):
-            raise DataError(f"keypoints must be (batch, {joints}, 2), not {keypoints.shape}")
+        self.check_keypoints(keypoints)
         common: dict[str, Any] = dict(
             width=self.width,
-            skeleton=self.skeleton,
+            skeleton=self.keypoint_skeleton,
             hops=self.hops,
             dropout=self.dropout,
             axis_name=self.axis_name,
@@ -124,6 +117,6 @@ class RSNet(nn.Module):
             x = jax.lax.optimization_barrier(x + gelu_block(y, x0, train=train))
         x = NonLocalBlock(self.axis_name, self.dtype, name="non_local")(x, train=train)
         output = SplitGraphConv(
-            3, self.skeleton, hops=self.hops, merge="sum", dtype=self.dtype, name="output"
+            3, self.keypoint_skeleton, hops=self.hops, merge="sum", dtype=self.dtype, name="output"
         )
-        return output(x, x0).T.astype(jnp.float32)
+        return self.select_joints(output(x, x0).T.astype(jnp.float32))

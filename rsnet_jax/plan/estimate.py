@@ -99,7 +99,7 @@ def with_batch(config: Config, batch: int, topology: Topology) -> Config:
     )
     chips = topology.chips
     called = f"the {chips} chips of {topology.name}"
-    check_batch(config, samples=2 * TRAIN_VIEWS, devices=chips, called=called)
+    check_batch(config, samples=config.train.samples(TRAIN_VIEWS), devices=chips, called=called)
     return config
 
 

@@ -87,7 +87,7 @@ def devices_without_kind(count: int) -> Devices:
 def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
     """The program that `training.fit` runs, and the number of steps per epoch."""
     frames = views_without_values(TRAIN_VIEWS, skeleton=JOINT_SETS[config.data.joint_set])
-    samples = 2 * len(frames)
+    samples = config.train.samples(len(frames))
     steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
     schedule = learning_rates(
         config.optim,
@@ -95,7 +95,7 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
         steps_per_epoch=steps_per_epoch,
         batch_size=config.train.batch_size,
     )
-    tx = make_optimizer(schedule)
+    tx = make_optimizer(schedule, config.optim)
     function = compile_train_loop(
         config,
         tx,
@@ -119,7 +119,7 @@ def evaluation_program(config: Config, devices: Devices) -> tuple[Program, EvalL
     frames = views_without_values(TEST_VIEWS, skeleton=JOINT_SETS[config.data.joint_set])
     settings = EvaluationSettings()
     made = compile_eval_loop(config, frames, devices, refine=config.train.refine, settings=settings)
-    optimizer = make_optimizer(lambda count: count)
+    optimizer = make_optimizer(lambda count: count, config.optim)
     state = jax.eval_shape(lambda: fresh_state(config, optimizer, frames, init=False))
     first = jax.ShapeDtypeStruct((), jnp.int32)
     arguments = placed((networks(state), table_of(frames), frames.action, first), devices)

@@ -1,6 +1,7 @@
 """Plans as text for people, and as JSON."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +27,8 @@ def plan_lines(plan: Plan) -> list[str]:
     refinement = "refinement" if config.train.refine else "no refinement"
     lines = [
         f"{topology.name}: {chips} chips, batch {plan.batch:,} ({plan.batch // chips:,} per chip), "
-        f"width {config.model.width}, {refinement}, precision {config.precision}"
+        f"{config.model.title}, width {config.model.width}, {refinement}, "
+        f"precision {config.precision}"
     ]
     for name, figures in (("training", plan.training), ("evaluation", plan.evaluation)):
         if figures is not None:
@@ -172,7 +174,8 @@ def short_name(what: str) -> str:
     """The name of an operation without the prefixes that all operations share."""
     for common in ("jit(run)/", "shard_map/", "while/body/", "closed_call/"):
         what = what.replace(common, "")
-    return what.replace("transpose(jvp(RSNet))", "BACKWARD").replace("jvp(RSNet)", "FORWARD")
+    what = re.sub(r"transpose\(jvp\(\w+\)\)", "BACKWARD", what)
+    return re.sub(r"jvp\(\w+\)", "FORWARD", what)
 
 
 def size(count: float) -> str:

@@ -79,7 +79,9 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
     first = None if resume else first_state(run)  # all meet
     with (
         writing_run(workdir, config, new=not resume, overwrite=overwrite),  # all meet
-        RunCheckpoints(workdir, config, run.train.skeleton) as checkpoints,  # all meet
+        RunCheckpoints(
+            workdir, config, run.train.skeleton, run.train.keypoint_skeleton
+        ) as checkpoints,  # all meet
     ):
         state, progress = restore_or_init(run, checkpoints, first)  # all meet
         run_on_process_zero(lambda: write_config(workdir, config))  # all meet
@@ -106,8 +108,8 @@ class Run:
 
     @property
     def samples(self) -> int:
-        """Samples per epoch: the views and their mirror images."""
-        return 2 * len(self.train)
+        """Samples per epoch."""
+        return self.config.train.samples(len(self.train))
 
 
 def open_run(config: Config, workdir: Path, *, resume: bool, overwrite: bool) -> Run:
@@ -125,7 +127,8 @@ def open_run(config: Config, workdir: Path, *, resume: bool, overwrite: bool) ->
     with raise_on_all_processes():  # all meet
         devices = Devices.choose(config.parallel)
         train, validation = load_train_and_validation(config.data, config.train.validation)
-        steps_per_epoch = check_batch(config, samples=2 * len(train), devices=devices.count)
+        samples = config.train.samples(len(train))
+        steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
     devices.connect()  # all meet
     check_equal(  # all meet
         lambda: {"the training data": train.fingerprint, "the others": validation.fingerprint}
@@ -136,7 +139,7 @@ def open_run(config: Config, workdir: Path, *, resume: bool, overwrite: bool) ->
         steps_per_epoch=steps_per_epoch,
         batch_size=config.train.batch_size,
     )
-    optimizer = make_optimizer(schedule)
+    optimizer = make_optimizer(schedule, config.optim)
     key = run_keys(config.seed).steps
     with raise_on_all_processes():  # all meet
         loop = prepare_train_loop(

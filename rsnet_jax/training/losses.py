@@ -1,24 +1,52 @@
 """The training losses, as published. Poses in meters, root-relative; means over a batch."""
 
+from collections.abc import Callable, Mapping
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rsnet_jax.config import LossName
 from rsnet_jax.pose import metrics
 from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.skeleton import Skeleton
 
-SQUARED_SHARE = 0.9
-"""Of the squared error in the lifting loss; the rest is the absolute error's."""
 SYMMETRY_WEIGHT = 0.01
 
 
-def lifting_loss(
+def mse(
     pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
-    """0.9 * mean squared + 0.1 * mean absolute error over all coordinates, joint 0 included."""
-    difference = pose - target
-    squared, absolute = jnp.square(difference).mean(), jnp.abs(difference).mean()
-    return SQUARED_SHARE * squared + (1 - SQUARED_SHARE) * absolute
+    """Mean squared error over all coordinates, joint 0 included."""
+    return jnp.square(pose - target).mean()
+
+
+def l1(
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
+) -> Float[Array, ""]:
+    """Mean absolute error over all coordinates, joint 0 included."""
+    return jnp.abs(pose - target).mean()
+
+
+def mse_l1(
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
+) -> Float[Array, ""]:
+    """0.9 * MSE + 0.1 * L1, the lifting loss of RS-Net."""
+    return 0.9 * mse(pose, target) + 0.1 * l1(pose, target)
+
+
+def mpjpe_l1(
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
+) -> Float[Array, ""]:
+    """0.99 * MPJPE + 0.01 * L1, the lifting loss of Modulated GCN for detected keypoints."""
+    return 0.99 * metrics.mpjpe(pose, target).mean() + 0.01 * l1(pose, target)
+
+
+LIFTING_LOSSES: Mapping[LossName, Callable[[Array, Array], Array]] = {
+    "mse_l1": mse_l1,
+    "mse": mse,
+    "mpjpe_l1": mpjpe_l1,
+}
+"""The losses of the lifted pose that `train.loss` names."""
 
 
 def symmetry_penalty(

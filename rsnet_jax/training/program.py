@@ -69,9 +69,15 @@ def compile_train_loop(
     key: jax.Array,
 ) -> Callable[..., TrainState]:
     """`program(state, table, order, until) -> state` on all devices, from `make_train_loop`."""
-    model = build_model(config, skeleton, axis_name=AXIS)
+    model = build_model(config, skeleton, keypoint_skeleton, axis_name=AXIS)
     refinement = build_refinement(config, axis_name=AXIS) if config.train.refine else None
-    step = make_train_step(model, refinement, tx, absolute_symmetry=config.train.absolute_symmetry)
+    step = make_train_step(
+        model,
+        refinement,
+        tx,
+        loss=config.train.loss,
+        absolute_symmetry=config.train.absolute_symmetry,
+    )
     loop = make_train_loop(
         step,
         skeleton=skeleton,

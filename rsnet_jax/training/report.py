@@ -72,15 +72,16 @@ def describe_start(
 ) -> None:
     """Logs the data, the devices and the steps of a run before it begins, for a last check."""
     batch = config.train.batch_size
-    left_out = 2 * len(train) - batch * steps_per_epoch
+    left_out = config.train.samples(len(train)) - batch * steps_per_epoch
     kind = devices.mesh.devices.flat[0].device_kind
     log.info(
-        "training on %s, %s keypoints, subjects %s: %s views and their mirror images, %d steps of "
-        "%d per epoch%s; %d x %s (%s)",
+        "training on %s, %s keypoints, subjects %s: %s views%s, %d steps of %d per epoch%s; "
+        "%d x %s (%s)",
         train.dataset,
         train.detections,
         " ".join(train.subjects),
         f"{len(train):,}",
+        " and their mirror images" if config.train.mirror else "",
         steps_per_epoch,
         batch,
         f" ({left_out} samples do not fill a batch and are left out)" if left_out else "",

@@ -48,8 +48,15 @@ class Progress:
 class RunCheckpoints:
     """Saves the state of a run; keeps the latest and the one with the lowest validation error."""
 
-    def __init__(self, workdir: Path, config: Config, skeleton: Skeleton):
-        self._config, self._skeleton = config, skeleton
+    def __init__(
+        self,
+        workdir: Path,
+        config: Config,
+        skeleton: Skeleton,
+        keypoint_skeleton: Skeleton | None = None,
+    ):
+        self._config = config
+        self._skeleton, self._keypoint_skeleton = skeleton, keypoint_skeleton or skeleton
         self._files = RunFiles(workdir.absolute())
         self.folder = self._files.checkpoints
         self._manager: Any = None
@@ -86,6 +93,7 @@ class RunCheckpoints:
         about = describe_weights(
             self._config,
             self._skeleton,
+            self._keypoint_skeleton,
             refinement="refinement" in state.params,
             source="trained",
             step=step,

@@ -74,7 +74,10 @@ def fresh_state(
         CheckpointError, ConfigError: the weights to start from cannot be read or do not fit.
     """
     start = load_start(config, train) if init and config.train.init is not None else None
-    variables = init_variables(config, train.skeleton) if start is None else start.variables
+    if start is None:
+        variables = init_variables(config, train.skeleton, train.keypoint_skeleton)
+    else:
+        variables = start.variables
     refinement = None
     if config.train.refine:
         refinement = start.refine_variables if start is not None else None
@@ -100,25 +103,27 @@ def load_start(config: Config, train: Frames) -> Checkpoint:
     """
     assert config.train.init is not None
     # What a published .pth does not tell of itself is what the configuration says.
-    start = load_checkpoint(config.train.init, double_gelu=config.model.double_gelu)
-    names = ["width", "hops", "blocks", "double_gelu"]
-    if config.train.refine and start.refine_variables is not None:
-        names.append("refine_hidden")
-    for name in names:
-        got, wanted = getattr(start.config.model, name), getattr(config.model, name)
-        if got != wanted:
+    start = load_checkpoint(config.train.init, **config.model.model_dump())
+    own = start.config.model.model_dump()
+    both_refine = config.train.refine and start.refine_variables is not None
+    for name, wanted in config.model.model_dump().items():
+        changeable = "dropout" in name or (name == "refine_hidden" and not both_refine)
+        if not changeable and own.get(name) != wanted:
             raise ConfigError(
-                f"train.init: {start.source} has {name} {got}, but model.{name} is {wanted}"
+                f"train.init: {start.source} has {name} {own.get(name)}, but model.{name} is "
+                f"{wanted}"
             )
-    if start.skeleton != train.skeleton:
-        raise ConfigError(
-            f"train.init: {start.source} is for skeleton {start.skeleton.name}, the data have "
-            f"{train.skeleton.name}"
-        )
-    refinement = "no head"
+    for name in ("skeleton", "keypoint_skeleton"):
+        got, found = getattr(start, name), getattr(train, name)
+        if got != found:
+            raise ConfigError(
+                f"train.init: {start.source} is for {name.replace('_', ' ')} {got.name}, the data "
+                f"have {found.name}"
+            )
+    refinement = "no refinement"
     if start.refine_variables is not None:
-        refinement = "its head too" if config.train.refine else "its head is not used"
+        refinement = "its refinement too" if config.train.refine else "its refinement is not used"
     elif config.train.refine:
-        refinement = "the head is fresh"
+        refinement = "the refinement is fresh"
     log.info("starting from the weights of %s; %s", start.source, refinement)
     return start

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from rsnet_jax.config import LossName
 from rsnet_jax.data.batches import Batch, Table, gather
-from rsnet_jax.models import PostRefine, RSNet
+from rsnet_jax.models import PostRefine
 from rsnet_jax.models.build import Variables
+from rsnet_jax.models.network import Network
 from rsnet_jax.pose import metrics
 from rsnet_jax.pose.camera import backproject
 from rsnet_jax.pose.skeleton import Skeleton
@@ -48,18 +50,20 @@ def networks(state: TrainState) -> tuple[Variables, Variables | None]:
 
 
 def make_train_step(
-    model: RSNet,
+    model: Network,
     refinement: PostRefine | None,
     tx: optax.GradientTransformation,
     *,
+    loss: LossName = "mse_l1",
     absolute_symmetry: bool = False,
 ) -> Callable[[TrainState, Batch, PRNGKeyArray], TrainState]:
     """Returns `step(state, batch, key) -> state`, per-device code over the axis of `model`.
 
     `batch` is this device's part of the global batch, and `key` belongs to the step. The means over
-    the global batch are added to `state.sums`.
+    the global batch are added to `state.sums`. `loss` is that of the lifted pose.
     """
     axis_name, skeleton = model.axis_name, model.skeleton
+    lifting_loss = losses.LIFTING_LOSSES[loss]
 
     def objective(params: Any, batch_stats: Any, batch: Batch, key: PRNGKeyArray):
         variables = {"params": params["network"], "batch_stats": batch_stats}
@@ -68,7 +72,7 @@ def make_train_step(
             variables, batch.keypoints_2d, train=True, rngs=rngs, mutable=["batch_stats"]
         )
         target = relative_target(batch.joints_3d)
-        loss = losses.lifting_loss(pose, target)
+        total = lifting_loss(pose, target)
         error = metrics.mpjpe(pose, target).mean()
         if refinement is not None:
             backprojected = backproject(
@@ -81,19 +85,19 @@ def make_train_step(
             refined = refinement.apply(
                 {"params": params["refinement"]}, pose, backprojected, train=True, rngs=rngs
             )
-            loss += losses.refinement_loss(
+            total += losses.refinement_loss(
                 jnp.asarray(refined),
                 target,
                 skeleton=skeleton,
                 absolute_symmetry=absolute_symmetry,
             )
-        return loss, (updated["batch_stats"], {"loss": loss, "mpjpe": error})
+        return total, (updated["batch_stats"], {"loss": total, "mpjpe": error})
 
     def step(state: TrainState, batch: Batch, key: PRNGKeyArray) -> TrainState:
         grads, (batch_stats, measured) = jax.grad(objective, has_aux=True)(
             state.params, state.batch_stats, batch, key
         )
-        if axis_name is not None:  # after the gradient, not through it: see docs/design.md, 2.3
+        if axis_name is not None:  # after the gradient, not through it: see docs/decisions.md
             grads, measured = jax.lax.pmean((grads, measured), axis_name)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         return TrainState(

@@ -6,7 +6,7 @@ import pytest
 from rsnet_jax.benchmark import comparison
 from rsnet_jax.benchmark.comparison import Settings, Unequal, check_equal, checkpoint_for
 from rsnet_jax.benchmark.ours import Ours
-from rsnet_jax.config import DataConfig, ModelConfig
+from rsnet_jax.config import DataConfig, RSNetConfig
 
 SETTINGS = Settings(
     width=5,
@@ -21,7 +21,7 @@ SETTINGS = Settings(
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """One block, which compiles fast, and no rulers."""
-    monkeypatch.setattr(comparison, "ModelConfig", functools.partial(ModelConfig, blocks=1))
+    monkeypatch.setattr(comparison, "RSNetConfig", functools.partial(RSNetConfig, blocks=1))
     monkeypatch.setattr(comparison, "rulers", lambda precision, **sizes: {})
 
 

@@ -9,7 +9,7 @@ import pytest
 from rsnet_jax.checkpoints import key_tables
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.published import to_published
-from rsnet_jax.config import Config, ModelConfig
+from rsnet_jax.config import Config, RSNetConfig
 from rsnet_jax.data.batches import Batch
 from rsnet_jax.models.build import (
     build_model,
@@ -24,7 +24,7 @@ from rsnet_jax.training.step import TrainState, fresh_sums, make_train_step
 torch = pytest.importorskip("torch")
 torch_twin = pytest.importorskip("torch_twin")
 
-CONFIG = Config(model=ModelConfig(width=7, hops=3, blocks=2, dropout=0, refine_dropout=0))
+CONFIG = Config(model=RSNetConfig(width=7, hops=3, blocks=2, dropout=0, refine_dropout=0))
 SIZES = {"width": 7, "hops": 3, "blocks": 2, "dropout": 0}
 BATCH = 6
 

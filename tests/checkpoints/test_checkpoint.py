@@ -13,7 +13,7 @@ from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.checkpoints.orbax_folder import save_checkpoint
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
 from rsnet_jax.checkpoints.torch_file import read_state_dict
-from rsnet_jax.config import Config, DataConfig, ModelConfig
+from rsnet_jax.config import Config, DataConfig, RSNetConfig
 from rsnet_jax.errors import CheckpointError, OutputError
 from rsnet_jax.models.build import init_variables
 from rsnet_jax.pose.skeleton import Skeleton
@@ -36,7 +36,7 @@ def assert_same(got, want):
 def star():
     config = Config(
         seed=5,
-        model=ModelConfig(width=6, blocks=1, double_gelu=False, dropout=0.1),
+        model=RSNetConfig(width=6, blocks=1, double_gelu=False, dropout=0.1),
         data=DataConfig(every=3, detections="noisy"),
     )
     return Checkpoint(init_variables(config, STAR), None, config, STAR, step=12)

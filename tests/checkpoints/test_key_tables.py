@@ -5,12 +5,12 @@ import pytest
 from flax import traverse_util
 
 from rsnet_jax.checkpoints import key_tables
-from rsnet_jax.config import Config, ModelConfig
+from rsnet_jax.config import Config, RSNetConfig
 from rsnet_jax.errors import CheckpointError
 from rsnet_jax.models.build import init_variables
 from rsnet_jax.pose.skeleton import Skeleton
 
-MODEL = ModelConfig(width=6, hops=3, blocks=2)
+MODEL = RSNetConfig(width=6, hops=3, blocks=2)
 JOINTS = 5
 
 
@@ -42,7 +42,7 @@ def test_table_has_every_variable_of_the_network(table):
 
 def test_sizes_are_read_off_the_shapes(tensors):
     sizes = key_tables.infer_model(tensors, source="made up")
-    assert sizes == {"width": 6, "hops": 3, "blocks": 2, "joints": JOINTS}
+    assert sizes == {"name": "rsnet", "width": 6, "hops": 3, "blocks": 2, "joints": JOINTS}
 
 
 def test_half_precision_is_widened(tensors, table):

@@ -14,7 +14,7 @@ import pytest
 from rsnet_jax.cli.main import SUBCOMMANDS, main
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = sorted((ROOT / "scripts").iterdir())
+SCRIPTS = sorted(path for path in (ROOT / "scripts").iterdir() if path.suffix != ".py")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 STARTS = {
     "train.py": "train",

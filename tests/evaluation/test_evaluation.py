@@ -7,7 +7,7 @@ import pytest
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
+from rsnet_jax.config import Config, DataConfig, ParallelConfig, RSNetConfig
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.errors import ConfigError, DataError
@@ -112,7 +112,7 @@ def test_published_p2_credits_the_batch_mean(released, synthetic):
 @pytest.fixture(scope="module")
 def small():
     """Untrained, with a head, and with the dropout of its head on where asked for."""
-    config = Config(model=ModelConfig(width=4, blocks=1))  # of the smoke preset: compiled already
+    config = Config(model=RSNetConfig(width=4, blocks=1))  # of the smoke preset: compiled already
     return Checkpoint(init_variables(config), init_refinement_variables(config), config)
 
 
@@ -196,7 +196,7 @@ def test_another_skeleton_is_refused(released, synthetic):
 def test_17_joints_are_evaluated_under_their_own_names(tmp_path):
     h36m_files.write(tmp_path, h36m_files.make(neck=True))
     data = DataConfig(root=tmp_path, detections="hr", joint_set="h36m17")
-    config = Config(model=ModelConfig(width=3, blocks=1, refine_hidden=8), data=data)
+    config = Config(model=RSNetConfig(width=3, blocks=1, refine_hidden=8), data=data)
     variables, refinement = (
         init(config, H36M_17) for init in (init_variables, init_refinement_variables)
     )

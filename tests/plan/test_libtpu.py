@@ -5,12 +5,12 @@ import importlib.util
 import pytest
 from plan_figures import FIGURES
 
-from rsnet_jax.config import Config, ModelConfig, TrainConfig
+from rsnet_jax.config import Config, RSNetConfig, TrainConfig
 from rsnet_jax.errors import CompileError, ConfigError
 from rsnet_jax.plan import libtpu
 from rsnet_jax.plan.libtpu import Task, check_libtpu, compile_for, first_sentence
 
-SMALL = Config(model=ModelConfig(width=4, blocks=1), train=TrainConfig(batch_size=64))
+SMALL = Config(model=RSNetConfig(width=4, blocks=1), train=TrainConfig(batch_size=64))
 
 
 def test_check_libtpu_names_the_command_to_install_it(monkeypatch):

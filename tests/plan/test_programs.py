@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rsnet_jax.config import Config, DataConfig, ModelConfig, TrainConfig
+from rsnet_jax.config import Config, DataConfig, RSNetConfig, TrainConfig
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.plan.chips import parse_topology
 from rsnet_jax.plan.estimate import count_for
@@ -20,7 +20,7 @@ from rsnet_jax.plan.programs import (
 from rsnet_jax.plan.traced_cost import trace_cost
 
 SMALL = Config(
-    model=ModelConfig(width=4, blocks=1, refine_hidden=8),
+    model=RSNetConfig(width=4, blocks=1, refine_hidden=8),
     train=TrainConfig(batch_size=64, refine=True, epochs=2),
 )
 

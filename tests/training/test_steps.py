@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
+from rsnet_jax.config import Config, DataConfig, ParallelConfig, RSNetConfig
 from rsnet_jax.data.batches import Table, gather
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.distributed.devices import AXIS, Devices
@@ -22,7 +22,7 @@ from rsnet_jax.pose.skeleton import H36M_16
 from rsnet_jax.pose.transforms import mirror
 from rsnet_jax.training.step import TrainState, fresh_sums, make_train_loop, make_train_step
 
-CONFIG = Config(model=ModelConfig(width=4, blocks=1))  # of the smoke preset: compiled already
+CONFIG = Config(model=RSNetConfig(width=4, blocks=1))  # of the smoke preset: compiled already
 samples_of = functools.partial(gather, skeleton=H36M_16, keypoint_skeleton=H36M_16)
 
 
@@ -197,7 +197,7 @@ def test_options_of_the_step_reach_the_loss(table):
 
     def loss(*, absolute=False, head_dropout=0.5, key=0):
         config = Config(
-            model=ModelConfig(width=4, blocks=1, dropout=0, refine_dropout=head_dropout)
+            model=RSNetConfig(width=4, blocks=1, dropout=0, refine_dropout=head_dropout)
         )
         network, refinement = init_variables(config), init_refinement_variables(config)
         params = {"network": network["params"], "refinement": refinement["params"]}

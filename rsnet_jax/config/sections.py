@@ -1,19 +1,16 @@
 """The frozen configuration: plain, typed data that refuses nonsense when it is made."""
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
-import yaml
 
+from rsnet_jax.config.networks import AnyModelConfig, HasRefinement, RSNetConfig, with_name
+from rsnet_jax.config.section import AnyPath, Precision, Section
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.files.paths import to_path
 
 SUBJECTS_TRAIN = ("S1", "S5", "S6", "S7", "S8")
 SUBJECTS_TEST = ("S9", "S11")
 """The split of Human3.6M, which the synthetic data follow."""
-
-Rate = Annotated[float, pydantic.Field(ge=0, lt=1)]
 
 
 def _named_once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -29,77 +26,9 @@ def _host_and_port(address: str) -> str:
     return address
 
 
-def _path(value: Any) -> Path:
-    try:
-        return to_path(value)
-    except TypeError:  # which pydantic would let through
-        raise ValueError("a path was wanted") from None
-
-
-AnyPath = Annotated[
-    Path, pydantic.PlainValidator(_path), pydantic.PlainSerializer(str, when_used="json")
-]
 Subjects = Annotated[tuple[str, ...], pydantic.AfterValidator(_named_once)]
-Precision = Literal["highest", "default", "bfloat16"]
 JointSet = Literal["h36m16", "h36m17"]
-
-
-class Section(pydantic.BaseModel):
-    """A part of the configuration. Bad values raise a one-line `ConfigError`."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-    prefix: ClassVar[str] = ""
-
-    def __init__(self, **values: Any):
-        try:
-            super().__init__(**values)
-        except pydantic.ValidationError as error:
-            raise ConfigError("; ".join(self._explain(e) for e in error.errors())) from None
-
-    @classmethod
-    def _explain(cls, error: Any) -> str:
-        field = ".".join(str(part) for part in error["loc"])
-        if error["type"] == "extra_forbidden":
-            return f"unknown setting {cls.prefix}{field}; known: {', '.join(cls.model_fields)}"
-        if not field:  # of a rule about several settings
-            return error["msg"].removeprefix("Value error, ")
-        wanted = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        return f"{cls.prefix}{field}: {wanted}, got {error['input']!r}"
-
-
-class ModelConfig(Section):
-    """The network."""
-
-    prefix: ClassVar[str] = "model."
-
-    width: Annotated[int, pydantic.Field(ge=1)] = 96
-    """Channels of one hop; layers carry hops * width. Published: 96 (detected 2D), 64 (true 2D)."""
-    dropout: Rate = 0.2
-    """Of the blocks, in training."""
-    blocks: Annotated[int, pydantic.Field(ge=1)] = 4
-    """Residual pairs of graph convolutions."""
-    hops: Annotated[int, pydantic.Field(ge=1)] = 4
-    """Powers of the adjacency, hop 0 (the joint itself) included."""
-    double_gelu: bool = True
-    """Apply GELU twice a block as the published network does, in evaluation too."""
-    refine_hidden: Annotated[int, pydantic.Field(ge=1)] = 1024
-    """Hidden units of the refinement head, where there is one."""
-    refine_dropout: Rate = 0.5
-    """Of the refinement head, in training."""
-
-    @pydantic.field_validator("dropout", "refine_dropout")
-    @classmethod
-    def _drops_something(cls, rate: float) -> float:
-        if rate and not 1 / 512 <= rate <= 511 / 512:
-            raise ValueError("0, or a rate from 1/512 to 511/512 (masks have 256 levels) is wanted")
-        return rate
-
-    @pydantic.model_validator(mode="after")
-    def _has_channels_to_halve(self):
-        if self.hops * self.width < 2:
-            raise ValueError("model.width * model.hops must be at least 2 channels, got 1")
-        return self
+LossName = Literal["mse_l1", "mse", "mpjpe_l1"]
 
 
 class DataConfig(Section):
@@ -151,9 +80,14 @@ class TrainConfig(Section):
     prefix: ClassVar[str] = "train."
 
     epochs: Annotated[int, pydantic.Field(ge=1)] = 30
-    """Passes over the data; each holds every view as it is and mirrored."""
+    """Passes over the training samples."""
+    mirror: bool = True
+    """Train on every view as it is and mirrored; off: on every view as it is."""
     batch_size: Annotated[int, pydantic.Field(ge=1)] = 128
     """Of all devices together."""
+    loss: LossName = "mse_l1"
+    """Loss of the lifted pose: mse_l1 (0.9 MSE + 0.1 L1), mse (mean squared error of the
+    coordinates), mpjpe_l1 (0.99 MPJPE + 0.01 L1)."""
     refine: bool = False
     """Train the refinement head along with the network."""
     absolute_symmetry: bool = False
@@ -168,6 +102,13 @@ class TrainConfig(Section):
     save_minutes: Annotated[float, pydantic.Field(gt=0)] = 5.0
     """Save within an epoch this often, for --resume; the end of each epoch is always saved."""
 
+    def samples(self, views: int) -> int:
+        """The samples of an epoch over so many views: the views and, with `mirror`, their images.
+
+        Sample n + i of n views is the mirror image of view i, see `data.batches.gather`.
+        """
+        return 2 * views if self.mirror else views
+
     @property
     def selected(self) -> Literal["lifted", "refined"]:
         """The stage meant by `select`, after the default."""
@@ -175,24 +116,38 @@ class TrainConfig(Section):
 
 
 class OptimConfig(Section):
-    """AMSGrad as torch defines it; the rate is multiplied once after each epoch."""
+    """The optimizer and its learning rate.
+
+    The learning rate falls once after each epoch (schedule `epochs`) or, whatever the length of an
+    epoch, by `decay` every `decay_steps` optimizer steps (schedule `steps`).
+    """
 
     prefix: ClassVar[str] = "optim."
 
+    name: Literal["amsgrad", "adam"] = "amsgrad"
+    """Optimizer: amsgrad (Adam with AMSGrad as torch defines it) or adam."""
     learning_rate: Annotated[float, pydantic.Field(gt=0)] = 1e-3
-    """Of the first epoch, before scaling and after warm-up, if any."""
+    """Learning rate of the first epoch, before batch-size scaling and after warm-up, if any."""
     base_batch_size: Annotated[int, pydantic.Field(ge=1)] | None = None
     """The batch size the learning rate is meant for; the rate is multiplied by train.batch_size /
     base_batch_size. Default: no scaling."""
     warmup_epochs: Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)] = 0.0
     """The rate grows evenly from step to step over so many epochs, which may be a fraction."""
+    schedule: Literal["epochs", "steps"] = "epochs"
+    """When the rate falls: after epochs (decay_every, large_decay, large_decay_every) or after
+    optimizer steps (decay_steps)."""
     decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.95
-    """Factor after every `decay_every` epochs."""
+    """Factor after every `decay_every` epochs, or after every `decay_steps` steps."""
     decay_every: Annotated[int, pydantic.Field(ge=1)] = 1
+    """Epochs between two decays; for the schedule `epochs`."""
     large_decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.5
-    """Factor used instead after every `large_decay_every` epochs."""
+    """Factor used instead after every `large_decay_every` epochs; for the schedule `epochs`."""
     large_decay_every: Annotated[int, pydantic.Field(ge=0)] = 5
-    """0: never."""
+    """Epochs between two large decays, 0: never; for the schedule `epochs`."""
+    decay_steps: Annotated[int, pydantic.Field(ge=1)] = 100_000
+    """Optimizer steps between two decays; for the schedule `steps`."""
+    clip_norm: Annotated[float, pydantic.Field(gt=0)] | None = None
+    """Scale gradients down to this global norm if theirs is larger. Default: no clipping."""
 
 
 class ParallelConfig(Section):
@@ -232,62 +187,27 @@ class Config(Section):
     precision: Precision = "highest"
     """Of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16 products
     on a TPU), bfloat16 (all computation)."""
-    model: ModelConfig = ModelConfig()
+    model: AnyModelConfig = RSNetConfig()
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
     optim: OptimConfig = OptimConfig()
     parallel: ParallelConfig = ParallelConfig()
+
+    @pydantic.field_validator("model", mode="before")
+    @classmethod
+    def _model_has_a_name(cls, values: Any) -> Any:
+        return with_name(values)
 
     @pydantic.model_validator(mode="after")
     def _sections_agree(self):
         self.data.check()
         if self.train.select == "refined" and not self.train.refine:
             raise ConfigError("train.select refined needs train.refine")
+        if self.train.refine and not isinstance(self.model, HasRefinement):
+            raise ConfigError(f"train.refine: {self.model.title} has no refinement")
         if self.optim.warmup_epochs > self.train.epochs:
             raise ConfigError(
                 f"optim.warmup_epochs: at most train.epochs ({self.train.epochs}) was wanted, got "
                 f"{self.optim.warmup_epochs:g}"
             )
         return self
-
-
-def find_preset(name: str | Path) -> Path:
-    """A preset by its path, or one that comes with the package: NAME or configs/NAME.yaml.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    path = to_path(name)
-    if path.is_file():
-        return path
-    package = Path(__file__).parent
-    folders = [package / "configs", package.parent / "configs"]  # of a wheel, of a checkout
-    ours = [preset for folder in folders for preset in sorted(folder.glob("*.yaml"))]
-    for preset in ours:
-        if str(path) in (preset.stem, preset.name, f"configs/{preset.name}"):
-            return preset
-    known = ", ".join(preset.stem for preset in ours)
-    raise ConfigError(f"no preset {name}; there are {known}, or give the path of a .yaml file")
-
-
-def load_preset(path: Path) -> Config:
-    """Reads a preset.
-
-    Raises:
-        ConfigError: the file is not YAML, or holds an unknown or impossible setting.
-    """
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not readable YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: wanted settings (name: value), found {type(values).__name__}")
-    try:
-        return Config(**values)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def save_preset(path: Path, config: Config) -> None:
-    """Writes a configuration that `load_preset` reads."""
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
