@@ -11,6 +11,7 @@ from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.skeleton import Skeleton
 
 SYMMETRY_WEIGHT = 0.01
+"""Weight of the symmetry penalty in the refinement loss."""
 
 
 def mse(
@@ -30,14 +31,14 @@ def l1(
 def mse_l1(
     pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
-    """0.9 * MSE + 0.1 * L1, the lifting loss of RS-Net."""
+    """L = 0.9 * mean((P - T)^2) + 0.1 * mean(|P - T|), the lifting loss of RS-Net."""
     return 0.9 * mse(pose, target) + 0.1 * l1(pose, target)
 
 
 def mpjpe_l1(
     pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
-    """0.99 * MPJPE + 0.01 * L1, the lifting loss of Modulated GCN for detected keypoints."""
+    """L = 0.99 * MPJPE + 0.01 * mean(|P - T|), the lifting loss of detected-2D Modulated GCN."""
     return 0.99 * metrics.mpjpe(pose, target).mean() + 0.01 * l1(pose, target)
 
 
@@ -52,7 +53,9 @@ LIFTING_LOSSES: Mapping[LossName, Callable[[Array, Array], Array]] = {
 def symmetry_penalty(
     pose: Float[AnyArray, "batch joint 3"], *, skeleton: Skeleton, absolute: bool = False
 ) -> Float[Array, ""]:
-    """How much longer left bones are than right ones, summed over the pairs of bones.
+    """Difference in length between left and right bones, summed over the pairs of bones.
+
+        sym = sum over pairs b of mean over poses of (||left bone b|| - ||right bone b||)
 
     Signed as published, so it may be negative; `absolute` takes each difference without its sign.
     """
@@ -71,6 +74,6 @@ def refinement_loss(
     skeleton: Skeleton,
     absolute_symmetry: bool = False,
 ) -> Float[Array, ""]:
-    """MPJPE of the refined pose plus 0.01 times its symmetry penalty."""
+    """Loss of the refined pose: MPJPE(refined, target) + 0.01 * sym(refined)."""
     penalty = symmetry_penalty(refined, skeleton=skeleton, absolute=absolute_symmetry)
     return metrics.mpjpe(refined, target).mean() + SYMMETRY_WEIGHT * penalty
