@@ -89,7 +89,7 @@ def _describe(entries: Mapping[Any, Any]) -> str:
     return (", ".join(shown) + (", ..." if len(entries) > 5 else "")) or "an empty dict"
 
 
-def read_torch_file(path: str | Path) -> dict[str, Any]:
+def read_torch_file(path: str | Path) -> dict[Any, Any]:
     """Reads the dict that was given to torch.save; tensors and parameters become NumPy arrays.
 
     Every array owns its data, is C-contiguous and has the shape and dtype torch would give it;

@@ -20,7 +20,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from etils.epath.gpath import PosixGPath
 
@@ -74,10 +74,10 @@ class RemotePath(PosixGPath):
     unlink = _with_clear_errors(PosixGPath.unlink)
     rmtree = _with_clear_errors(PosixGPath.rmtree)
 
-    def absolute(self) -> Self:
+    def absolute(self) -> "RemotePath":
         return self
 
-    def resolve(self, strict: bool = False) -> Self:
+    def resolve(self, strict: bool = False) -> "RemotePath":
         """The path itself; etils would put the working folder in front of it."""
         return self
 

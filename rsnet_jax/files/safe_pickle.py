@@ -168,7 +168,7 @@ class _DType:
     With a real dtype a file could set internal flags of numpy through its state.
     """
 
-    def __init__(self, code: str, align: bool = False, copy: bool = False):
+    def __init__(self, code: str, align: bool | int = False, copy: bool | int = False):
         if not re.fullmatch(r"[<>|=]?([biufc]\d{1,2}|[SU]\d{1,6}|O\d?|\?)", code):
             raise ForbiddenPickle(f"arrays of dtype {code[:40]!r}")
         self.dtype = np.dtype(object) if "O" in code else np.dtype(code)
@@ -194,7 +194,7 @@ def _reconstruct(subtype: Any, shape: Any, code: Any) -> Shaped[np.ndarray, " 0"
     return np.empty(0, np.int8)  # the state that follows brings the shape and dtype
 
 
-def _build_array(array: Shaped[np.ndarray, " 0"], state: Any) -> None:
+def _build_array(array: np.ndarray, state: Any) -> None:
     """Fills an array in place, so that earlier references to it in the file stay valid.
 
     Dtype, shape and data are checked against each other: numpy would read raw bytes as pointers,

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
-import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from rsnet_jax.models.dropout import PerSampleDropout
@@ -26,7 +26,7 @@ class ConvBlock(nn.Module):
     make_conv: MakeConv
     features: int
     dropout: float
-    dtype: jnp.dtype
+    dtype: DTypeLike
     axis_name: str | None
 
     @nn.compact

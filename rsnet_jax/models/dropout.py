@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 
 def global_rows(batch: int, axis_name: str | None) -> Int[Array, " batch"]:
-    """The numbers of this device's rows in the batch of all devices."""
+    """The numbers that the rows of this device have in the global batch."""
     rows = jnp.arange(batch)
     return rows if axis_name is None else rows + batch * jax.lax.axis_index(axis_name)
 
@@ -20,28 +20,33 @@ def random_bytes(
 ) -> UInt[Array, "{size} row"]:
     """Random numbers below 256 for each row, which depend on the key and the row's number only.
 
-    One threefry hash of (row, position) gives eight: `jax.random.bits` would take a hash for each.
+    One threefry hash of (row, position) gives two words, eight bytes: `jax.random.bits` would take
+    a hash for each byte. `jax.extend` is not covered by JAX's promise of stability; a changed
+    `threefry2x32_p` is noticed by tests/models/test_dropout.py, test_random_bytes_are_threefry.
     """
     shape = (-(-size // 8), len(rows))
     numbers = jnp.broadcast_to(rows.astype(jnp.uint32)[None], shape)
-    nothing = numbers - numbers  # under vmap the hash wants all of its inputs mapped, or none
-    first, second = (nothing + word for word in jax.random.key_data(key)[:2])
-    positions = nothing + jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
-    words = jnp.stack(threefry2x32_p.bind(first, second, numbers, positions))
+    # Under vmap, threefry2x32_p needs all of its operands mapped or none. A zero made of the rows
+    # is mapped exactly if they are, and so is what is added to it.
+    zeros = numbers - numbers
+    first, second = (zeros + word for word in jax.random.key_data(key)[:2])
+    positions = zeros + jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
+    words = jnp.stack(threefry2x32_p.bind(first, second, numbers, positions))  # 2 hash row
     shifts = jnp.arange(0, 32, 8, dtype=jnp.uint32)[:, None, None, None]
-    # Made into bytes at once, since training keeps them.
+    # Bytes at once, since training keeps them: 4 2 hash row -> (4 2 hash) row -> size row
     return (words[None] >> shifts).astype(jnp.uint8).reshape(-1, len(rows))[:size]
 
 
 class PerSampleDropout(nn.Module):
-    """Dropout whose mask depends on the row's place in the global batch, not on the devices.
+    """Dropout whose mask depends on the sample's place in the global batch, not on the devices.
 
-    A byte is drawn per entry, so the keep rate is the nearest n/256 and the scale its true inverse.
+    y = x * keep / rate of keeping. A byte is drawn per entry and kept if it is below n, so that the
+    rate of keeping is the n/256 nearest to 1 - `rate`; the scale is its true inverse, 256/n.
     """
 
-    rate: float
-    axis_name: str | None = None
-    row_axis: int = 0
+    rate: float  # share of the entries that become zero
+    axis_name: str | None = None  # mapped axis the batch is spread over
+    row_axis: int = 0  # axis of `x` that holds the samples
 
     @nn.compact
     def __call__(self, x: Float[Array, "..."], *, train: bool) -> Float[Array, "..."]:
@@ -54,5 +59,6 @@ class PerSampleDropout(nn.Module):
         others = list(x.shape)
         del others[self.row_axis]
         draws = random_bytes(self.make_rng("dropout"), rows, math.prod(others))
-        keep = jnp.moveaxis(draws.reshape(*others, len(rows)) < kept_bytes, -1, self.row_axis)
+        keep = draws.reshape(*others, len(rows)) < kept_bytes
+        keep = jnp.moveaxis(keep, -1, self.row_axis)  # as x
         return jnp.where(keep, x * jnp.asarray(256 / kept_bytes, x.dtype), 0)

@@ -1,6 +1,27 @@
-"""The paper's layer: graph convolution with regular splitting and a modulated adjacency.
+"""The paper's layer: graph convolution with regular splitting, adjacency and weight modulation.
 
-Arrays are (chan, joint, batch), as `rsnet.py` explains.
+For hop k, with * the product of entries and X, X0 with a row per joint:
+
+    A_k = ((S_k + Q_k) + (S_k + Q_k)^T) / 2           modulated adjacency      `modulate`
+    A_k = D_k + N_k                                   regular splitting        `split_diagonal`
+    O_k = D_k (M_k * (X W_k,self)) + N_k (M_k * (X W_k,neighbors)) + X0 V_k    `SplitGraphConv`
+
+Hidden layers concatenate the hops, [O_0 | O_1 | ...] + bias; the output layer sums them.
+
+| letter | here | shape | published key |
+|---|---|---|---|
+| A = D^-1/2 B D^-1/2 of the bones B | `adjacency` in `pose/skeleton.py` | joint, joint | |
+| S_k = A^k | `adjacency_powers(...)[k]` | joint, joint | |
+| Q_k, adjacency modulation | `adjacency_modulation[k]` | joint, joint | `adj2_k` |
+| M_k, weight modulation | `weight_modulation[k]` | joint, out | `M[k]` |
+| W_k,self | `weight[k, :, 0]` | out, chan | `W[2k]`, transposed |
+| W_k,neighbors | `weight[k, :, 1]` | out, chan | `W[2k + 1]`, transposed |
+| V_k, for the initial residual X0 | `weight_skip[k]` | out, chan0 | `W2[k]`, transposed |
+| bias of concatenated hops | `bias_concat` | hop * out | `bias` |
+| bias of summed hops | `bias_sum` | out | `bias_2` |
+
+Arrays are (chan, joint, batch), as `rsnet.py` explains, so X W of the paper is W X here.
+`reference.py` states the layer without the tricks of this file.
 """
 
 from typing import Literal
@@ -8,6 +29,7 @@ from typing import Literal
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from rsnet_jax.models.initializers import symmetric_uniform, torch_xavier
@@ -22,38 +44,50 @@ def adjacency_powers(skeleton: Skeleton, hops: int) -> Float[np.ndarray, "hop jo
 
 
 def modulate(
-    powers: Float[Array, "hop joint joint"], offset: Float[Array, "hop joint joint"]
+    powers: Float[Array, "hop joint joint"], adjacency_modulation: Float[Array, "hop joint joint"]
 ) -> Float[Array, "hop joint joint"]:
-    """The learned graph of each hop, S_k + Q_k made symmetric."""
-    graph = powers + offset
+    """The learned graph of each hop, A_k = ((S_k + Q_k) + (S_k + Q_k)^T) / 2."""
+    graph = powers + adjacency_modulation
     return (graph + graph.swapaxes(1, 2)) / 2
 
 
 def split_diagonal(
     graph: Float[Array, "hop joint joint"],
 ) -> Float[Array, "hop joint 2 joint"]:
-    """The regular splitting [D | N]: what a joint keeps (diagonal), what it hears from others."""
+    """The regular splitting A_k = D_k + N_k as [D_k | N_k]: the diagonal and the rest.
+
+    D_k = A_k * I weighs a joint's own message, N_k = A_k * (1 - I) those of the other joints.
+    """
     identity = jnp.eye(graph.shape[-1], dtype=graph.dtype)[None]
     return jnp.stack([graph * identity, graph * (1 - identity)], axis=2)
 
 
 def aggregate(
     graph: Float[Array, "hop joint 2 joint"],
-    gain: Float[Array, "hop joint out"],
+    weight_modulation: Float[Array, "hop joint out"],
     messages: Float[Array, "hop out 2 joint batch"],
 ) -> Float[Array, "hop out joint batch"]:
-    """D_k (M_k * own) + N_k (M_k * neighbors') of the messages [own | neighbors'].
+    """D_k (M_k * Y_k,self) + N_k (M_k * Y_k,neighbors) of the messages [Y_k,self | Y_k,neighbors].
 
-    M_k scales whichever is smaller, a channel's graph or its messages: then the graphs are as many
-    matrices as channels, and what the gradients of D, N and M need is one product.
+    As one einsum (h hop, i joint, p part: self or neighbors, j source joint, f out, b batch):
+
+        einsum("hipj,hjf,hfpjb->hfib", graph, weight_modulation, messages)
+
+    M_k scales the *source* joint j, the last axis of the graph and the joint axis of the messages.
+    For each channel, D_k (M_k * Y) = (D_k diag(M_k)) Y, so it may scale either. With fewer poses
+    than joints the messages are the smaller array and are scaled. Otherwise the graph is: then one
+    matrix product per channel computes the sum, and in the backward pass one more the gradients of
+    D, N and M.
     """
     hops, out, _, joints, batch = messages.shape
-    gain = gain.swapaxes(1, 2)  # hop out joint
+    weight_modulation = weight_modulation.swapaxes(1, 2)  # hop joint out -> hop out joint
     if batch < joints:
-        return jnp.einsum("hipj,hfpjb->hfib", graph, messages * gain[:, :, None, :, None])
-    of_channel = graph[:, None] * gain[:, :, None, None]
-    return matmul(
-        of_channel.reshape(hops, out, joints, 2 * joints),
+        scaled = messages * weight_modulation[:, :, None, :, None]
+        return jnp.einsum("hipj,hfpjb->hfib", graph, scaled)
+    # hop 1 joint 2 joint * hop out 1 1 joint -> hop out joint 2 joint
+    channel_graph = graph[:, None] * weight_modulation[:, :, None, None]
+    return matmul(  # (joint, 2 joint) @ (2 joint, batch) for each hop and channel
+        channel_graph.reshape(hops, out, joints, 2 * joints),
         messages.reshape(hops, out, 2 * joints, batch),
     )
 
@@ -61,19 +95,17 @@ def aggregate(
 class SplitGraphConv(nn.Module):
     """Graph convolution over several hops; a joint and its neighbors have separate weights.
 
-    For hop k, with the graph split into its diagonal D_k and the rest N_k:
-
         O_k = D_k (M_k * (X W_k,self)) + N_k (M_k * (X W_k,neighbors)) + X0 V_k
 
-    Hidden layers concatenate the hops, the output layer sums them. A published layer holds a bias
-    for each of the two ways and uses one; both are kept so that its weights survive a round trip.
+    The table at the top of the file names the letters. A published layer holds a bias for each way
+    to merge the hops and uses one; both are kept so that its weights survive a round trip.
     """
 
     features: int  # per hop
     skeleton: Skeleton
     hops: int = 4  # hop 0 is the joint itself
     merge: Literal["concat", "sum"] = "concat"
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -87,21 +119,29 @@ class SplitGraphConv(nn.Module):
         weight_skip = self.param(
             "weight_skip", torch_xavier(hops, chan0, features), (hops, features, chan0)
         )
-        gain = self.param("gain", torch_xavier(hops, joints, features), (hops, joints, features))
-        offset = self.param("offset", nn.initializers.constant(1e-6), (hops, joints, joints))
+        weight_modulation = self.param(
+            "weight_modulation", torch_xavier(hops, joints, features), (hops, joints, features)
+        )
+        adjacency_modulation = self.param(
+            "adjacency_modulation", nn.initializers.constant(1e-6), (hops, joints, joints)
+        )
         bias_init = symmetric_uniform(features**-0.5)
         bias_concat = self.param("bias_concat", bias_init, (hops * features,))
         bias_sum = self.param("bias_sum", bias_init, (features,))
 
+        def cast(array: Array) -> Array:
+            return array.astype(self.dtype)
+
+        x, x0 = cast(x), cast(x0)
         powers = jnp.asarray(adjacency_powers(self.skeleton, hops))
-        graph = split_diagonal(modulate(powers, offset))
-        x, x0, weight, weight_skip, gain, graph, bias_concat, bias_sum = (
-            array.astype(self.dtype)
-            for array in (x, x0, weight, weight_skip, gain, graph, bias_concat, bias_sum)
-        )
-        messages = matmul(weight.reshape(-1, chan), x.reshape(chan, -1))
-        y = aggregate(graph, gain, messages.reshape(hops, features, 2, joints, batch))
-        y += map_channels(weight_skip.reshape(-1, chan0), x0).reshape(y.shape)
+        graph = split_diagonal(modulate(powers, adjacency_modulation))  # hop joint 2 joint
+        # W X: (hop out 2, chan) @ (chan, joint batch) -> hop out 2 joint batch
+        messages = matmul(cast(weight).reshape(-1, chan), x.reshape(chan, -1))
+        messages = messages.reshape(hops, features, 2, joints, batch)
+        y = aggregate(cast(graph), cast(weight_modulation), messages)  # hop out joint batch
+        # V X0: (hop out, chan0) @ (chan0, joint, batch) -> hop out joint batch
+        y += map_channels(cast(weight_skip).reshape(-1, chan0), x0).reshape(y.shape)
         if self.merge == "sum":
-            return y.sum(axis=0) + bias_sum[:, None, None]
-        return y.reshape(hops * features, joints, batch) + bias_concat[:, None, None]
+            return y.sum(axis=0) + cast(bias_sum)[:, None, None]  # out joint batch
+        # hop out joint batch -> (hop out) joint batch: the channels of hop 0 come first
+        return y.reshape(hops * features, joints, batch) + cast(bias_concat)[:, None, None]

@@ -5,6 +5,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from rsnet_jax.errors import ConfigError
@@ -37,7 +38,7 @@ class GroupedNonLocal(nn.Module):
     """
 
     skeleton: Skeleton
-    dtype: jnp.dtype
+    dtype: DTypeLike
     axis_name: str | None
 
     @nn.compact

@@ -1,7 +1,8 @@
-"""Matrix products as both passes of training want them.
+"""Matrix products with hand-written gradients.
 
-JAX's own gradient of a product's second factor is made transposed and then turned around, which
-reads and writes all of it once more. Only reverse-mode differentiation is supported.
+For y = a @ b, JAX computes the gradient of the second factor as grad_b = (grad_y^T @ a)^T and
+copies the transpose back. Here it is grad_b = a^T @ grad_y directly, which saves a read and a write
+of it. Only reverse-mode differentiation is supported.
 """
 
 import jax
@@ -12,7 +13,7 @@ from jaxtyping import Array, Float
 def matmul(
     a: Float[Array, "*stack row inner"], b: Float[Array, "*stack inner column"]
 ) -> Float[Array, "*stack row column"]:
-    """a @ b of equal stacks, whose gradients are plain products too."""
+    """y = a @ b for equal stacks of matrices; its gradients are plain products too."""
     return a @ b
 
 
@@ -20,11 +21,13 @@ def _matmul_forward(a: Array, b: Array) -> tuple[Array, tuple[Array, Array]]:
     return a @ b, (a, b)
 
 
-def _matmul_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+def _matmul_backward(saved: tuple[Array, Array], grad_y: Array) -> tuple[Array, Array]:
+    # grad_a = grad_y @ b^T
+    # grad_b = a^T @ grad_y
     a, b = saved
-    of_a = gradient @ b.mT
-    turned, gradient = compute_after(of_a, a.mT, gradient)
-    return of_a, turned @ gradient
+    grad_a = grad_y @ b.mT
+    a_T, grad_y = compute_after(grad_a, a.mT, grad_y)
+    return grad_a, a_T @ grad_y
 
 
 matmul.defvjp(_matmul_forward, _matmul_backward)
@@ -34,7 +37,10 @@ matmul.defvjp(_matmul_forward, _matmul_backward)
 def map_channels(
     weight: Float[Array, "out chan"], x: Float[Array, "chan joint batch"]
 ) -> Float[Array, "out joint batch"]:
-    """The same linear map of the channels of every joint of every pose."""
+    """y[o, j, b] = sum over c of weight[o, c] x[c, j, b]: one linear map for all joints and poses.
+
+    The paper writes X W with a row per joint; joints and poses come last here, so it is W X.
+    """
     return jax.lax.dot_general(weight, x, (((1,), (0,)), ((), ())))
 
 
@@ -42,21 +48,25 @@ def _map_forward(weight: Array, x: Array) -> tuple[Array, tuple[Array, Array]]:
     return map_channels(weight, x), (weight, x)
 
 
-def _map_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+def _map_backward(saved: tuple[Array, Array], grad_y: Array) -> tuple[Array, Array]:
+    # grad_weight[o, c] = sum over j and b of grad_y[o, j, b] x[c, j, b]
+    # grad_x[c, j, b]   = sum over o of weight[o, c] grad_y[o, j, b]
     weight, x = saved
-    of_weight = jax.lax.dot_general(gradient, x, (((1, 2), (1, 2)), ((), ())))
-    turned, gradient = compute_after(of_weight, weight.T, gradient)
-    return of_weight, jax.lax.dot_general(turned, gradient, (((1,), (0,)), ((), ())))
+    grad_weight = jax.lax.dot_general(grad_y, x, (((1, 2), (1, 2)), ((), ())))
+    weight_T, grad_y = compute_after(grad_weight, weight.T, grad_y)
+    return grad_weight, jax.lax.dot_general(weight_T, grad_y, (((1,), (0,)), ((), ())))
 
 
 map_channels.defvjp(_map_forward, _map_backward)
 
 
-def compute_after(first: Array, *factors: Array) -> tuple[Array, ...]:
-    """The factors of a product that is to come after `first` has been made.
+def compute_after(first: Array, *operands: Array) -> tuple[Array, ...]:
+    """Returns `operands` unchanged, behind an XLA optimization barrier on `first`.
 
-    XLA would put off the gradients of all weights to the end of the step, and keep their factors
-    until then. It also keeps a small factor, turned around, apart from its product: a CPU would
-    take a slower kind of product for it.
+    `first` is the gradient of a product's first factor, a weight or a graph; `operands` are the
+    factors of the product that gives the other gradient. Without the barrier XLA for a TPU
+    postpones the gradients of all weights to the end of the backward pass and keeps both factors of
+    each until then. On a CPU the barrier also keeps XLA from folding the transpose of an operand
+    into the product, for which it picks a slower kernel.
     """
-    return jax.lax.optimization_barrier((first, *factors))[1:]
+    return jax.lax.optimization_barrier((first, *operands))[1:]

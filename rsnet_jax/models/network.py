@@ -4,9 +4,11 @@ from typing import Any, ClassVar, Protocol
 
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from rsnet_jax.errors import ConfigError, DataError
+from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 
@@ -35,7 +37,7 @@ class Network(Protocol):
         ...
 
     def __call__(
-        self, keypoints: Float[Array, "batch keypoint 2"], *, train: bool = False
+        self, keypoints: Float[AnyArray, "batch keypoint 2"], *, train: bool = False
     ) -> Float[Array, "batch joint 3"]:
         """Lifts a batch; call it through `init` and `apply`."""
         ...
@@ -56,7 +58,7 @@ class GraphNetwork(nn.Module, kw_only=True):
     """The joints of the output, all of which must be joints of the input."""
     keypoint_skeleton: Skeleton = None  # pyright: ignore[reportAssignmentType]
     """The joints of the input; default: those of the output."""
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
     """Of the computation; weights and output are float32."""
     axis_name: str | None = None
     """Mapped axis the batch is spread over, for batch statistics and dropout."""
@@ -68,7 +70,7 @@ class GraphNetwork(nn.Module, kw_only=True):
             self.keypoint_skeleton = self.skeleton
         super().__post_init__()
 
-    def check_keypoints(self, keypoints: Float[Array, "batch keypoint 2"]) -> None:
+    def check_keypoints(self, keypoints: Float[AnyArray, "batch keypoint 2"]) -> None:
         """Raises a DataError unless the keypoints are (batch, joints of the input, 2)."""
         wanted = (self.keypoint_skeleton.num_joints, self.input_channels)
         if keypoints.ndim != 3 or keypoints.shape[1:] != wanted:

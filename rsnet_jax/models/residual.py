@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from rsnet_jax.models.conv_block import ConvBlock, MakeConv
 from rsnet_jax.models.grouped_non_local import GroupedNonLocal
 from rsnet_jax.models.network import GraphNetwork
+from rsnet_jax.pose.arrays import AnyArray
 
 
 class ResidualGraphNetwork(GraphNetwork):
@@ -29,7 +30,7 @@ class ResidualGraphNetwork(GraphNetwork):
 
     @nn.compact
     def __call__(
-        self, keypoints: Float[Array, "batch keypoint 2"], *, train: bool = False
+        self, keypoints: Float[AnyArray, "batch keypoint 2"], *, train: bool = False
     ) -> Float[Array, "batch joint 3"]:
         """Lifts a batch.
 
@@ -50,7 +51,7 @@ class ResidualGraphNetwork(GraphNetwork):
             )
             return block(x, train=train)
 
-        x = layer(name="input")(keypoints.astype(self.dtype), train=train)
+        x = layer(name="input")(jnp.asarray(keypoints, self.dtype), train=train)
         x = attend(x, 0)
         for i in range(self.blocks):
             y = layer(name=f"first_{i}")(x, train=train)

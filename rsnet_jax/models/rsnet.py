@@ -1,14 +1,16 @@
 """RS-Net: 2D joints in, 3D joints out.
 
-Inside, arrays are (chan, joint, batch): a layer then is one product of its weights with all joints
-of all poses, followed by one small product a channel over the joints, and nothing is turned around
-between layers.
+Inside, arrays are (chan, joint, batch), so X W of the paper, with a row per joint, is W X here. A
+layer then is one product of its weights with all joints of all poses, followed by one small product
+per channel over the joints, and nothing is transposed between layers. `reference.py` states the
+same network batch-major, in the order of the paper.
 
 Source: Hassan and Ben Hamza, Regular Splitting Graph Network for 3D Human Pose Estimation,
 IEEE TIP 2023.
 """
 
-from typing import Any
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -21,64 +23,68 @@ from rsnet_jax.models.graph_conv import SplitGraphConv
 from rsnet_jax.models.network import GraphNetwork
 from rsnet_jax.models.non_local import NonLocalBlock
 from rsnet_jax.models.norms import LayerNorm
-from rsnet_jax.pose.skeleton import Skeleton
+from rsnet_jax.pose.arrays import AnyArray
 
 
 def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The exact GELU, by erf as in torch; `jax.nn.gelu` takes erfc, which is slower."""
+    """x * (1 + erf(x / sqrt(2))) / 2, as in torch; `jax.nn.gelu` takes erfc, which is slower."""
     return x * (0.5 + 0.5 * jax.lax.erf(x * jnp.asarray(np.sqrt(0.5), x.dtype)))
 
 
-class Block(nn.Module):
-    """What the two kinds of block have in common: a graph convolution and dropout."""
-
-    width: int
-    hops: int
-    skeleton: Skeleton
-    dropout: float
-    dtype: jnp.dtype
-    axis_name: str | None
-
-    def convolve(
-        self, x: Float[Array, "chan joint batch"], x0: Float[Array, "chan0 joint batch"]
-    ) -> Float[Array, "out joint batch"]:
-        conv = SplitGraphConv(
-            self.width, self.skeleton, hops=self.hops, dtype=self.dtype, name="conv"
-        )
-        return conv(x, x0)
-
-    def drop(self, x: Float[Array, "out joint batch"], *, train: bool) -> Array:
-        return PerSampleDropout(self.dropout, self.axis_name, row_axis=-1)(x, train=train)
-
-
-class NormBlock(Block):
+class NormBlock(nn.Module):
     """Block I of the paper: drop(LayerNorm(GC(x, x0)))."""
 
+    conv: Callable[..., SplitGraphConv]  # GC; the block names it
+    dropout: Callable[..., PerSampleDropout]
+
     @nn.compact
-    def __call__(self, x: Array, x0: Array, *, train: bool) -> Float[Array, "out joint batch"]:
-        return self.drop(LayerNorm(name="norm")(self.convolve(x, x0)), train=train)
+    def __call__(
+        self,
+        x: Float[Array, "chan joint batch"],
+        x0: Float[Array, "chan0 joint batch"],
+        *,
+        train: bool,
+    ) -> Float[Array, "out joint batch"]:
+        y = LayerNorm(name="norm")(self.conv(name="conv")(x, x0))
+        return self.dropout(name="dropout")(y, train=train)
 
 
-class GeluBlock(Block):
+class GeluBlock(nn.Module):
     """Block II of the paper: gelu(drop(gelu(GC(x, x0)))); the outer one only if `double_gelu`."""
 
+    conv: Callable[..., SplitGraphConv]  # GC; the block names it
+    dropout: Callable[..., PerSampleDropout]
     double_gelu: bool = True
 
     @nn.compact
-    def __call__(self, x: Array, x0: Array, *, train: bool) -> Float[Array, "out joint batch"]:
-        def activate(block: GeluBlock, x: Array) -> Array:
-            x = block.drop(gelu(x), train=train)
-            return gelu(x) if block.double_gelu else x
+    def __call__(
+        self,
+        x: Float[Array, "chan joint batch"],
+        x0: Float[Array, "chan0 joint batch"],
+        *,
+        train: bool,
+    ) -> Float[Array, "out joint batch"]:
+        def activate(dropout: PerSampleDropout, y: Array) -> Array:
+            y = dropout(gelu(y), train=train)
+            return gelu(y) if self.double_gelu else y
 
-        # Computed once more in the backward pass, which costs less than to store its inner steps.
-        return nn.remat(activate)(self, self.convolve(x, x0))
+        # Rematerialized: the backward pass computes the inner steps once more from y, which costs
+        # less than to store them. nn.remat lifts a function whose first argument is a module.
+        y = self.conv(name="conv")(x, x0)
+        return nn.remat(activate)(self.dropout(name="dropout"), y)
 
 
 class RSNet(GraphNetwork):
     """Lifts 2D joints (normalized image coordinates) to 3D (meters, camera axes).
 
-    The output is to be read relative to its own joint 0, which is not zero by itself.
-    Channels between layers are `hops * width`: 384 for the published width of 96.
+        x0 = II(keypoints, keypoints),  x = x0
+        x <- x + II(I(x, x0), x0)       `blocks` times, each with weights of its own
+        x <- NonLocal(x)
+        pose = sum of the hops of GC(x, x0)
+
+    with I = `NormBlock`, II = `GeluBlock`, GC = `SplitGraphConv`. The output is to be read relative
+    to its own joint 0, which is not zero by itself. Channels between layers are `hops * width`: 384
+    for the published width of 96.
     """
 
     width: int = 96  # published: 96 for detected 2D, 64 for ground-truth 2D
@@ -90,7 +96,7 @@ class RSNet(GraphNetwork):
 
     @nn.compact
     def __call__(
-        self, keypoints: Float[Array, "batch joint 2"], *, train: bool = False
+        self, keypoints: Float[AnyArray, "batch joint 2"], *, train: bool = False
     ) -> Float[Array, "batch joint 3"]:
         """Lifts a batch.
 
@@ -98,23 +104,23 @@ class RSNet(GraphNetwork):
             DataError: the keypoints are not (batch, joints of the input, 2).
         """
         self.check_keypoints(keypoints)
-        common: dict[str, Any] = dict(
-            width=self.width,
-            skeleton=self.keypoint_skeleton,
-            hops=self.hops,
-            dropout=self.dropout,
-            axis_name=self.axis_name,
-            dtype=self.dtype,
+        conv = functools.partial(
+            SplitGraphConv, skeleton=self.keypoint_skeleton, hops=self.hops, dtype=self.dtype
         )
-        x = keypoints.T
-        x = GeluBlock(**common, double_gelu=self.double_gelu, name="input")(x, x, train=train)
+        hidden = functools.partial(conv, self.width)
+        dropout = functools.partial(PerSampleDropout, self.dropout, self.axis_name, row_axis=-1)
+        gelu_block = functools.partial(GeluBlock, hidden, dropout, self.double_gelu)
+
+        x = jnp.asarray(keypoints).T  # batch joint 2 -> 2 joint batch
+        x = gelu_block(name="input")(x, x, train=train)  # (hops * width) joint batch from here on
         x0 = x  # the initial residual of every later layer
         for i in range(self.blocks):
-            y = NormBlock(**common, name=f"norm_{i}")(x, x0, train=train)
-            gelu_block = GeluBlock(**common, double_gelu=self.double_gelu, name=f"gelu_{i}")
-            x = jax.lax.optimization_barrier(x + gelu_block(y, x0, train=train))
+            y = NormBlock(hidden, dropout, name=f"norm_{i}")(x, x0, train=train)
+            x = x + gelu_block(name=f"gelu_{i}")(y, x0, train=train)
+            # Behind a barrier, x is written once per block: XLA for a TPU computes it again from
+            # all earlier blocks otherwise, wherever it is read.
+            x = jax.lax.optimization_barrier(x)
         x = NonLocalBlock(self.axis_name, self.dtype, name="non_local")(x, train=train)
-        output = SplitGraphConv(
-            3, self.keypoint_skeleton, hops=self.hops, merge="sum", dtype=self.dtype, name="output"
-        )
-        return self.select_joints(output(x, x0).T.astype(jnp.float32))
+        x = conv(3, merge="sum", name="output")(x, x0)
+        pose = x.T.astype(jnp.float32)  # 3 joint batch -> batch joint 3
+        return self.select_joints(pose)

@@ -7,6 +7,7 @@ import functools
 
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from rsnet_jax.models.conv_block import MakeConv
@@ -28,7 +29,7 @@ class SemanticGraphConv(nn.Module):
 
     features: int
     skeleton: Skeleton
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch joint chan"]) -> Float[Array, "batch joint out"]:

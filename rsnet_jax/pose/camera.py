@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from rsnet_jax.pose.arrays import AnyArray
+
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
@@ -100,11 +102,11 @@ def project(
 
 
 def backproject(
-    pose: Float[Array, "batch joint 3"],
-    keypoints: Float[Array, "batch joint 2"],
+    pose: Float[AnyArray, "batch joint 3"],
+    keypoints: Float[AnyArray, "batch joint 2"],
     *,
-    root_depth: Float[Array, " batch"],
-    cameras: Float[Array, "batch 9"],
+    root_depth: Float[AnyArray, " batch"],
+    cameras: Float[AnyArray, "batch 9"],
 ) -> Float[Array, "batch joint 3"]:
     """Moves each joint onto the ray of its 2D point, at the depth that `pose` gives it.
 

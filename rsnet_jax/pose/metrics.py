@@ -10,8 +10,10 @@ import functools
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rsnet_jax.pose.arrays import AnyArray
 
-def safe_norm(vectors: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
+
+def safe_norm(vectors: Float[AnyArray, "*batch 3"]) -> Float[Array, "*batch"]:
     """The length |v| of vectors; its gradient at the zero vector is 0, as in torch.
 
     The gradient that JAX derives from sqrt is NaN there.
@@ -22,21 +24,21 @@ def safe_norm(vectors: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
 
 
 def joint_errors(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch joint"]:
     """The distance |p_j - t_j| of every joint from its target."""
     return safe_norm(pose - target)
 
 
 def mpjpe(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch"]:
     """Mean per-joint position error of each pose, mean_j |p_j - t_j| (Protocol 1)."""
     return joint_errors(pose, target).mean(axis=-1)
 
 
 def n_mpjpe(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch"]:
     """MPJPE after scaling each pose by s = sum_j <p_j, t_j> / sum_j <p_j, p_j>.
 
@@ -50,7 +52,7 @@ def n_mpjpe(
 
 
 def procrustes_align(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch joint 3"]:
     """Moves, rotates and scales each pose onto its target with the least squared error.
 
@@ -78,7 +80,7 @@ def procrustes_align(
 
 
 def pa_mpjpe(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch"]:
     """MPJPE of each pose after `procrustes_align` (Protocol 2)."""
     return mpjpe(procrustes_align(pose, target), target)

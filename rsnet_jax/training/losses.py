@@ -7,36 +7,38 @@ from jaxtyping import Array, Float
 
 from rsnet_jax.config import LossName
 from rsnet_jax.pose import metrics
+from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.skeleton import Skeleton
 
 SYMMETRY_WEIGHT = 0.01
+"""Weight of the symmetry penalty in the refinement loss."""
 
 
 def mse(
-    pose: Float[Array, "batch joint 3"], target: Float[Array, "batch joint 3"]
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
     """Mean squared error over all coordinates, joint 0 included."""
     return jnp.square(pose - target).mean()
 
 
 def l1(
-    pose: Float[Array, "batch joint 3"], target: Float[Array, "batch joint 3"]
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
     """Mean absolute error over all coordinates, joint 0 included."""
     return jnp.abs(pose - target).mean()
 
 
 def mse_l1(
-    pose: Float[Array, "batch joint 3"], target: Float[Array, "batch joint 3"]
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
-    """0.9 * MSE + 0.1 * L1, the lifting loss of RS-Net."""
+    """L = 0.9 * mean((P - T)^2) + 0.1 * mean(|P - T|), the lifting loss of RS-Net."""
     return 0.9 * mse(pose, target) + 0.1 * l1(pose, target)
 
 
 def mpjpe_l1(
-    pose: Float[Array, "batch joint 3"], target: Float[Array, "batch joint 3"]
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
-    """0.99 * MPJPE + 0.01 * L1, the lifting loss of Modulated GCN for detected keypoints."""
+    """L = 0.99 * MPJPE + 0.01 * mean(|P - T|), the lifting loss of detected-2D Modulated GCN."""
     return 0.99 * metrics.mpjpe(pose, target).mean() + 0.01 * l1(pose, target)
 
 
@@ -49,9 +51,11 @@ LIFTING_LOSSES: Mapping[LossName, Callable[[Array, Array], Array]] = {
 
 
 def symmetry_penalty(
-    pose: Float[Array, "batch joint 3"], *, skeleton: Skeleton, absolute: bool = False
+    pose: Float[AnyArray, "batch joint 3"], *, skeleton: Skeleton, absolute: bool = False
 ) -> Float[Array, ""]:
-    """How much longer left bones are than right ones, summed over the pairs of bones.
+    """Difference in length between left and right bones, summed over the pairs of bones.
+
+        sym = sum over pairs b of mean over poses of (||left bone b|| - ||right bone b||)
 
     Signed as published, so it may be negative; `absolute` takes each difference without its sign.
     """
@@ -64,12 +68,12 @@ def symmetry_penalty(
 
 
 def refinement_loss(
-    refined: Float[Array, "batch joint 3"],
-    target: Float[Array, "batch joint 3"],
+    refined: Float[AnyArray, "batch joint 3"],
+    target: Float[AnyArray, "batch joint 3"],
     *,
     skeleton: Skeleton,
     absolute_symmetry: bool = False,
 ) -> Float[Array, ""]:
-    """MPJPE of the refined pose plus 0.01 times its symmetry penalty."""
+    """Loss of the refined pose: MPJPE(refined, target) + 0.01 * sym(refined)."""
     penalty = symmetry_penalty(refined, skeleton=skeleton, absolute=absolute_symmetry)
     return metrics.mpjpe(refined, target).mean() + SYMMETRY_WEIGHT * penalty

@@ -13,19 +13,25 @@ from rsnet_jax.config import OptimConfig
 class TorchAmsgradState(NamedTuple):
     """Moments of the gradients, and the largest second moment so far."""
 
-    count: Any
-    mean: Any
-    square: Any
-    largest_square: Any
+    count: Any  # t, updates so far
+    mean: Any  # m
+    square: Any  # v
+    largest_square: Any  # v_max
 
 
 def scale_by_torch_amsgrad(
     b1: float = 0.9, b2: float = 0.999, *, eps: float = 1e-8
 ) -> optax.GradientTransformation:
-    """Adam with AMSGrad as torch defines it.
+    """Adam with AMSGrad as torch defines it: the step of each parameter from its gradient g.
 
-    The maximum is taken over the raw second moment and corrected for its bias afterwards; optax's
-    `scale_by_amsgrad` corrects first, so that a large first gradient is never forgotten.
+        m     = b1 * m + (1 - b1) * g
+        v     = b2 * v + (1 - b2) * g^2
+        v_max = max(v_max, v)
+        step  = (m / (1 - b1^t)) / (sqrt(v_max) / sqrt(1 - b2^t) + eps)
+
+    at the t-th update, t = 1, 2, ... The maximum is taken over the raw second moment and corrected
+    for its bias afterwards; optax's `scale_by_amsgrad` corrects first, so that a large first
+    gradient is never forgotten.
     """
 
     def init(params: optax.Params) -> TorchAmsgradState:
@@ -39,7 +45,8 @@ def scale_by_torch_amsgrad(
         mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mean, updates)
         square = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.square, updates)
         largest = jax.tree.map(jnp.maximum, state.largest_square, square)
-        # In float32, 1 - b ** t loses half its digits at the first steps, and so does log(b).
+        # 1 - b^t = -expm1(t log b): in float32, the left side loses half its digits at the first
+        # steps, and so does a log(b) of float32.
         mean_share = -jnp.expm1(count * math.log(b1))
         square_share = -jnp.expm1(count * math.log(b2))
 
@@ -54,7 +61,11 @@ def scale_by_torch_amsgrad(
 def learning_rates(
     config: OptimConfig, *, epochs: int, steps_per_epoch: int, batch_size: int
 ) -> optax.Schedule:
-    """The rate at each optimizer step, which is counted from 0, by the schedule of `config`."""
+    """The rate at each optimizer step, which is counted from 0, by the schedule of `config`.
+
+    The first rate is learning_rate * batch_size / base_batch_size, or `learning_rate` without a
+    `base_batch_size`. A warm-up of n steps multiplies step s = 0, 1, ... by min(1, (s + 1) / n).
+    """
     scale = batch_size / (config.base_batch_size or batch_size)
     rate = config.learning_rate * scale
     if config.schedule == "steps":
@@ -71,7 +82,14 @@ def learning_rates(
 def epochs_schedule(
     config: OptimConfig, rate: float, *, epochs: int, steps_per_epoch: int
 ) -> optax.Schedule:
-    """Multiplies the rate once after each epoch, by `decay` or `large_decay`."""
+    """Multiplies the rate once after each epoch, by `decay` or `large_decay`.
+
+        rate of epoch 1     = rate
+        rate of epoch e + 1 = rate of epoch e * large_decay  if large_decay_every divides e
+                              rate of epoch e * decay        else if decay_every divides e
+
+    and the same rate again otherwise.
+    """
     factors = {}
     for epoch in range(1, epochs):
         if config.large_decay_every and epoch % config.large_decay_every == 0:

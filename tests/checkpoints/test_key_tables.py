@@ -1,8 +1,8 @@
 import jax
 import numpy as np
-import numpy_reference
 import pytest
 from flax import traverse_util
+from random_tensors import random_tensors
 
 from rsnet_jax.checkpoints import key_tables
 from rsnet_jax.config import Config, RSNetConfig
@@ -16,7 +16,7 @@ JOINTS = 5
 
 @pytest.fixture
 def tensors(rng):
-    return numpy_reference.random_tensors(rng, width=6, hops=3, blocks=2, joints=JOINTS)
+    return random_tensors(rng, width=6, hops=3, blocks=2, joints=JOINTS)
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 import shutil
 
 import chex
+import jax.numpy as jnp
 import numpy as np
-import numpy_reference
 import pytest
+from random_tensors import random_tensors
 
 from rsnet_jax.checkpoints.published import (
     from_published,
@@ -13,6 +14,7 @@ from rsnet_jax.checkpoints.published import (
 )
 from rsnet_jax.checkpoints.torch_file import read_state_dict
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
+from rsnet_jax.models import reference
 from rsnet_jax.pose.skeleton import H36M_16, H36M_17
 
 NETWORK = "model_rsnet_2_eva_post_9957.pth"
@@ -56,21 +58,21 @@ def test_network_and_head_must_not_be_exchanged(golden):
 
 
 def test_another_skeleton_is_refused(rng):
-    tensors = numpy_reference.random_tensors(rng, width=3, hops=4, blocks=1, joints=17)
+    tensors = random_tensors(rng, width=3, hops=4, blocks=1, joints=17)
     with pytest.raises(CheckpointError, match="made for 17 joints, but skeleton h36m_16 has 16"):
         from_published(tensors, source="made up", skeleton=H36M_16)
-    tensors = numpy_reference.random_tensors(rng, width=3, hops=4, blocks=1, joints=15)
+    tensors = random_tensors(rng, width=3, hops=4, blocks=1, joints=15)
     with pytest.raises(CheckpointError, match="made for 15 joints.* 16 or 17 were wanted"):
         from_published(tensors, source="made up")
 
 
 def test_seventeen_joints_are_those_of_human36m(rng):
-    tensors = numpy_reference.random_tensors(rng, width=3, hops=4, blocks=1, joints=17)
+    tensors = random_tensors(rng, width=3, hops=4, blocks=1, joints=17)
     checkpoint = from_published(tensors, source="made up")
     assert checkpoint.skeleton == checkpoint.keypoint_skeleton == H36M_17
     keypoints = rng.normal(size=(2, 17, 2)).astype(np.float32)
     got = checkpoint.model.apply(checkpoint.variables, keypoints)
-    want = numpy_reference.rsnet(tensors, keypoints, H36M_17.parents)
+    want = reference.rsnet(checkpoint.variables, jnp.asarray(keypoints), skeleton=H36M_17)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
     again, _ = to_published(checkpoint)
     assert all(np.array_equal(again[key], tensors[key]) for key in tensors)
@@ -78,7 +80,7 @@ def test_seventeen_joints_are_those_of_human36m(rng):
 
 @pytest.mark.parametrize("setting", [{"doubel_gelu": False}, {"non_local": True}])
 def test_settings_that_the_network_lacks_are_refused(rng, setting):
-    tensors = numpy_reference.random_tensors(rng, width=3, hops=4, blocks=1, joints=16)
+    tensors = random_tensors(rng, width=3, hops=4, blocks=1, joints=16)
     with pytest.raises(ConfigError, match=f"unknown setting model.{next(iter(setting))}"):
         from_published(tensors, source="made up", **setting)
 
@@ -86,7 +88,7 @@ def test_settings_that_the_network_lacks_are_refused(rng, setting):
 @pytest.mark.parametrize("width", [16, 64, 96])
 def test_written_files_are_read_by_torch_and_identical(rng, tmp_path, width):
     torch = pytest.importorskip("torch")
-    tensors = numpy_reference.random_tensors(rng, width=width, hops=4, blocks=4, joints=16)
+    tensors = random_tensors(rng, width=width, hops=4, blocks=4, joints=16)
     state = {k: torch.from_numpy(v.copy()) for k, v in tensors.items()}
     torch.save(state, tmp_path / "in.pth")
     checkpoint = load_torch_checkpoint(tmp_path / "in.pth")

@@ -228,8 +228,11 @@ def test_nothing_is_left_after_an_error_of_ours(tmp_path, monkeypatch):
 
 def start_launcher(folder, script, shell=""):
     words = commands(folder, script)
-    imports = "import sys; from rsnet_jax.distributed.launcher import launch"
-    code = f"{imports}; sys.exit(launch({words}).code)"
+    # A bare package in the place of ours, which would import JAX.
+    package = "package = sys.modules['rsnet_jax'] = types.ModuleType('rsnet_jax')"
+    path = f"package.__path__ = [{str(Path(launcher.__file__).parents[1])!r}]"
+    launch_ = f"from rsnet_jax.distributed.launcher import launch; sys.exit(launch({words}).code)"
+    code = f"import sys, types; {package}; {path}; {launch_}"
     return subprocess.Popen(["sh", "-c", f'{shell} exec "$0" -c "$1"', sys.executable, code])
 
 

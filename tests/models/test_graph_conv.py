@@ -31,27 +31,30 @@ def test_powers_are_walks_on_the_released_graph(golden, hops):
 
 
 def test_modulation_is_symmetric_and_splits_without_loss(rng):
-    powers, offset = rng.normal(size=(2, 4, 5, 5)).astype(np.float32)
-    graph = modulate(powers, offset)
+    powers, modulation = np.float32(rng.normal(size=(2, 4, 5, 5)))
+    graph = modulate(jnp.asarray(powers), jnp.asarray(modulation))
     np.testing.assert_array_equal(graph, np.swapaxes(graph, 1, 2))
-    want = (powers + offset + (powers + offset).transpose(0, 2, 1)) / 2
+    want = (powers + modulation + (powers + modulation).transpose(0, 2, 1)) / 2
     np.testing.assert_allclose(graph, want, rtol=1e-6)
-    keep, mix = np.moveaxis(np.asarray(split_diagonal(graph)), 2, 0)
-    assert not np.diagonal(mix, axis1=1, axis2=2).any()
-    np.testing.assert_array_equal(keep, keep * np.eye(5))
-    np.testing.assert_array_equal(mix + keep, graph)
+    diagonal, rest = np.moveaxis(np.asarray(split_diagonal(graph)), 2, 0)
+    assert not np.diagonal(rest, axis1=1, axis2=2).any()
+    np.testing.assert_array_equal(diagonal, diagonal * np.eye(5))
+    np.testing.assert_array_equal(rest + diagonal, graph)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4, 5, 9])
-def test_exchange_follows_the_formula_for_few_and_many_poses(rng, batch):
-    """The gains go to the messages of fewer than 5 poses, to the graphs of more."""
+def test_aggregate_follows_the_formula_for_few_and_many_poses(rng, batch):
+    """The weight modulation goes to the messages of fewer than 5 poses, to the graphs of more."""
     own, neighbors = rng.normal(size=(2, 3, 7, 5, batch)).astype(np.float32)
-    graph, gain = rng.normal(size=(3, 5, 5)), rng.normal(size=(3, 5, 7))
+    graph, modulation = rng.normal(size=(3, 5, 5)), rng.normal(size=(3, 5, 7))
     split = split_diagonal(jnp.float32(graph))
-    got = aggregate(split, jnp.float32(gain), np.stack([own, neighbors], axis=2))
+    messages = jnp.stack([own, neighbors], axis=2)
+    got = aggregate(split, jnp.float32(modulation), messages)
     identity = np.eye(5)
     for hop, channel, pose in np.ndindex(3, 7, batch):
-        scale = gain[hop, :, channel]
+        scale = modulation[hop, :, channel]
         want = (graph[hop] * identity) @ (scale * own[hop, channel, :, pose])
         want += (graph[hop] * (1 - identity)) @ (scale * neighbors[hop, channel, :, pose])
         np.testing.assert_allclose(got[hop, channel, :, pose], want, rtol=0, atol=2e-5)
+    einsum = jnp.einsum("hipj,hjf,hfpjb->hfib", split, jnp.float32(modulation), messages)
+    np.testing.assert_allclose(got, einsum, rtol=0, atol=2e-5)  # as its docstring says

@@ -23,7 +23,7 @@ def fresh():
 
 
 def bound(name, shape, width=96):
-    """Of torch's distribution for a tensor of this name, from the formulas of its documentation."""
+    """The bound of torch's distribution for a tensor of this name, from its documentation."""
     kind = name.split(".")[-1]
     if kind in ("W", "W2", "M"):
         fan_in, fan_out = shape[1] * shape[2], shape[0] * shape[2]
@@ -34,7 +34,7 @@ def bound(name, shape, width=96):
     return 1 / math.sqrt(3 if "output" in name else width)
 
 
-def test_every_tensor_is_drawn_as_torch_draws_it(golden, fresh):
+def test_every_tensor_of_the_network_is_drawn_as_torch_draws_it(golden, fresh):
     reference = json.loads((golden / "rsnet/init_stats_h96.json").read_text())["stats"]
     network, _ = fresh
     assert set(reference) == {name for name in network if "running" not in name} - {
@@ -42,7 +42,7 @@ def test_every_tensor_is_drawn_as_torch_draws_it(golden, fresh):
     }
     for name, (low, high, _, std) in reference.items():
         got = network[name]
-        if low == high:  # a constant: the offsets, the normalizations
+        if low == high:  # a constant: adjacency modulations, normalizations
             np.testing.assert_array_equal(got, np.float32(low), err_msg=name)
             continue
         limit = bound(name, got.shape) * (1 + 1e-6)  # float32 rounds
@@ -56,7 +56,7 @@ def test_every_tensor_is_drawn_as_torch_draws_it(golden, fresh):
             assert got.std() == pytest.approx(expected, rel=5 * 0.45 / math.sqrt(got.size)), name
 
 
-def test_the_head_is_drawn_as_torch_draws_it(fresh):
+def test_refinement_is_drawn_as_torch_draws_it(fresh):
     _, refinement = fresh
     for name, fan_in in (("0.weight", 96), ("0.bias", 96), ("3.weight", 1024), ("3.bias", 1024)):
         got = refinement[f"post_refine.{name}"]
@@ -64,7 +64,7 @@ def test_the_head_is_drawn_as_torch_draws_it(fresh):
         assert 0.8 * limit < np.abs(got).max() <= limit, name
 
 
-def test_seeds_draw_different_weights():
+def test_different_seeds_draw_different_weights():
     one, two = (init_variables(Config(seed=seed))["params"]["output"]["weight"] for seed in (0, 1))
     assert not np.array_equal(one, two)
     again = init_variables(Config(seed=0))["params"]["output"]["weight"]

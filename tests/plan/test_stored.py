@@ -1,13 +1,12 @@
 """Stored plans: written while others are still being made, and read by later versions."""
 
 import dataclasses
+import functools
 import json
-import logging
 
 import pytest
 from plan_figures import FIGURES
 
-from rsnet_jax.cli.main import main
 from rsnet_jax.errors import CompileError
 from rsnet_jax.plan.figures import CompiledFigures
 from rsnet_jax.plan.report import uncertain
@@ -16,19 +15,9 @@ SMALL = ["--config", "smoke", "--model.width", "4", "--train.batch-size", "64", 
 
 
 @pytest.fixture
-def plan(capsys):
+def plan(cli):
     """Runs `rsnet-jax plan ...` in this process; the exit code and what was printed."""
-    ours, root = logging.getLogger("rsnet_jax"), logging.getLogger()
-    level, handlers = ours.level, list(root.handlers)
-
-    def run(*argv):
-        code = main(["plan", *map(str, argv)])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    yield run
-    ours.setLevel(level)
-    root.handlers[:] = handlers
+    return functools.partial(cli, "plan")
 
 
 @pytest.fixture

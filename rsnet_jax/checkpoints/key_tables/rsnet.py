@@ -36,9 +36,9 @@ def _graph_conv(
             lambda t: t[0].transpose(0, 2, 1),
             lambda a: [a.transpose(0, 2, 1)],
         ),
-        same((*base, "gain"), f"{key}.M", (hops, joints, out)),
+        same((*base, "weight_modulation"), f"{key}.M", (hops, joints, out)),
         Entry(
-            (*base, "offset"),
+            (*base, "adjacency_modulation"),
             tuple(f"{key}.adj2_{hop}" for hop in range(hops)),
             (joints, joints),
             np.stack,
@@ -95,7 +95,7 @@ def infer(tensors: Tensors, source: str) -> dict[str, int]:
         )
     if weight.shape[1] != 2:
         raise CheckpointError(
-            f"{source}: the network takes {weight.shape[1]} numbers a joint, RS-Net takes 2"
+            f"{source}: the network takes {weight.shape[1]} numbers per joint, RS-Net takes 2"
         )
     layers = {key.split(".")[1] for key in tensors if key.startswith("gconv_layers.")}
     return {

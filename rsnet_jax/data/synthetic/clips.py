@@ -4,6 +4,7 @@ Seven bodies, one for each subject of Human3.6M, move in six ways that a person 
 drawing. A seed yields about 20,000 views in a second or two; no file and no license is needed.
 """
 
+import functools
 from collections.abc import Sequence
 from types import MappingProxyType
 
@@ -91,8 +92,12 @@ def synthetic_clips(
     ]
 
 
+@functools.cache
 def make_clip(subject: str, action: str, *, number: int, detections: str, seed: int) -> Clip:
-    """Makes one clip, from a random stream for its motion and another one for its noise."""
+    """Makes one clip, from a random stream for its motion and another one for its noise.
+
+    A process makes each clip once. All callers share its arrays, which are read-only.
+    """
     key = (seed, list(BODIES).index(subject), list(FAMILIES).index(action), number)
     cameras = h36m_cameras()[subject]
     rng = np.random.default_rng((*key, 0))
@@ -113,7 +118,10 @@ def make_clip(subject: str, action: str, *, number: int, detections: str, seed: 
             ]
         )
     name = f"{action} {number}" if number else action
-    return Clip(subject, name, joints, tuple(keypoints.astype(np.float32)))
+    keypoints = keypoints.astype(np.float32)
+    for array in (joints, keypoints):
+        array.flags.writeable = False
+    return Clip(subject, name, joints, tuple(keypoints))
 
 
 def film(

@@ -94,7 +94,7 @@ RUN = Gait(
 
 
 def hermite(
-    table: Float[np.ndarray, "key 1+value"], phase: Float[np.ndarray, "..."]
+    table: Float[np.ndarray, "key column"], phase: Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "... value"]:
     """Interpolates a table (key, values ...) by cubic Hermite splines that never overshoot.
 
