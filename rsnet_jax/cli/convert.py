@@ -27,8 +27,8 @@ OTHER_FILES = {".bin", ".ckpt", ".json", ".npy", ".npz", ".onnx", ".pkl", ".pt",
 class ConvertOptions(CommandOptions):
     """Converts weights between published PyTorch files, safetensors files and Orbax folders.
 
-    The kind of network and its sizes are inferred from the weights. PyTorch is needed only to write
-    .pth files.
+    The kind of network and its sizes are inferred from the weights. PyTorch is not needed, except
+    to write .pth files.
     """
 
     checkpoint: CheckpointPath = None

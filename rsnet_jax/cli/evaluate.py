@@ -67,7 +67,7 @@ class EvaluateOptions(CommandOptions):
     """Average each pose with the mirrored pose of the mirrored keypoints."""
     published: bool = False
     """Repeat two bugs of the official code, to reproduce published numbers to the digit: only joint
-    0 of a prediction is set to zero, and the P2 of each view is the mean of its batch."""
+    0 of a prediction is set to zero, and each view gets the mean P2 error of its batch."""
     batch_size: AtLeastOne | None = None
     """Global batch size in views, over all devices. Default: at most 512 per GPU or TPU and 128 per
     CPU device, reduced so that all batches are equally full; with --published, whose P2 depends on

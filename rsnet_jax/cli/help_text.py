@@ -51,11 +51,12 @@ def readable_help(text: str) -> str:
 def _without_marks(line: str) -> str:
     """Drops `{None}|` and `None,` of options that may be left out; the columns stay.
 
-    In the usage line, arguments without a name come before the options, where they belong.
+    In the usage line, arguments without a name come before the options, which are not listed.
     """
     if line.startswith("usage:"):
         line = line.replace("{None}|", "").replace("{None,", "{")
-        return re.sub(r"(\[OPTIONS\]) (.+)", r"\2 \1", " ".join(line.split()))
+        line = re.sub(r"( \[--[^\[\]]*\])+", " [OPTIONS]", " ".join(line.split()))
+        return re.sub(r"(\[OPTIONS\]) (.+)", r"\2 \1", line)
     line = re.sub(r"\{None\}\|(\S+)", lambda match: match.group(1) + " " * 7, line)
     line = re.sub(r"\{None,(\S+)", lambda match: "{" + match.group(1) + " " * 5, line)
     return line.rstrip()

@@ -34,25 +34,27 @@ def main(argv: Sequence[str], *, prog: str) -> None:
 def describe(checkpoint: Checkpoint) -> str:
     """A few lines that describe a checkpoint."""
     model = checkpoint.config.model
-    skeleton = checkpoint.skeleton
-    refinement = "none"
-    if checkpoint.refine_variables is not None and isinstance(model, HasRefinement):
-        count = count_parameters(checkpoint.refine_variables)
-        refinement = f"{count:,} parameters, {model.refine_hidden} hidden units"
+    skeleton, keypoint_skeleton = checkpoint.skeleton, checkpoint.keypoint_skeleton
     rows = {
         "source": checkpoint.source,
         "network": f"{model.title}, {count_parameters(checkpoint.variables):,} parameters",
         **model.facts,
-        "skeleton": f"{skeleton.name}: {', '.join(skeleton.joints)}",
-        "refinement": refinement,
-        "trained": f"{checkpoint.batches_seen:,} batches seen by the batch statistics",
-        "input, output": "2D in normalized image coordinates; 3D in meters, camera axes, to be "
-        "read relative to joint 0",
     }
-    if checkpoint.keypoint_skeleton != skeleton:
-        keypoints = checkpoint.keypoint_skeleton
-        rows["keypoints"] = f"{keypoints.name}: {', '.join(keypoints.joints)}"
-    return "\n".join(prose(f"{name:<15}{text}", indent=15) for name, text in rows.items())
+    if isinstance(model, HasRefinement):
+        rows["refinement"] = "none"
+        if checkpoint.refine_variables is not None:
+            count = count_parameters(checkpoint.refine_variables)
+            rows["refinement"] = f"{count:,} parameters, {model.refine_hidden} hidden units"
+    rows |= {
+        "trained": f"{checkpoint.batches_seen:,} batches, as counted by the batch statistics",
+        "input": "2D joints in normalized image coordinates",
+        "output": "3D joints in meters, camera axes, to be read relative to joint 0",
+        "skeleton": f"{skeleton.name}: {', '.join(skeleton.joints)}",
+    }
+    if keypoint_skeleton != skeleton:
+        joints = ", ".join(keypoint_skeleton.joints)
+        rows["input skeleton"] = f"{keypoint_skeleton.name}: {joints}"
+    return "\n".join(prose(f"{name:<16}{text}", indent=16) for name, text in rows.items())
 
 
 def count_parameters(variables: Any) -> int:

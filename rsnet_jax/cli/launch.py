@@ -27,6 +27,7 @@ DEVICES = "CUDA_VISIBLE_DEVICES"
 class LaunchOptions(CommandOptions):
     """Runs train or evaluate in several processes on this machine.
 
+    For example:
     rsnet-jax launch -n 4 --devices-per-process 1 -- train configs/h36m_hr.yaml --workdir runs/hr
 
     The command to run comes after the --. Each process also gets the --parallel options that join
@@ -69,7 +70,7 @@ class LaunchOptions(CommandOptions):
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
-    """Parses the options, runs the processes, prints how they ended; exits with their code."""
+    """Parses the options, runs the processes, prints their failures, exits with their code."""
     split = argv.index("--") if "--" in argv else len(argv)
     own, command = argv[:split], argv[split + 1 :]
     if split == len(argv) and (found := next((word for word in LAUNCHED if word in argv), None)):
@@ -118,9 +119,9 @@ def visible_devices(
     """
     if per_process is None:
         return {}
-    given, wanted = environment.get(DEVICES), processes * per_process
-    names = list(map(str, range(wanted))) if given is None else list(filter(None, given.split(",")))
-    if len(names) < wanted:
+    given, needed = environment.get(DEVICES), processes * per_process
+    names = list(map(str, range(needed))) if given is None else list(filter(None, given.split(",")))
+    if len(names) < needed:
         raise ConfigError(
             f"devices-per-process: {processes} times {per_process} GPUs were wanted, "
             f"{DEVICES}={given} has {len(names)}"
@@ -128,23 +129,23 @@ def visible_devices(
     return {DEVICES: ",".join(names[process * per_process : (process + 1) * per_process])}
 
 
-def free_port(wanted: int | None) -> int:
-    """A free port: the one that is wanted, or any if None is.
+def free_port(port: int | None) -> int:
+    """Returns `port` if it is free, or any free port for None.
 
     Raises:
-        ConfigError: the port that is wanted is not free.
+        ConfigError: `port` is not free.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted or 0))
+            probe.bind(("127.0.0.1", port or 0))
         except OSError as error:
-            raise ConfigError(f"port {wanted}: {error.strerror}") from None
+            raise ConfigError(f"port {port}: {error.strerror}") from None
         return probe.getsockname()[1]
 
 
 def report(result: LaunchResult, own: Sequence[str], command: Sequence[str], *, prog: str) -> None:
-    """Prints the last lines of the process that failed, the message, and how to go on."""
+    """Prints the last lines of the process that failed, the message, and how to continue."""
     for line in result.lines:
         print(line, file=sys.stderr)
     stopped = result.code in (Preempted.exit_code, Interrupted.exit_code)
@@ -157,7 +158,7 @@ def report(result: LaunchResult, own: Sequence[str], command: Sequence[str], *, 
 def how_to_go_on(own: Sequence[str], command: Sequence[str], *, prog: str) -> str:
     """The command that continues a training run, or that there is nothing to continue."""
     workdir = workdir_of(command)
-    # An object store is not looked at: it may be what made the run fail.
+    # An object store is not asked: it may be the reason why the run failed.
     folder = None if workdir is None or "://" in workdir else Path(workdir)
     if folder is not None and not RunFiles(folder).config.is_file():
         return "the run had not begun; nothing is lost"

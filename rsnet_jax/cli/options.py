@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal, TypeVar
 import pydantic
 import tyro
 
-from rsnet_jax.config import PRECISIONS, ModelConfig, Precision
+from rsnet_jax.config import PRECISIONS, ModelConfig, Precision, RSNetConfig
 from rsnet_jax.config.section import AnyPath, Section
 
-Value = TypeVar("Value")
 Model = TypeVar("Model", bound=ModelConfig)
 """The settings of the network among the options of a command."""
+DEFAULT_MODEL: Any = RSNetConfig
+"""The settings class of the network if neither the options nor their defaults name one."""
 
 
 class CommandOptions(Section):
@@ -29,10 +30,10 @@ class CommandOptions(Section):
         return f"{option}: {error['ctx']['error']}, not {error['input']}"
 
 
-def wanted(text: str, is_good: Callable[[Value], bool]) -> pydantic.AfterValidator:
+def wanted(text: str, is_good: Callable[[Any], bool]) -> pydantic.AfterValidator:
     """A check of an option: values for which `is_good` is false are refused with `text`."""
 
-    def check(value: Value) -> Value:
+    def check(value: Any) -> Any:
         if not is_good(value):
             raise ValueError(text)
         return value

@@ -12,6 +12,7 @@ import pydantic
 import tyro
 
 from rsnet_jax.cli.options import (
+    DEFAULT_MODEL,
     AtLeastOne,
     CommandOptions,
     Debug,
@@ -24,7 +25,6 @@ from rsnet_jax.cli.parsing import parse_for_defaults, parse_over_defaults
 from rsnet_jax.config import (
     Config,
     OptimConfig,
-    RSNetConfig,
     TrainConfig,
     TrainingPrecision,
     find_preset,
@@ -81,7 +81,7 @@ class PlanOptions(CommandOptions, Generic[Model]):
     overwrite: Overwrite = False
     debug: Debug = False
     precision: TrainingPrecision = "highest"
-    model: Model = pydantic.Field(default_factory=RSNetConfig)
+    model: Model = pydantic.Field(default_factory=DEFAULT_MODEL)
     train: TrainConfig = TrainConfig()
     optim: OptimConfig = OptimConfig()
 
@@ -119,9 +119,9 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     store(plans, options)
     failed: list[CompileError] = []
     try:
-        for topology, wanted in zip(topologies, configs, strict=True):
+        for topology, its_configs in zip(topologies, configs, strict=True):
             try:
-                for plan in plans_of(topology, wanted, options):
+                for plan in plans_of(topology, its_configs, options):
                     plans.append(plan)
                     store(plans, options)
                     show(plan, options)

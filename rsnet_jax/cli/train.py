@@ -11,7 +11,7 @@ import pydantic
 import tyro
 
 from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.cli.options import CommandOptions, Debug, Model
+from rsnet_jax.cli.options import DEFAULT_MODEL, CommandOptions, Debug, Model
 from rsnet_jax.cli.parsing import HELP, parse_for_defaults, parse_over_defaults
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import (
@@ -19,7 +19,6 @@ from rsnet_jax.config import (
     DataConfig,
     OptimConfig,
     ParallelConfig,
-    RSNetConfig,
     Seed,
     TrainConfig,
     TrainingPrecision,
@@ -71,7 +70,7 @@ class TrainOptions(CommandOptions, Generic[Model]):
     debug: Debug = False
     seed: Seed = 0
     precision: TrainingPrecision = "highest"
-    model: Model = pydantic.Field(default_factory=RSNetConfig)
+    model: Model = pydantic.Field(default_factory=DEFAULT_MODEL)
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
     optim: OptimConfig = OptimConfig()

@@ -95,7 +95,7 @@ class RSNetConfig(ModelConfig):
     def facts(self) -> dict[str, str]:
         return {
             "width": f"{self.width} per hop, {self.width * self.hops} channels",
-            "blocks, hops": f"{self.blocks}, {self.hops}",
+            "blocks": f"{self.blocks} residual blocks, {self.hops} hops",
             "dropout": f"{self.dropout:g}, {'double' if self.double_gelu else 'single'} GELU",
         }
 
@@ -130,9 +130,10 @@ class SemGCNConfig(ModelConfig):
 
     @property
     def facts(self) -> dict[str, str]:
+        non_local = "with non-local blocks" if self.non_local else "no non-local blocks"
         return {
             "width": f"{self.width} channels",
-            "blocks": f"{self.blocks}, {'with' if self.non_local else 'without'} non-local blocks",
+            "blocks": f"{self.blocks} residual blocks, {non_local}",
             "dropout": f"{self.dropout:g}",
         }
 

@@ -84,5 +84,11 @@ def test_pth_without_torch_is_refused_before_reading(refused, tmp_path, monkeypa
 def test_info(cli, golden):
     code, out, err = cli("info", golden / "e2e_tiny")
     assert (code, err) == (0, "")
-    for fact in ("130,367 parameters", "16 per hop, 64 channels", "4, 4", "h36m_16", "132,128"):
+    for fact in (
+        "130,367 parameters",
+        "16 per hop, 64 channels",
+        "4 residual blocks, 4 hops",
+        "h36m_16",
+        "132,128",
+    ):
         assert fact in out

@@ -27,7 +27,7 @@ def classes_of(command):
     )
     if "model" in kind.model_fields:
         return {name: kind[settings] for name, settings in SETTINGS.items()}
-    return {None: kind}
+    return {"": kind}
 
 
 def texts_of(kind, prefix=""):
@@ -47,7 +47,7 @@ CASES = [(command, network) for command in SUBCOMMANDS for network in classes_of
 @pytest.mark.parametrize(("command", "network"), CASES)
 def test_help_texts_are_sentences_that_are_printed(cli, monkeypatch, command, network):
     monkeypatch.setenv("COLUMNS", "80")
-    argv = [] if network is None else ["--model.name", network]
+    argv = [] if not network else ["--model.name", network]
     code, printed, err = cli(command, *argv, "--help")
     assert (code, err) == (0, "")
     kind = classes_of(command)[network]
@@ -59,7 +59,7 @@ def test_help_texts_are_sentences_that_are_printed(cli, monkeypatch, command, ne
         assert not FRAGMENT.match(words), f"{option}: {words}"
         assert words.endswith("."), f"{option}: {words}"
         assert words in printed_words, f"{option}: {words}"
-    options = set(re.findall(r"^  (?:-n N, )?--([\w.-]+)", printed, re.MULTILINE))
+    options = set(re.findall(r"^  (?:-n N, )?--([a-z][\w.-]*)", printed, re.MULTILINE))
     sections = {option.partition(".")[0] for option in texts if "." in option}
     positional = {"checkpoint", "preset", "folder", "source"}
     assert options == set(texts) - sections - positional

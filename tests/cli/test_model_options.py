@@ -7,7 +7,7 @@ import pydantic
 import pytest
 import tyro
 
-from rsnet_jax.cli.options import CommandOptions, Model
+from rsnet_jax.cli.options import DEFAULT_MODEL, CommandOptions, Model
 from rsnet_jax.cli.parsing import parse_for_defaults, parse_over_defaults, split_model_options
 from rsnet_jax.config import RSNetConfig, SemGCNConfig
 from rsnet_jax.errors import ConfigError
@@ -18,7 +18,7 @@ class Options(CommandOptions, Generic[Model]):
 
     preset: Annotated[Path | None, tyro.conf.Positional] = None
     count: int = 3
-    model: Model = pydantic.Field(default_factory=RSNetConfig)
+    model: Model = pydantic.Field(default_factory=DEFAULT_MODEL)
 
 
 @pytest.mark.parametrize(
