@@ -169,7 +169,7 @@ def test_checkpoint_of_another_skeleton(refused, network, tmp_path):
     path = tmp_path / "seventeen.pth"
     torch.save(state, path)
     told = refused("evaluate", path)
-    assert "for skeleton h36m_17 (17 joints), the data have h36m_16 (16 joints)" in told
+    assert "poses of skeleton h36m_17 (17 joints), the data have h36m_16 (16 joints)" in told
 
 
 def test_outputs_are_claimed_before_the_work(refused, tmp_path, monkeypatch):
