@@ -154,6 +154,6 @@ def test_every_preset_is_sound(name):
 
 
 def test_symmetry_is_signed_unless_asked_for():
-    """As published: a longer left bone adds to the penalty, a longer right bone subtracts from it."""
+    """As published: a longer left bone adds to the penalty, a longer right one subtracts."""
     assert not TrainConfig().absolute_symmetry
     assert not load_preset(find_preset("h36m_hr")).train.absolute_symmetry
