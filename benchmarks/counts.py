@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-from programs import compile_prediction, compile_training
 
-from rsnet_jax.config import Config, ModelConfig, Precision
+from rsnet_jax.benchmark.steps import compile_prediction, compile_training
+from rsnet_jax.config import Config, Precision, RSNetConfig
 
 RECORDED = Path(__file__).with_name("counts.json")
 TOLERANCE = 0.05
@@ -42,13 +42,13 @@ _CALLED = re.compile(
 class Size(NamedTuple):
     """A network and a batch."""
 
-    model: ModelConfig
+    model: RSNetConfig
     batch: int
 
 
 SIZES = {
-    "published": Size(ModelConfig(), batch=512),
-    "small": Size(ModelConfig(width=24, blocks=1), batch=64),  # compiles in seconds
+    "published": Size(RSNetConfig(), batch=512),
+    "small": Size(RSNetConfig(width=24, blocks=1), batch=64),  # compiles in seconds
 }
 
 

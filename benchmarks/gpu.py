@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import machine
 import numpy as np
-from comparison import Settings
-from report import as_json, row_lines
-from suite import facts, run
 
+from rsnet_jax.benchmark import machine
+from rsnet_jax.benchmark.comparison import Settings
+from rsnet_jax.benchmark.report import as_json, row_lines
+from rsnet_jax.benchmark.suite import facts, run
 from rsnet_jax.config import Config, Precision, find_preset, load_preset
 from rsnet_jax.data.frames import Clip
 from rsnet_jax.data.h36m.write import write_h36m

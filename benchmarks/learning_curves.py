@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from rsnet_jax.config import load_preset
-from rsnet_jax.training.run_folder import CONFIG_FILE, METRICS_FILE, flatten
+from rsnet_jax.training.run_files import RunFiles
 from rsnet_jax.training.run_log import read_metrics
+from rsnet_jax.training.settings import flat_settings
 
 COLUMNS = {
     "mpjpe": "P1",
@@ -86,12 +87,9 @@ if __name__ == "__main__":
     workdirs = [Path(name) for name in sys.argv[1:] if name != "--compare"]
     if not workdirs:
         sys.exit("usage: python benchmarks/learning_curves.py [--compare] WORKDIR [WORKDIR ...]")
-    curves = [read_metrics(folder / METRICS_FILE) for folder in workdirs]
+    curves = [read_metrics(RunFiles(folder).metrics) for folder in workdirs]
     if "--compare" in sys.argv:
-        configs = [
-            flatten(load_preset(folder / CONFIG_FILE).model_dump(mode="json"))
-            for folder in workdirs
-        ]
+        configs = [flat_settings(load_preset(RunFiles(folder).config)) for folder in workdirs]
         print(comparison(list(zip(configs, curves, strict=True))))
     else:
         print(table(curves))

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import machine
 import numpy as np
-from comparison import Settings, checkpoint_for, sample
-from floors import forward_flops
-from ours import Ours, Training
-from programs import compile_prediction, compile_training
-from timing import Spread, timed
 
-from rsnet_jax.config import Config, ModelConfig, TrainConfig
+from rsnet_jax.benchmark import machine
+from rsnet_jax.benchmark.comparison import Settings, checkpoint_for, sample
+from rsnet_jax.benchmark.floors import forward_flops
+from rsnet_jax.benchmark.ours import Ours, Training
+from rsnet_jax.benchmark.steps import compile_prediction, compile_training
+from rsnet_jax.benchmark.timing import Spread, timed
+from rsnet_jax.config import Config, RSNetConfig, TrainConfig
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.distributed.host_memory import keep_freed_memory
 from rsnet_jax.pose.skeleton import H36M_16
@@ -59,6 +59,7 @@ def point(config: Config, rows: int, *, rate: float | None) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     side = Ours(checkpoint_for(Settings(), width=config.model.width))
+    assert isinstance(config.model, RSNetConfig)
     flops = rows * forward_flops(config.model)
     data = sample(rows)
     programs = {"prediction": (compile_prediction, 1), "training": (compile_training, 3)}
@@ -88,7 +89,7 @@ def free_memory() -> float:
 
 def over_batch(sizes: Sequence[int]) -> list[dict[str, Any]]:
     """Points of one width."""
-    config, points, rate = Config(model=ModelConfig(width=WIDTH)), [], None
+    config, points, rate = Config(model=RSNetConfig(width=WIDTH)), [], None
     for rows in sizes:
         points.append({"batch": rows, **point(config, rows, rate=rate)})
         rate = rate_of(points[-1]) or rate
@@ -100,7 +101,7 @@ def over_width(sizes: Sequence[int]) -> list[dict[str, Any]]:
     """Points of one batch."""
     points, rate = [], None
     for width in sizes:
-        config = Config(model=ModelConfig(width=width))
+        config = Config(model=RSNetConfig(width=width))
         points.append({"width": width, **point(config, BATCH, rate=rate)})
         rate = rate_of(points[-1]) or rate
         print(f"width {width}: {points[-1]}", flush=True)
@@ -115,7 +116,7 @@ def rate_of(found: dict[str, Any]) -> float | None:
 
 def over_frames(sizes: Sequence[int]) -> list[dict[str, Any]]:
     """Points of one network: an epoch's order and some of its steps, over tables of random rows."""
-    config = Config(model=ModelConfig(width=TABLE_WIDTH), train=TrainConfig(batch_size=BATCH))
+    config = Config(model=RSNetConfig(width=TABLE_WIDTH), train=TrainConfig(batch_size=BATCH))
     points = []
     for count in sizes:
         frames = made_up_frames(count)
@@ -152,6 +153,7 @@ def made_up_frames(count: int) -> Frames:
         dataset="made up",
         detections="made up",
         skeleton=H36M_16,
+        keypoint_skeleton=H36M_16,
         keypoints_2d=data.keypoints_2d,
         joints_3d=data.joints_3d,
         **dict.fromkeys(("subject", "action", "camera", "sequence", "time"), zeros),

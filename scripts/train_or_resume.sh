@@ -9,7 +9,8 @@ set -euo pipefail
 workdir=${1:?which WORKDIR?}
 shift
 holds_run='import sys; from rsnet_jax.files.paths import to_path
-sys.exit(0 if (to_path(sys.argv[1]) / "config.yaml").is_file() else 3)'
+from rsnet_jax.training.run_files import RunFiles
+sys.exit(0 if RunFiles(to_path(sys.argv[1])).config.is_file() else 3)'
 
 code=0
 python -c "$holds_run" "$workdir" || code=$?

@@ -1,6 +1,7 @@
 import logging
 import os
-import tempfile
+import pickle
+import shutil
 from pathlib import Path
 
 # Before JAX starts: the CPU poses as several devices.
@@ -9,19 +10,29 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
 
+import jaxtyping
+
+# Before rsnet_jax is imported: every call is checked against the types and shapes in the signature.
+jaxtyping.install_import_hook("rsnet_jax", "checked_calls.check")
+
 import jax
 import numpy as np
 import pytest
+from compiled_programs import default_folder, drop_oldest_programs, share_compiled_programs
+from filelock import FileLock
+from training_runs import FinishedRun, train_and_record
 
 from rsnet_jax.cli.main import main
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_default_matmul_precision", "highest")
-# Many tests compile the same small programs; compiling is most of the suite's time.
-CACHE = tempfile.mkdtemp(prefix="rsnet-jax-tests-")
-jax.config.update("jax_compilation_cache_dir", CACHE)
-os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE  # of commands that tests start
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+share_compiled_programs()
+
+
+def pytest_sessionstart(session):
+    if not hasattr(session.config, "workerinput"):  # once, not by every worker of xdist
+        drop_oldest_programs(default_folder())
+
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -38,6 +49,44 @@ def mocap():
     if not folder:
         pytest.skip("RSNET_MOCAP is not set")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Makes a folder once for all workers: `once(name, make)` returns what `make(folder)` filled.
+
+    Tests read it; one that changes it works on a copy.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def folder(name, make):
+        path, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(path, ignore_errors=True)  # of an attempt that failed
+                path.mkdir()
+                make(path)
+                done.touch()
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished_run(once) -> FinishedRun:
+    """A run of the smoke preset on one device that nothing happened to."""
+    folder = once("finished_run", train_and_record)
+    return pickle.loads((folder / "record").read_bytes())
+
+
+@pytest.fixture
+def unchecked_calls():
+    """Calls are not checked against the signatures, as in use: our own errors come through."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

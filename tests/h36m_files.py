@@ -10,6 +10,8 @@ from scipy.spatial.transform import Rotation
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 
 KEPT = [0, 1, 2, 3, 6, 7, 8, 12, 13, 15, 17, 18, 19, 25, 26, 27]
+KEPT_17 = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]  # with 14, neck/nose
+NECK = (0.0, 0.06, 1.52)  # where neck/nose is on the person of STANDING
 LENGTHS = {
     "S9": {"Walking 1": 5, "Eating": 4, "Walking": 6},
     "S11": {"Eating": 3, "Sitting": 7},
@@ -46,7 +48,7 @@ class Made:
     """The content of a 3D and a 2D file; tests change it and then `write` it."""
 
     poses: Any  # subject -> clip -> (time, 32, 3)
-    views: Any  # subject -> clip -> four (time, 16, 2)
+    views: Any  # subject -> clip -> four (time, 16 or 17, 2)
     metadata: Any
 
     def map_views(self, change) -> None:
@@ -56,22 +58,30 @@ class Made:
                 clips[name] = [change(view) for view in views]
 
 
-def make(lengths=LENGTHS) -> Made:
-    """A person who stands, leans and shifts at random; the 2D points are exact projections."""
+def make(lengths=LENGTHS, *, neck=False) -> Made:
+    """A person who stands, leans and shifts at random; the 2D points are exact projections.
+
+    They are of 16 joints, or of 17 with `neck`. The unused joints of the 32 hold noise.
+    """
+    kept, standing = KEPT, STANDING
+    if neck:
+        kept, standing = KEPT_17, np.insert(STANDING, 9, NECK, axis=0)
     rng = np.random.default_rng(0)
     poses, views = {}, {}
     for subject, clips in lengths.items():
         poses[subject], views[subject] = {}, {}
         for name, frames in clips.items():
-            joints = STANDING + rng.normal(size=(frames, 16, 3)) * 0.03
+            joints = standing + rng.normal(size=(frames, len(standing), 3)) * 0.03
             joints = joints + rng.normal(size=(frames, 1, 3)) * [0.2, 0.2, 0.0]
             pose = rng.normal(size=(frames, 32, 3)).astype(np.float32)
-            pose[:, KEPT] = joints
+            pose[:, kept] = joints
             poses[subject][name] = pose
             views[subject][name] = [
-                to_pixels(pose[:, KEPT], camera).astype(np.float32)
+                to_pixels(pose[:, kept], camera).astype(np.float32)
                 for camera in h36m_cameras()[subject]
             ]
+    if neck:
+        return Made(poses, views, METADATA_17)
     symmetry = [[4, 5, 6, 10, 11, 12], [1, 2, 3, 13, 14, 15]]
     return Made(
         poses, views, {"layout_name": "h36m", "num_joints": 16, "keypoints_symmetry": symmetry}

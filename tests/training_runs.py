@@ -1,23 +1,31 @@
 """Small training runs, in this process and in others."""
 
 import json
+import logging
 import multiprocessing
 import os
+import pickle
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
+from compiled_programs import share_compiled_programs
 
 from rsnet_jax import load_checkpoint
+from rsnet_jax.checkpoints.load import saved_steps
 from rsnet_jax.config import Config, load_preset
 from rsnet_jax.training import loop
+from rsnet_jax.training.report import Result
 
 SMOKE = Path(__file__).parents[1] / "configs" / "smoke.yaml"
 STEPS = 23  # of an epoch of the smoke preset
+EPOCHS = 3  # show the latest, the best and one more; the number is part of the compiled program
 OFTEN = 1e-9  # minutes: save after every dispatch
-SLOW_IMPORTS = ["orbax.checkpoint", "tensorboardX.event_file_writer", "tensorboardX.summary"]
 
 
 def smoke(**sections) -> Config:
@@ -34,7 +42,31 @@ def smoke(**sections) -> Config:
 
 
 def train(workdir, *, resume=False, **sections):
+    """Trains for `EPOCHS` epochs, unless told otherwise."""
+    sections["train"] = {"epochs": EPOCHS} | sections.get("train", {})
     return loop.fit(smoke(**sections), workdir, resume=resume)
+
+
+class FinishedRun(NamedTuple):
+    """A run that nothing happened to."""
+
+    workdir: Path
+    result: Result
+    messages: list[str]
+
+
+def train_and_record(folder):
+    """Trains in a folder below `folder`, and writes a pickled `FinishedRun` beside it."""
+    workdir, messages, handler = folder / "new" / "run", [], logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = logging.getLogger("rsnet_jax")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    result = train(workdir)
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+    (folder / "record").write_bytes(pickle.dumps(FinishedRun(workdir, result, messages)))
 
 
 def lines(workdir):
@@ -70,28 +102,62 @@ def run_hook(monkeypatch, hook):
         run = compile_run(*args, **kwargs)
 
         def hooked(state, order, until):
-            state = run.advance(state, order, until)
+            state = run.run_until(state, order, until)
             changed = hook(state, until)
             return state if changed is None else changed
 
-        return run._replace(advance=hooked)
+        return run._replace(run_until=hooked)
 
     monkeypatch.setattr(loop, "prepare_train_loop", compile_with_hook)
 
 
+class Killed(BaseException):
+    """Caught by no code of ours, like SIGKILL."""
+
+
+def train_until_killed(workdir, **sections):
+    """Saves after every dispatch, and dies in the second epoch; returns the last step saved."""
+
+    def die(state, until):
+        if until > STEPS + 5:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        run_hook(patch, die)
+        train(workdir, train={"save_minutes": OFTEN}, **sections)
+    newest = saved_steps(workdir / "checkpoints")[-1]
+    assert STEPS < newest < 2 * STEPS
+    return newest
+
+
+def train_without_computing(monkeypatch, change=lambda state: state):
+    """Replaces the compiled training steps: `change(state)` stands for every dispatch."""
+
+    def prepare(*args, **kwargs):
+        def advance(state, order, until):
+            steps = jnp.float32(until - int(state.step))
+            sums = jax.tree.map(lambda total: total + steps, state.sums)
+            return change(state._replace(step=jnp.int32(until), sums=sums))
+
+        return loop.TrainLoop(advance, 4)
+
+    monkeypatch.setattr(loop, "prepare_train_loop", prepare)
+
+
 class Command:
-    """`rsnet-jax ...` in a process of its own, which starts fast: all is imported already."""
+    """`rsnet-jax ...` in a process of its own, which starts fast: see `preloaded`."""
 
     def __init__(self, log, *argv, file_size=None, terminal=False, devices=None):
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["rsnet_jax.cli.train", *SLOW_IMPORTS])
+        context.set_forkserver_preload(["preloaded"])
         argv = [str(argument) for argument in argv]
-        cache = jax.config.jax_compilation_cache_dir
         self.log = log
         log.write_text("")
-        arguments = (argv, str(log), cache, file_size, terminal, devices)
+        arguments = (argv, str(log), file_size, terminal, devices)
         self.process = context.Process(target=_main, args=arguments)
-        self.process.start()
+        with pytest.MonkeyPatch.context() as patch:  # the server's path, when this starts it
+            patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+            self.process.start()
 
     def wait_for(self, text, *, seconds=60):
         end = time.monotonic() + seconds
@@ -105,11 +171,10 @@ class Command:
         return self.process.exitcode
 
 
-def _main(argv, log, cache, file_size, terminal, devices):
+def _main(argv, log, file_size, terminal, devices):
     if devices is not None:  # the flag counts when JAX starts its backend
         os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-    jax.config.update("jax_compilation_cache_dir", cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    share_compiled_programs()
     jax.config.update("jax_default_matmul_precision", "highest")
     if terminal:
         _write_terminal_to(log)

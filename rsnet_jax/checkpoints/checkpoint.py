@@ -1,39 +1,79 @@
-"""A network's weights together with all that is needed to use them."""
+"""The weights of a network together with all that is needed to use them."""
 
 import dataclasses
+import functools
 import zlib
 from typing import Any
 
 import chex
 import jax
 import numpy as np
+from flax import traverse_util
 
 from rsnet_jax.config import Config
 from rsnet_jax.errors import CheckpointError
-from rsnet_jax.models import PostRefine, RSNet
-from rsnet_jax.models.build import Variables, build_model, build_refinement
+from rsnet_jax.models import PostRefine
+from rsnet_jax.models.build import (
+    Variables,
+    build_model,
+    build_refinement,
+    init_refinement_variables,
+    init_variables,
+)
+from rsnet_jax.models.network import Network
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """Weights, and the configuration and skeleton they were made for."""
+    """Weights, and the configuration and skeletons they were made for.
+
+    Raises:
+        CheckpointError: an array is missing, left over, not finite, or not of the shape and type
+            that the configuration and skeletons give it.
+    """
 
     variables: Variables  # {"params": ..., "batch_stats": ...}
-    refine_variables: Variables | None  # {"params": ...}; None without a refinement head
+    refine_variables: Variables | None  # {"params": ...}; None without a refinement
     config: Config
     skeleton: Skeleton = H36M_16
-    source: str = "fresh weights"
+    source: str = "fresh weights"  # where the weights come from, for messages
     step: int | None = None  # optimizer steps, where known
+    keypoint_skeleton: Skeleton = None  # pyright: ignore[reportAssignmentType]
+    """The joints of the input; default: `skeleton`, the joints of the output."""
 
     def __post_init__(self):
-        for name, tree in (("network", self.variables), ("refinement", self.refine_variables)):
+        if self.keypoint_skeleton is None:
+            object.__setattr__(self, "keypoint_skeleton", self.skeleton)
+        refined = self.refine_variables is not None
+        wanted = weight_shapes(
+            self.config, self.skeleton, self.keypoint_skeleton, refinement=refined
+        )
+        self._check("network", self.variables, wanted["network"])
+        if refined:
+            self._check("refinement", self.refine_variables, wanted["refinement"])
+
+    def _check(self, part: str, weights: Any, wanted: Any) -> None:
+        leaves, wanted = _by_name(weights), _by_name(wanted)
+        if different := sorted(leaves.keys() ^ wanted.keys()):
+            problem = "lacks" if different[0] in wanted else "has no place for"
+            raise CheckpointError(f"{self.source}: the {part} {problem} {different[0]}")
+        for name, leaf in leaves.items():
+            shape, dtype = wanted[name].shape, wanted[name].dtype
             try:
-                chex.assert_tree_all_finite(tree)
+                chex.assert_shape(leaf, shape)
+                chex.assert_type(leaf, dtype)
             except AssertionError:
-                bad = _first_not_finite(tree)
                 raise CheckpointError(
-                    f"{self.source}: the {name}'s {bad} has NaN or infinite values"
+                    f"{self.source}: the {part}'s {name} has shape {np.shape(leaf)} and type "
+                    f"{np.asarray(leaf).dtype}, but its configuration and skeleton give it {shape} "
+                    f"and {dtype}"
+                ) from None
+            try:
+                chex.assert_tree_all_finite(leaf)
+            except AssertionError:
+                raise CheckpointError(
+                    f"{self.source}: the {part}'s {name} has NaN or infinite values"
                 ) from None
 
     @property
@@ -45,16 +85,37 @@ class Checkpoint:
         return f"{checksum:08x}"
 
     @property
-    def model(self) -> RSNet:
-        return build_model(self.config, self.skeleton)
+    def model(self) -> Network:
+        """The module that takes `variables`."""
+        return build_model(self.config, self.skeleton, self.keypoint_skeleton)
+
+    @property
+    def batches_seen(self) -> int:
+        """The training batches that the batch statistics have seen."""
+        stats: Any = traverse_util.flatten_dict(self.variables["batch_stats"])
+        return max((int(leaf) for path, leaf in stats.items() if path[-1] == "count"), default=0)
 
     @property
     def refinement(self) -> PostRefine | None:
+        """The module that takes `refine_variables`, if there are any."""
         return None if self.refine_variables is None else build_refinement(self.config)
 
 
-def _first_not_finite(tree: Any) -> str:
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if not np.isfinite(np.asarray(leaf)).all():
-            return jax.tree_util.keystr(path, simple=True, separator="/")
-    raise AssertionError("every value is finite")
+def weight_shapes(
+    config: Config, skeleton: Skeleton, keypoint_skeleton: Skeleton, *, refinement: bool
+) -> dict[str, Variables]:
+    """The shapes and types of all weights, {"network": ...} and, if wanted, "refinement"."""
+    network = functools.partial(init_variables, config, skeleton, keypoint_skeleton)
+    tree = {"network": jax.eval_shape(network)}
+    if refinement:
+        init = functools.partial(init_refinement_variables, config, skeleton)
+        tree["refinement"] = jax.eval_shape(init)
+    return tree
+
+
+def _by_name(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree by their names, "params/input/conv/weight"."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }

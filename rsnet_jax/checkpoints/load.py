@@ -1,4 +1,4 @@
-"""Finds out what a path holds, and loads the weights from it."""
+"""Loads weights from any path that holds some: the dispatch over all formats."""
 
 import contextlib
 from collections.abc import Mapping
@@ -12,20 +12,80 @@ from rsnet_jax.checkpoints.orbax_folder import (
     restore_checkpoint,
     restore_items,
 )
-from rsnet_jax.checkpoints.published import PUBLISHED_DROPOUT, load_torch_checkpoint
+from rsnet_jax.checkpoints.published import load_torch_checkpoint
 from rsnet_jax.checkpoints.safetensors_file import load_safetensors
 from rsnet_jax.errors import CheckpointError
 from rsnet_jax.files.paths import to_path
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.skeleton import Skeleton
 
-RUN_CHECKPOINTS = "checkpoints"  # of the folder of a run
+RUN_CHECKPOINTS = "checkpoints"
+"""The folder of a run's checkpoints, in the folder of the run."""
+
+Format = Literal["orbax", "safetensors", "published"]
+
+
+def load_checkpoint(
+    path: str | Path,
+    *,
+    refine: str | Path | None = None,
+    step: int | Literal["best", "latest"] | None = None,
+    skeleton: Skeleton | None = None,
+    **settings: Any,
+) -> Checkpoint:
+    """Loads weights: of a run, an Orbax folder, a .safetensors file or published .pth files.
+
+    Args:
+        path: the folder of a run, one of its checkpoints, a folder `rsnet-jax convert` wrote, a
+            `.safetensors` file, a published network `.pth`, or a folder of published files.
+        refine: the published refinement that goes with a published network.
+        step: which checkpoint of a run, in optimizer steps; default: the best.
+        skeleton: that of a published network, which its file does not state; default: the
+            Human3.6M skeleton with as many joints.
+        settings: those of a published network that its file does not state, such as `dropout`;
+            see `published.from_published`.
+
+    Raises:
+        CheckpointError: the path holds no readable weights, or those of an unknown network.
+    """
+    path = to_path(path)
+    if (path / RUN_CHECKPOINTS).is_dir():
+        path = choose_step(path / RUN_CHECKPOINTS, step)
+    elif step is not None:
+        raise CheckpointError(f"{path}: --step is for the folder of a run, which this is not")
+    found = find_format(path)
+    if found == "published":
+        return load_torch_checkpoint(path, refine, skeleton=skeleton, **settings)
+    if refine is not None:
+        raise CheckpointError(
+            f"{path}: --refine goes with a published .pth; this holds its own refinement, if any"
+        )
+    if found == "orbax":
+        return restore_checkpoint(path)
+    return load_safetensors(path, skeleton=skeleton, **settings)
+
+
+def find_format(path: Path) -> Format:
+    """The format of the weights that a file or folder seems to hold.
+
+    Raises:
+        CheckpointError: `path` is a folder without weights.
+    """
+    if not path.is_dir():
+        return "safetensors" if path.suffix == ".safetensors" else "published"
+    if is_complete(path):
+        return "orbax"
+    if any(path.glob("*.pth*")):
+        return "published"
+    raise CheckpointError(
+        f"{path}: holds neither a checkpoint ({ORBAX_MARK}) nor published .pth files"
+    )
 
 
 def choose_step(folder: Path, step: int | Literal["best", "latest"] | None) -> Path:
-    """One of the checkpoints of a run: the best by validation MPJPE unless said otherwise.
+    """The folder of one checkpoint of a run; None means the best by validation MPJPE.
 
     Raises:
-        CheckpointError: there is none, or not that one.
+        CheckpointError: there is no checkpoint, or none of that step.
     """
     steps = saved_steps(folder)
     if not steps:
@@ -35,11 +95,12 @@ def choose_step(folder: Path, step: int | Literal["best", "latest"] | None) -> P
             raise CheckpointError(f"{folder}: no checkpoint of step {step}; there are {steps}")
         return folder / str(step)
     best = None if step == "latest" else best_step(validation_errors(folder))
-    return folder / str(steps[-1] if best is None else best)  # no best before the first epoch's end
+    # Before the end of the first epoch no checkpoint has a validation error.
+    return folder / str(steps[-1] if best is None else best)
 
 
 def saved_steps(folder: Path) -> list[int]:
-    """The checkpoints of a run, in order; those that are still being written do not count."""
+    """The steps of a run's checkpoints, ascending, without unfinished ones."""
     if not folder.is_dir():
         return []
     return sorted(
@@ -48,7 +109,7 @@ def saved_steps(folder: Path) -> list[int]:
 
 
 def validation_errors(folder: Path) -> dict[int, float]:
-    """Validation MPJPE (mm) of the checkpoints of a run that have one and can be read."""
+    """Step -> validation MPJPE (mm), for the readable checkpoints of a run that have one."""
     import orbax.checkpoint as ocp
 
     errors = {}
@@ -61,50 +122,5 @@ def validation_errors(folder: Path) -> dict[int, float]:
 
 
 def best_step(errors: Mapping[int, float]) -> int | None:
-    """The checkpoint with the lowest error, the first of several; None if there is none."""
+    """The step with the lowest error, the first of several such; None if there are no errors."""
     return min(errors, key=lambda step: (errors[step], step), default=None)
-
-
-def load_checkpoint(
-    path: str | Path,
-    *,
-    refine: str | Path | None = None,
-    step: int | Literal["best", "latest"] | None = None,
-    dropout: float = PUBLISHED_DROPOUT,
-    double_gelu: bool = True,
-    skeleton: Skeleton = H36M_16,
-) -> Checkpoint:
-    """Reads whatever holds weights: a run, an Orbax folder, .safetensors, published .pth files.
-
-    Args:
-        path: the folder of a run, one of its checkpoints, a folder `rsnet-jax convert` wrote, a
-            `.safetensors` file, a published network `.pth`, or a folder of published files.
-        refine: the published refinement head that goes with a published network.
-        step: which checkpoint of a run, in optimizer steps; default: the best.
-        dropout: of a published network's training; its file does not tell.
-        double_gelu: whether a published network applies GELU twice; its file does not tell.
-        skeleton: of a published network.
-
-    Raises:
-        CheckpointError: nothing readable is there, or it is not an RS-Net.
-    """
-    path = to_path(path)
-    if (path / RUN_CHECKPOINTS).is_dir():
-        path = choose_step(path / RUN_CHECKPOINTS, step)
-    elif step is not None:
-        raise CheckpointError(f"{path}: --step is for the folder of a run, which this is not")
-    unknown: dict[str, Any] = dict(dropout=dropout, double_gelu=double_gelu, skeleton=skeleton)
-    if path.is_dir():
-        if not is_complete(path):
-            if not any(path.glob("*.pth*")):
-                raise CheckpointError(
-                    f"{path}: holds neither a checkpoint ({ORBAX_MARK}) nor published .pth files"
-                )
-            return load_torch_checkpoint(path, refine, **unknown)
-    elif path.suffix != ".safetensors":
-        return load_torch_checkpoint(path, refine, **unknown)
-    if refine is not None:
-        raise CheckpointError(
-            f"{path}: --refine goes with a published .pth; this holds its own head, if any"
-        )
-    return restore_checkpoint(path) if path.is_dir() else load_safetensors(path, **unknown)

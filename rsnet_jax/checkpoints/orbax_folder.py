@@ -1,6 +1,7 @@
-"""Saving and restoring weights, and finding out what a path holds."""
+"""Saves weights to Orbax folders and restores them."""
 
 import contextlib
+import dataclasses
 import gc
 import os
 import sys
@@ -11,28 +12,29 @@ from typing import Any, TypeVar
 
 import jax
 
-from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.checkpoint import Checkpoint, weight_shapes
 from rsnet_jax.config import Config
 from rsnet_jax.distributed.processes import is_multiprocess
-from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
+from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, quote
 from rsnet_jax.files.paths import is_remote, to_path
-from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.pose.skeleton import Skeleton
 
 ORBAX_MARK = "_CHECKPOINT_METADATA"
+"""The file that marks an Orbax checkpoint; on local disks the folder is renamed when complete."""
 COMMIT_MARK = "commit_success.txt"
-"""Orbax writes it last in an object store, where a folder cannot get its name at the end."""
+"""The file that Orbax writes last in an object store, where folders cannot be renamed."""
 FORMAT = 1
+"""The version of what `describe_weights` stores and of the tree of weights."""
 Result = TypeVar("Result")
 
 
 def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     """Writes an Orbax folder that holds the weights, their configuration and skeleton.
 
-    The folder appears when it is complete; a crash leaves none.
+    The folder appears when it is complete; a crash leaves no folder.
 
     Raises:
-        OutputError: the folder exists or cannot be written.
+        OutputError: the folder exists already or cannot be written.
     """
     import orbax.checkpoint as ocp  # slow to import
 
@@ -46,6 +48,7 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     about = describe_weights(
         checkpoint.config,
         checkpoint.skeleton,
+        checkpoint.keypoint_skeleton,
         refinement=checkpoint.refine_variables is not None,
         source=checkpoint.source,
         step=checkpoint.step,
@@ -62,19 +65,26 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
 
 
 def check_place(folder: Path) -> None:
-    """Raises an OutputError where Orbax cannot write."""
+    """Raises an OutputError if Orbax cannot write to the store of `folder`."""
     if is_remote(folder) and not str(folder).startswith("gs:"):
         raise OutputError(f"{folder}: Orbax writes to local folders and gs:// only")
 
 
 def describe_weights(
-    config: Config, skeleton: Skeleton, *, refinement: bool, source: str, step: int | None
+    config: Config,
+    skeleton: Skeleton,
+    keypoint_skeleton: Skeleton,
+    *,
+    refinement: bool,
+    source: str,
+    step: int | None,
 ) -> dict[str, Any]:
-    """What is stored beside the arrays, as JSON."""
+    """The description that is stored beside the arrays, as JSON."""
     return {
         "format": FORMAT,
         "config": config.model_dump(mode="json"),
-        "skeleton": skeleton.to_dict(),
+        "skeleton": dataclasses.asdict(skeleton),
+        "keypoint_skeleton": dataclasses.asdict(keypoint_skeleton),
         "refinement": refinement,
         "source": source,
         "step": step,
@@ -82,10 +92,10 @@ def describe_weights(
 
 
 def restore_checkpoint(folder: str | Path) -> Checkpoint:
-    """Reads a folder that `save_checkpoint` wrote.
+    """Reads a folder that `save_checkpoint` wrote, or a checkpoint of a run.
 
     Raises:
-        CheckpointError: the folder is not one, or is damaged.
+        CheckpointError: the folder is damaged, or is no such folder.
     """
     import orbax.checkpoint as ocp
 
@@ -98,10 +108,14 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
                 f"reads up to {FORMAT})"
             )
         config, skeleton = Config(**about["config"]), Skeleton.from_dict(about["skeleton"])
-        target = _shapes(config, skeleton, refinement=about["refinement"])
+        # Folders of earlier versions lack it.
+        keypoint_skeleton = Skeleton.from_dict(about.get("keypoint_skeleton", about["skeleton"]))
+        target = weight_shapes(config, skeleton, keypoint_skeleton, refinement=about["refinement"])
         step = about["step"]
     except (ConfigError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder}: its configuration cannot be used: {error}") from None
+        raise CheckpointError(
+            f"{folder}: its configuration cannot be used: {quote(error)}"
+        ) from None
     weights = restore_items(folder, weights=ocp.args.StandardRestore(local_targets(target)))[
         "weights"
     ]
@@ -110,16 +124,17 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
         refine_variables=weights.get("refinement"),
         config=config,
         skeleton=skeleton,
+        keypoint_skeleton=keypoint_skeleton,
         source=str(folder),
         step=step,
     )
 
 
 def restore_items(folder: Path, **items: Any) -> Any:
-    """Reads items of one Orbax step, given their restore arguments.
+    """Reads items of one Orbax checkpoint, given their restore arguments.
 
     Raises:
-        CheckpointError: one of them is missing or damaged.
+        CheckpointError: an item is missing or damaged.
     """
     import orbax.checkpoint as ocp
 
@@ -136,7 +151,7 @@ def restore_items(folder: Path, **items: Any) -> Any:
 
 
 def single_process_options() -> Any:
-    """Orbax's options for a process that reads or writes by itself, whatever others do."""
+    """Orbax's options for a process that reads or writes without waiting for other processes."""
     import orbax.checkpoint as ocp
 
     if not is_multiprocess():
@@ -150,11 +165,13 @@ def single_process_options() -> Any:
 
 
 class OrbaxFailure(Exception):
-    """Something that Orbax or TensorStore could not do; the message is one line."""
+    """An operation that Orbax or TensorStore could not do; the message is one line."""
 
 
 def call_orbax(work: Callable[[], Result]) -> Result:
-    """Calls Orbax, which is as loud as it is unclear when a file is damaged or a disk full.
+    """Calls Orbax with its output silenced and its errors cut down to one line.
+
+    When a file is damaged or a disk full, Orbax prints and raises many lines.
 
     Raises:
         OrbaxFailure: `work` failed.
@@ -163,8 +180,8 @@ def call_orbax(work: Callable[[], Result]) -> Result:
         try:
             return work()
         except Exception as error:  # Orbax and TensorStore raise many kinds
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        # The threads of the other arrays are still under way; let them end while nobody listens.
+            reason = quote((str(error).strip().splitlines() or [type(error).__name__])[0])
+        # Threads that read or write other arrays still run; they fail while stderr is silenced.
         time.sleep(0.3)
         gc.collect()
     raise OrbaxFailure(reason)
@@ -172,10 +189,10 @@ def call_orbax(work: Callable[[], Result]) -> Result:
 
 @contextlib.contextmanager
 def _without_thread_noise() -> Iterator[None]:
-    """Keeps stderr quiet while Orbax works.
+    """Silences stderr while Orbax works.
 
     When one array cannot be read or written, TensorStore's threads print a traceback for each of
-    the others, straight to the file descriptor; the one error that matters is raised.
+    the other arrays, straight to the file descriptor. The first error is raised, and is enough.
     """
     hook = sys.unraisablehook
     try:
@@ -196,20 +213,12 @@ def _without_thread_noise() -> Iterator[None]:
         os.close(saved)
 
 
-def _shapes(config: Config, skeleton: Skeleton, *, refinement: bool) -> Any:
-    """What the weights look like."""
-    tree = {"network": jax.eval_shape(lambda: init_variables(config, skeleton))}
-    if refinement:
-        tree["refinement"] = jax.eval_shape(lambda: init_refinement_variables(config, skeleton))
-    return tree
-
-
 def local_targets(tree: Any) -> Any:
-    """Arrays of the shapes of `tree`, to be restored on one device of this process."""
+    """Describes arrays of the shapes of `tree`, to be restored on one device of this process."""
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), tree)
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a folder is an Orbax checkpoint that was written to its end."""
+    """True if a folder is an Orbax checkpoint that was written to its end."""
     return (folder / (COMMIT_MARK if is_remote(folder) else ORBAX_MARK)).exists()

@@ -1,22 +1,22 @@
-"""Published checkpoints, the network's and the refinement head's, in and out."""
+"""Reads and writes the published checkpoints of the network and of the refinement."""
 
 import contextlib
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rsnet_jax.checkpoints import key_tables
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.torch_file import read_state_dict
-from rsnet_jax.config import Config, ModelConfig
-from rsnet_jax.errors import CheckpointError, OutputError
+from rsnet_jax.config import AnyModelConfig, Config, HasRefinement, settings_class
+from rsnet_jax.errors import CheckpointError, OutputError, quote
 from rsnet_jax.files.outputs import atomic_write
 from rsnet_jax.files.paths import to_path
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.skeleton import H36M_16, H36M_17, Skeleton
 
-PUBLISHED_DROPOUT = 0.2
 REFINEMENT_PREFIX = "post_refine."
 
 
@@ -24,97 +24,134 @@ def from_published(
     tensors: Mapping[str, np.ndarray],
     *,
     source: str,
-    dropout: float = PUBLISHED_DROPOUT,
-    double_gelu: bool = True,
-    skeleton: Skeleton = H36M_16,
+    skeleton: Skeleton | None = None,
+    keypoint_skeleton: Skeleton | None = None,
     config: Config | None = None,
     step: int | None = None,
+    **settings: Any,
 ) -> Checkpoint:
-    """Published tensors, of a network or of a network and its head, to a checkpoint of ours.
+    """Turns published tensors, of a network and perhaps its refinement, into a checkpoint.
 
     Args:
-        tensors: by published name.
+        tensors: by published name; the names tell which network it is, the shapes its sizes.
         source: named in errors and kept.
-        dropout: of training; the tensors do not tell.
-        double_gelu: whether Block II applies GELU twice; the tensors do not tell.
-        skeleton: of the network.
-        config: if the tensors came with one; sizes, `dropout` and `double_gelu` are then its own.
+        skeleton: of the network; default: that of Human3.6M with as many joints as the network.
+        keypoint_skeleton: of its input; default: `skeleton`.
+        config: if the tensors came with one; the other settings are then its own.
         step: kept.
+        settings: of the network (`model.*`) where the tensors do not tell them: `dropout`, for
+            RS-Net `double_gelu`; default: those of the published weights. With the `name` of
+            another network they are ignored.
 
     Raises:
-        CheckpointError: the tensors are not exactly those of an RS-Net on `skeleton`.
+        CheckpointError: the tensors are not exactly those of a network on `skeleton`.
+        ConfigError: the network has no such setting.
     """
     refinement = {key: array for key, array in tensors.items() if key.startswith(REFINEMENT_PREFIX)}
     network = {key: array for key, array in tensors.items() if key not in refinement}
     if not network:
         raise CheckpointError(
-            f"{source}: holds a refinement head only; give the network, and this file with --refine"
+            f"{source}: holds a refinement only; give the network, and this file with --refine"
         )
-    sizes = key_tables.infer_model(network, source=source)
-    if sizes["joints"] != skeleton.num_joints:
-        raise CheckpointError(
-            f"{source}: made for {sizes['joints']} joints, but skeleton {skeleton.name} has "
-            f"{skeleton.num_joints}"
-        )
+    name = settings.get("name") if config is None else config.model.name
+    sizes = key_tables.infer_model(network, source=source, name=name)
+    kind = settings_class(sizes["name"])
     if refinement:
-        sizes["refine_hidden"] = key_tables.infer_hidden(refinement, source=source)
-    del sizes["joints"]
-    if config is None:
-        model = ModelConfig(dropout=dropout, double_gelu=double_gelu, **sizes)
-        config = Config(model=model)
-    for name, size in sizes.items():
-        if getattr(config.model, name) != size:
+        if "refine_hidden" not in kind.model_fields:
             raise CheckpointError(
-                f"{source}: model.{name} is {getattr(config.model, name)} in its configuration "
-                f"but {size} in its weights"
+                f"{source}: {kind.title} has no refinement, but there is {next(iter(refinement))}"
             )
-    joints = skeleton.num_joints
-    refinement_table = key_tables.refine_table(config.model, joints)
+        sizes["refine_hidden"] = key_tables.infer_hidden(refinement, source=source)
+    skeleton = skeleton_for(sizes.pop("joints"), skeleton, keypoint_skeleton, source=source)
+    keypoint_skeleton = keypoint_skeleton or skeleton
+    if config is None:
+        untold = settings if name in (None, sizes["name"]) else {}
+        model: Any = kind(**untold | sizes)
+        config = Config(model=model)
+    for field, size in sizes.items():
+        if getattr(config.model, field, None) != size:
+            raise CheckpointError(
+                f"{source}: model.{field} is {getattr(config.model, field, None)} in its "
+                f"configuration but {size} in its weights"
+            )
+    network_table, refinement_table = tables_of(config.model, skeleton, keypoint_skeleton)
     return Checkpoint(
-        variables=key_tables.to_ours(
-            network, key_tables.rsnet_table(config.model, joints), source=source
-        ),
+        variables=key_tables.to_ours(network, network_table, source=source),
         refine_variables=key_tables.to_ours(refinement, refinement_table, source=source)
         if refinement
         else None,
         config=config,
         skeleton=skeleton,
+        keypoint_skeleton=keypoint_skeleton,
         source=source,
         step=step,
     )
 
 
+def skeleton_for(
+    joints: int, skeleton: Skeleton | None, keypoint_skeleton: Skeleton | None, *, source: str
+) -> Skeleton:
+    """The output's skeleton of a network whose graph has so many joints.
+
+    Raises:
+        CheckpointError: the skeletons given have another number, or no known one has that.
+    """
+    graph = keypoint_skeleton or skeleton
+    if graph is None:
+        known = {one.num_joints: one for one in (H36M_16, H36M_17)}
+        if joints not in known:
+            raise CheckpointError(
+                f"{source}: made for {joints} joints; without a skeleton, "
+                f"{' or '.join(map(str, known))} were wanted"
+            )
+        return known[joints]
+    if joints != graph.num_joints:
+        raise CheckpointError(
+            f"{source}: made for {joints} joints, but skeleton {graph.name} has {graph.num_joints}"
+        )
+    return skeleton or graph
+
+
+def tables_of(
+    model: AnyModelConfig, skeleton: Skeleton, keypoint_skeleton: Skeleton
+) -> tuple[list[key_tables.Entry], list[key_tables.Entry]]:
+    """Every published tensor of the network, and of its refinement (none if it can have none)."""
+    network = key_tables.KEY_TABLES[model.name].entries(model, keypoint_skeleton)
+    if not isinstance(model, HasRefinement):
+        return network, []
+    return network, key_tables.refine_table(model, skeleton.num_joints)
+
+
 def to_published(checkpoint: Checkpoint) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The published tensors of the network, and of the head (empty without one)."""
-    model, joints = checkpoint.config.model, checkpoint.skeleton.num_joints
-    network = key_tables.to_published(checkpoint.variables, key_tables.rsnet_table(model, joints))
+    """The published tensors of the network, and of the refinement (empty without one)."""
+    network_table, refinement_table = tables_of(
+        checkpoint.config.model, checkpoint.skeleton, checkpoint.keypoint_skeleton
+    )
+    network = key_tables.to_published(checkpoint.variables, network_table)
     if checkpoint.refine_variables is None:
         return network, {}
-    refinement = key_tables.to_published(
-        checkpoint.refine_variables, key_tables.refine_table(model, joints)
-    )
-    return network, refinement
+    return network, key_tables.to_published(checkpoint.refine_variables, refinement_table)
 
 
 def load_torch_checkpoint(
     path: str | Path,
     refine: str | Path | None = None,
     *,
-    dropout: float = PUBLISHED_DROPOUT,
-    double_gelu: bool = True,
-    skeleton: Skeleton = H36M_16,
+    skeleton: Skeleton | None = None,
+    **settings: Any,
 ) -> Checkpoint:
     """Reads released PyTorch weights, without torch.
 
     Args:
-        path: a `model_rsnet_*.pth`, or a folder of which the network and its head are picked.
-        refine: the refinement head, `model_post_refine_*.pth`.
-        dropout: see `from_published`.
-        double_gelu: see `from_published`.
+        path: a `model_rsnet_*.pth`, another network's `.pth` or `.pth.tar`, or a folder of which
+            the network and its refinement are picked.
+        refine: the refinement, `model_post_refine_*.pth`.
         skeleton: see `from_published`.
+        settings: see `from_published`.
 
     Raises:
-        CheckpointError: a file is missing, damaged, hostile, or not an RS-Net on `skeleton`.
+        CheckpointError: a file is missing, damaged, hostile, or not a network on `skeleton`.
+        ConfigError: the network has no such setting.
     """
     path = to_path(path)
     if path.is_dir():
@@ -124,21 +161,19 @@ def load_torch_checkpoint(
     if refine is not None:
         refinement = read_state_dict(refine)
         if alien := [key for key in refinement if not key.startswith(REFINEMENT_PREFIX)]:
-            raise CheckpointError(f"{refine}: not a refinement head: it holds {alien[0]}")
+            raise CheckpointError(f"{refine}: not a refinement: it holds {quote(alien[0])}")
         tensors = {
             k: v for k, v in tensors.items() if not k.startswith(REFINEMENT_PREFIX)
         } | refinement
     source = str(path) if refine is None else f"{path} with {refine}"
-    return from_published(
-        tensors, source=source, dropout=dropout, double_gelu=double_gelu, skeleton=skeleton
-    )
+    return from_published(tensors, source=source, skeleton=skeleton, **settings)
 
 
 def pair_in_folder(folder: Path) -> tuple[Path, Path | None]:
-    """The network among the .pth files of a folder, and the head that goes with it, if any.
+    """The network among the .pth files of a folder, and the refinement that goes with it, if any.
 
     Raises:
-        CheckpointError: there is no network, or more than one, or no telling which head.
+        CheckpointError: there is not exactly one network, or several refinements could go with it.
     """
     networks, refinements = [], []
     for file in sorted([*folder.glob("*.pth"), *folder.glob("*.pth.tar")]):
@@ -165,7 +200,7 @@ def pair_in_folder(folder: Path) -> tuple[Path, Path | None]:
 
 
 def refinement_path(network: Path) -> Path:
-    """Where `save_torch_checkpoint` puts the head of a network."""
+    """The file in which `save_torch_checkpoint` puts the refinement of a network."""
     if "model_rsnet" in network.name:
         return network.with_name(network.name.replace("model_rsnet", "model_post_refine"))
     return network.with_name(f"{network.stem}_post_refine{network.suffix}")
@@ -181,13 +216,13 @@ def require_torch(path: Path) -> None:
 
 
 def save_torch_checkpoint(path: Path, checkpoint: Checkpoint) -> Sequence[Path]:
-    """Writes the published files with torch: the network's and, beside it, the head's.
+    """Writes the published files with torch: the network's and, beside it, the refinement's.
 
     Raises:
         OutputError: torch is not installed, or a file exists or cannot be written.
     """
     require_torch(path)
-    import torch  # the one place that needs it
+    import torch
 
     network, refinement = to_published(checkpoint)
     files = {path: network} | ({refinement_path(path): refinement} if refinement else {})

@@ -1,4 +1,4 @@
-"""Reads what torch.save wrote, in both of its containers, without torch and running nothing.
+"""Reads files of torch.save, in both of its containers, without torch and without running code.
 
 The zip container holds `<name>/data.pkl` and one record `<name>/data/<key>` per storage. The
 older stream holds four pickles (a magic number, the version, the writer's sizes, the object), a
@@ -62,10 +62,10 @@ def read_state_dict(path: str | Path) -> dict[str, Shaped[np.ndarray, "..."]]:
     A `module.` in front of every name, which DataParallel leaves, is removed.
 
     Raises:
-        CheckpointError: as `read_torch_file`, or the file holds no state dict.
+        CheckpointError: see `read_torch_file`; or the file holds no state dict.
     """
     state = read_torch_file(path)
-    for _ in _WRAPPERS:  # a file can hold itself, so an end is set
+    for _ in _WRAPPERS:  # a bounded loop, since a dict in a file can contain itself
         inner = [state[name] for name in _WRAPPERS if isinstance(state.get(name), dict)]
         state = inner[0] if inner else state
     others = {name: value for name, value in state.items() if not _is_weight(name, value)}
@@ -81,22 +81,23 @@ def _is_weight(name: Any, value: Any) -> bool:
 
 
 def _describe(entries: Mapping[Any, Any]) -> str:
-    # Of names other than strings only the type is shown: printing them could take forever.
+    """Names and types of the first entries of a dict."""
+    # A name that is not a string is shown as its type: printing it could take forever.
     names = [name if isinstance(name, str) else type(name).__name__ for name in entries][:5]
     kinds = [type(value).__name__ for value in entries.values()]
     shown = [f"{name[:40]!r} ({kind})" for name, kind in zip(names, kinds, strict=False)]
     return (", ".join(shown) + (", ..." if len(entries) > 5 else "")) or "an empty dict"
 
 
-def read_torch_file(path: str | Path) -> dict[str, Any]:
-    """The dict that was given to torch.save; tensors and parameters become arrays in the CPU.
+def read_torch_file(path: str | Path) -> dict[Any, Any]:
+    """Reads the dict that was given to torch.save; tensors and parameters become NumPy arrays.
 
     Every array owns its data, is C-contiguous and has the shape and dtype torch would give it;
     bfloat16 is that of ml_dtypes. Devices, hooks and `requires_grad` are dropped.
 
     Raises:
         CheckpointError: the file is missing, damaged, not from torch.save, holds no dict, or asks
-            for other objects. What it asked for was then not looked up, and nothing was run.
+            for other objects. Such objects are not looked up, and nothing of the file is run.
     """
     path = to_path(path)
     require_file(path, CheckpointError)
@@ -122,14 +123,15 @@ def read_torch_file(path: str | Path) -> dict[str, Any]:
 
 
 class _NotTorch(Exception):
-    """The file is sound, or may be, but torch.save did not write it; the message says why."""
+    """A file that torch.save did not write; the message says what it seems to be."""
 
 
 class _Storage(np.ndarray):
-    """One flat, read-only storage. A type of its own, as a file can make any other array itself."""
+    """One flat, read-only storage. The type tells it from arrays that a file's pickle can make."""
 
 
 def _read_zip(data: bytes) -> Any:
+    """The object in the zip container."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = set(archive.namelist())
         pickles = [n for n in names if n.count("/") == 1 and n.endswith("/data.pkl")]
@@ -155,6 +157,7 @@ def _read_zip(data: bytes) -> Any:
 
 
 def _read_legacy(data: bytes) -> Any:
+    """The object in the older container."""
     reasons = (reason for start, reason in _LOOKS_LIKE if data.lstrip().startswith(start))
     if not data.startswith(b"\x80"):  # PROTO, with which torch's pickles begin
         raise _NotTorch(next(reasons, "it is neither a zip archive nor torch's older format"))
@@ -181,7 +184,10 @@ def _read_legacy(data: bytes) -> Any:
 
 
 def _read_legacy_storages(stream: io.BytesIO, file_size: int) -> dict[str, _Storage]:
-    """Reads over the object to the storages, whose dtypes only the object's pickle knows."""
+    """Reads the storages, which follow the object's pickle; only that pickle has their dtypes.
+
+    So the pickle is read here for the dtypes, and read again for the object.
+    """
     declared: dict[str, tuple[np.dtype, int]] = {}
 
     def note(pid: Any) -> None:
@@ -198,7 +204,7 @@ def _read_legacy_storages(stream: io.BytesIO, file_size: int) -> dict[str, _Stor
     storages = {}
     for key in keys:
         dtype, size = declared[key]
-        # Little-endian on every machine, unlike the zip container.
+        # This container is little-endian on every machine, unlike the zip container.
         if int.from_bytes(stream.read(8), "little") != size:
             raise ValueError(f"cut short, or storage {key!r:.40} is not of its declared size")
         if size * dtype.itemsize > file_size:
@@ -208,18 +214,19 @@ def _read_legacy_storages(stream: io.BytesIO, file_size: int) -> dict[str, _Stor
 
 
 def _parse_storage_id(pid: Any) -> tuple[np.dtype, str, int, Any]:
-    """Takes ("storage", type, key, device, elements[, view]) apart."""
+    """Takes dtype, key, elements and view from ("storage", type, key, device, elements[, view])."""
     if type(pid) is not tuple or len(pid) not in (5, 6) or pid[0] != "storage":
         raise ForbiddenPickle("an object outside the pickle that is no storage")
     _, dtype, key, _, size = pid[:5]
     if not isinstance(dtype, np.dtype) or type(key) is not str or type(size) is not int:
-        raise ValueError("a senseless storage id")
+        raise ValueError("a malformed storage id")
     if size < 0:
         raise ValueError(f"storage {key!r:.40} of {size} elements")
     return dtype, key, size, pid[5] if len(pid) == 6 else None
 
 
 def _elements(raw: bytes, dtype: np.dtype, size: int, *, swap: bool) -> _Storage:
+    """The first `size` elements of the bytes of a storage, with bytes swapped if `swap`."""
     length = size * dtype.itemsize
     if len(raw) < length:
         raise ValueError(f"a storage of {length} bytes is cut short to {len(raw)}")
@@ -230,11 +237,11 @@ def _elements(raw: bytes, dtype: np.dtype, size: int, *, swap: bool) -> _Storage
 
 
 class _Tensors:
-    """Makes arrays of views into storages, for one file of `file_size` bytes."""
+    """Makes arrays of the tensors of one file, which are views into its storages."""
 
     def __init__(self, file_size: int):
-        # Expanded tensors are stored once and tied ones share, but a few bytes must not claim
-        # all memory.
+        # Bytes for arrays. Tensors may be larger than the file, since expanded tensors store one
+        # element and tied ones share a storage; but a small file must not claim all memory.
         self._budget = 2**28 + 16 * file_size
 
     @property
@@ -264,7 +271,7 @@ class _Tensors:
         size = checked_size(shape)
         checked_size(strides)
         if len(strides) != len(shape) or type(offset) is not int or offset < 0:
-            raise ValueError("a tensor with senseless strides or offset")
+            raise ValueError("a tensor with malformed strides or offset")
         steps = zip(shape, strides, strict=True)
         last = offset + sum((length - 1) * step for length, step in steps)
         if size and last >= len(storage):
@@ -280,7 +287,7 @@ class _Tensors:
 
 
 def _unwrap(data: Any, *_: Any) -> Any:
-    """A parameter is its tensor."""
+    """Returns the tensor of a parameter."""
     return data
 
 
@@ -294,13 +301,13 @@ def _shape(lengths: Any = ()) -> tuple[int, ...]:
 
 def _device(kind: str, index: int | None = None) -> str:
     if type(kind) is not str or type(index) not in (int, type(None)):
-        raise TypeError("a senseless device")
+        raise TypeError("a malformed device")
     return kind if index is None else f"{kind}:{index}"
 
 
 def _counter(counts: dict[Any, int]) -> collections.Counter[Any]:
     if not isinstance(counts, dict):
-        raise TypeError("a Counter of something else than a dict")
+        raise TypeError("a Counter of something other than a dict")
     return collections.Counter(counts)
 
 

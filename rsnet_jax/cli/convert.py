@@ -1,20 +1,21 @@
 """`rsnet-jax convert`."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.checkpoints.orbax_folder import save_checkpoint
 from rsnet_jax.checkpoints.published import (
-    PUBLISHED_DROPOUT,
     refinement_path,
     require_torch,
     save_torch_checkpoint,
 )
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
 from rsnet_jax.cli.options import CheckpointArgument, Step, parse
+from rsnet_jax.config import HasRefinement, find_preset, load_preset
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.files.outputs import ensure_writable
 
@@ -40,11 +41,15 @@ class ConvertOptions:
     step: Step | None = None
     """Which checkpoint of a run: best (default, by validation MPJPE), latest, or a number of
     optimizer steps."""
+    config: Path | None = None
+    """The preset (.yaml) of a published network, for the settings model.* that its file does not
+    tell; default: the published ones."""
     dropout: float | None = None
-    """The dropout a published network was trained with, by default 0.2; its file does not tell."""
+    """The dropout a published network was trained with, for RS-Net 0.2 by default; its file does
+    not tell."""
     double_gelu: bool = True
-    """Whether a published network applies GELU twice a block; one trained without dropout does
-    not, and its file does not tell."""
+    """Whether a published RS-Net applies GELU twice a block; one trained without dropout does not,
+    and its file does not tell."""
     debug: bool = False
     """Show where an error came from."""
 
@@ -62,14 +67,14 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if out.suffix == ".pth":
         require_torch(out)
     ensure_writable(out)
+    settings = untold_settings(options)
     checkpoint = load_checkpoint(
         options.checkpoint,
         refine=options.refine,
         step=options.step,
-        dropout=PUBLISHED_DROPOUT if options.dropout is None else options.dropout,
-        double_gelu=options.double_gelu,
+        **settings,
     )
-    check_not_ignored(options, checkpoint)
+    check_not_ignored(settings, checkpoint)
     written: Sequence[Path] = [out]
     if out.suffix == ".pth":
         if checkpoint.refine_variables is not None:
@@ -80,20 +85,32 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     else:
         save_checkpoint(out, checkpoint)
     model = checkpoint.config.model
-    refinement = (
-        "no refinement head" if checkpoint.refine_variables is None else "a refinement head"
-    )
-    print(f"RS-Net, width {model.width}, {model.blocks} blocks, {model.hops} hops, {refinement}")
+    parts = [model.title, model.sizes]
+    if isinstance(model, HasRefinement):
+        has_head = checkpoint.refine_variables is not None
+        parts.append("a refinement head" if has_head else "no refinement head")
+    print(", ".join(parts))
     print(f"wrote {', '.join(str(path) for path in written)}")
 
 
-def check_not_ignored(options: ConvertOptions, checkpoint: Checkpoint) -> None:
+def untold_settings(options: ConvertOptions) -> dict[str, Any]:
+    """The settings of a published network that options tell in place of its file."""
+    settings: dict[str, Any] = {}
+    if options.config is not None:
+        settings |= load_preset(find_preset(options.config)).model.model_dump()
+    if options.dropout is not None:
+        settings["dropout"] = options.dropout
+    if not options.double_gelu:
+        settings["double_gelu"] = False
+    return settings
+
+
+def check_not_ignored(settings: Mapping[str, Any], checkpoint: Checkpoint) -> None:
     """Raises a ConfigError if an option contradicts what the checkpoint tells of itself."""
-    model = checkpoint.config.model
-    if options.dropout not in (None, model.dropout):
-        raise ConfigError(
-            f"dropout: {checkpoint.source} tells its own, which is {model.dropout:g}, not "
-            f"{options.dropout:g}"
-        )
-    if model.double_gelu and not options.double_gelu:
-        raise ConfigError(f"no-double-gelu: {checkpoint.source} tells its own, double GELU")
+    for name, wanted in settings.items():
+        got = getattr(checkpoint.config.model, name, None)
+        if got != wanted:
+            raise ConfigError(
+                f"{name.replace('_', '-')}: {checkpoint.source} tells its own, which is {got}, not "
+                f"{wanted}"
+            )

@@ -13,15 +13,15 @@ import tyro
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse
+from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse, parse_over_defaults
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import Config, DataConfig, ParallelConfig, Precision
 from rsnet_jax.data.load import Split, load_frames
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.distributed.host_memory import keep_freed_memory
+from rsnet_jax.distributed.initialize import initialize_distributed
 from rsnet_jax.distributed.processes import (
     check_equal,
-    initialize_distributed,
     is_multiprocess,
     raise_on_all_processes,
     run_on_process_zero,
@@ -60,8 +60,9 @@ class EvaluateOptions:
     """Repeat two slips of the published evaluation, to check its tables digit for digit: only
     joint 0 of a prediction is zeroed, and P2 is credited batch by batch."""
     batch_size: int | None = None
-    """Views per step, of all devices together; default 512 a device, and 128 in all with
-    --published, where it changes P2."""
+    """Views per batch, over all devices. Default: at most 512 per GPU or TPU and 128 per CPU, such
+    that all batches are full; 128 in all with --published, which changes P2; 512 in all with
+    --refine-dropout-seed, whose random masks depend on it."""
     refine_dropout_seed: int | None = None
     """Keep the refinement head's dropout on, as the published 47.04 mm was measured."""
     precision: Precision = "highest"
@@ -109,7 +110,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         frames = load_frames(options.data, options.split)
     checkpoint = loaded or fresh_checkpoint(options.seed)
     check_equal(lambda: {"the checkpoint": checkpoint.fingerprint, "the data": frames.fingerprint})
-    protocol = EvaluationSettings(
+    settings = EvaluationSettings(
         flip_test=options.flip_test,
         published=options.published,
         batch_size=options.batch_size,
@@ -119,7 +120,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     result = evaluate(
         checkpoint,
         frames,
-        protocol=protocol,
+        settings=settings,
         parallel=options.parallel,
         keep_predictions=options.predictions is not None,
         progress=True,
@@ -168,7 +169,7 @@ def open_checkpoint(
     if options.data.dataset == "synthetic" and data.source != "synthetic":
         data = DataConfig()  # nothing that was said of files goes for it
     default = EvaluateOptions(data=data)
-    return checkpoint, parse(EvaluateOptions, argv, prog=prog, default=default)
+    return checkpoint, parse_over_defaults(EvaluateOptions, argv, prog=prog, default=default)
 
 
 def fresh_checkpoint(seed: int) -> Checkpoint:

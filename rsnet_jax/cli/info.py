@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.cli.options import CheckpointArgument, Step, parse
 from rsnet_jax.cli.tables import prose
+from rsnet_jax.config import HasRefinement
 from rsnet_jax.errors import ConfigError
 
 
@@ -43,23 +43,23 @@ def describe(checkpoint: Checkpoint) -> str:
     """A few lines about a checkpoint."""
     model = checkpoint.config.model
     skeleton = checkpoint.skeleton
-    updates = int(np.asarray(checkpoint.variables["batch_stats"]["non_local"]["norm"]["count"]))
     refinement = "none"
-    if checkpoint.refine_variables is not None:
+    if checkpoint.refine_variables is not None and isinstance(model, HasRefinement):
         count = count_parameters(checkpoint.refine_variables)
         refinement = f"{count:,} parameters, {model.refine_hidden} hidden units"
     rows = {
         "source": checkpoint.source,
-        "network": f"RS-Net, {count_parameters(checkpoint.variables):,} parameters",
-        "width": f"{model.width} a hop, {model.width * model.hops} channels",
-        "blocks, hops": f"{model.blocks}, {model.hops}",
-        "dropout": f"{model.dropout:g}, {'double' if model.double_gelu else 'single'} GELU",
+        "network": f"{model.title}, {count_parameters(checkpoint.variables):,} parameters",
+        **model.facts,
         "skeleton": f"{skeleton.name}: {', '.join(skeleton.joints)}",
         "refinement": refinement,
-        "trained": f"{updates:,} batches seen by the batch statistics",
+        "trained": f"{checkpoint.batches_seen:,} batches seen by the batch statistics",
         "input, output": "2D in normalized image coordinates; 3D in meters, camera axes, to be "
         "read relative to joint 0",
     }
+    if checkpoint.keypoint_skeleton != skeleton:
+        keypoints = checkpoint.keypoint_skeleton
+        rows["keypoints"] = f"{keypoints.name}: {', '.join(keypoints.joints)}"
     return "\n".join(prose(f"{name:<15}{text}", indent=15) for name, text in rows.items())
 
 

@@ -1,4 +1,4 @@
-"""`rsnet-jax launch`."""
+"""The command `rsnet-jax launch`."""
 
 import dataclasses
 import os
@@ -14,11 +14,12 @@ import tyro
 from rsnet_jax.cli.options import parse
 from rsnet_jax.distributed.launcher import KILL_AFTER, LaunchResult, launch
 from rsnet_jax.errors import ConfigError, Interrupted, Preempted
+from rsnet_jax.training.run_files import RunFiles
 
 PROGRAM = (sys.executable, "-m", "rsnet_jax")
 LAUNCHED = ("train", "evaluate")
-MOST = 256  # a slip of the finger should not fill the machine
-OURS = ("--parallel.coordinator", "--parallel.num-processes", "--parallel.process-id")
+MAX_PROCESSES = 256  # a mistyped number should not fill the machine
+SET_HERE = ("--parallel.coordinator", "--parallel.num-processes", "--parallel.process-id")
 DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
@@ -28,36 +29,40 @@ class LaunchOptions:
 
     rsnet-jax launch -n 4 --devices-per-process 1 -- train configs/h36m_hr.yaml --workdir runs/hr
 
-    What comes after -- is the command. Each process also gets the --parallel options that join
-    them to one run.
+    The command follows the --. Each process also gets the --parallel options that join them to
+    one run.
 
     Process 0 has the terminal. When a process fails, the others are stopped, and the last lines
-    say which failed, how, and how to go on. SIGINT (Ctrl-C) and SIGTERM are passed on: a training
-    run saves and stops; a second Ctrl-C kills it. No process outlives the launcher.
+    say which process failed, how, and how to continue the run. SIGINT (Ctrl-C) and SIGTERM are
+    forwarded: a training run saves and stops; a second Ctrl-C kills it. No process outlives the
+    launcher.
 
-    Each process takes every GPU it sees, so that several need --devices-per-process. A CPU is one
-    device; under XLA_FLAGS=--xla_force_host_platform_device_count=K it poses as K in each process.
+    A process takes every GPU that it sees: with several GPUs, give --devices-per-process. A CPU is
+    one device; with XLA_FLAGS=--xla_force_host_platform_device_count=K it counts as K devices in
+    each process.
 
     Exit codes: 0 all succeeded, 2 a user's error, 75 stopped by SIGTERM (resumable), 130
     interrupted, 1 anything else.
     """
 
     processes: Annotated[int | None, tyro.conf.arg(aliases=["-n"], metavar="N")] = None
-    """How many."""
+    """Number of processes to start, 1 to 256."""
     devices_per_process: int | None = None
-    """GPUs of each process, by CUDA_VISIBLE_DEVICES: the first K of those it names already (or of
-    all) for process 0, the next K for process 1, ..."""
+    """Number K of GPUs of each process, set by CUDA_VISIBLE_DEVICES: the first K GPUs (of those
+    that the variable names already, or of all) for process 0, the next K for process 1, ..."""
     port: int | None = None
-    """On 127.0.0.1, where the processes find each other; default: a free one."""
+    """Port on 127.0.0.1 at which the processes find each other; default: a free one."""
     grace: float = KILL_AFTER
-    """Seconds that the others get to end by themselves once a process has failed; then they are
-    killed, since without it they can neither go on nor save."""
+    """Seconds that the other processes get to end by themselves after one has failed; then they
+    are killed, since they can neither continue nor save without it."""
     debug: bool = False
     """Show where an error came from."""
 
     def __post_init__(self):
-        if self.processes is not None and not 1 <= self.processes <= MOST:
-            raise ConfigError(f"-n: 1 to {MOST} processes were wanted, not {self.processes}")
+        if self.processes is not None and not 1 <= self.processes <= MAX_PROCESSES:
+            raise ConfigError(
+                f"-n: 1 to {MAX_PROCESSES} processes were wanted, not {self.processes}"
+            )
         if self.devices_per_process is not None and self.devices_per_process < 1:
             raise ConfigError(
                 f"devices-per-process: at least 1 was wanted, not {self.devices_per_process}"
@@ -69,7 +74,7 @@ class LaunchOptions:
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
-    """Parses, runs the processes, says what came of them; exits with their code."""
+    """Parses the options, runs the processes, prints how they ended; exits with their code."""
     split = argv.index("--") if "--" in argv else len(argv)
     own, command = argv[:split], argv[split + 1 :]
     if split == len(argv) and (found := next((word for word in LAUNCHED if word in argv), None)):
@@ -86,53 +91,53 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         for number in range(processes)
     ]
     coordinator = f"127.0.0.1:{free_port(options.port)}"
-    joined = [*PROGRAM, *command, OURS[0], coordinator, OURS[1], str(processes), OURS[2]]
-    outcome = launch(
-        [[*joined, str(number)] for number in range(processes)],
+    joined = [*PROGRAM, *command, SET_HERE[0], coordinator, SET_HERE[1], str(processes)]
+    result = launch(
+        [[*joined, SET_HERE[2], str(number)] for number in range(processes)],
         environments=environments,
         grace=options.grace,
     )
-    report(outcome, own, command, prog=prog)
-    sys.exit(outcome.code)
+    report(result, own, command, prog=prog)
+    sys.exit(result.code)
 
 
 def check_command(command: Sequence[str], *, prog: str) -> None:
-    """Raises a ConfigError for what cannot be launched."""
+    """Raises a ConfigError if the command cannot be launched."""
     known = " or ".join(LAUNCHED)
     if not command:
         raise ConfigError(f"what to launch? For example: {prog} -n 4 -- train --workdir runs/new")
     if command[0] not in LAUNCHED:
         raise ConfigError(f"{known} can be launched, not {command[0]!r}")
     for word in command:
-        if word.split("=")[0].replace("_", "-") in OURS:
+        if word.split("=")[0].replace("_", "-") in SET_HERE:
             raise ConfigError(f"{word.split('=')[0]} is set by launch itself; leave it out")
 
 
 def visible_devices(
-    process: int, processes: int, each: int | None, environment: Mapping[str, str]
+    process: int, processes: int, per_process: int | None, environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """The variable that gives a process its share of the GPUs; none where `each` is None.
+    """The variable that gives a process its share of the GPUs; none where `per_process` is None.
 
     Raises:
-        ConfigError: fewer GPUs are visible than the processes want.
+        ConfigError: fewer GPUs are visible than the processes need.
     """
-    if each is None:
+    if per_process is None:
         return {}
-    given, wanted = environment.get(DEVICES), processes * each
+    given, wanted = environment.get(DEVICES), processes * per_process
     names = list(map(str, range(wanted))) if given is None else list(filter(None, given.split(",")))
     if len(names) < wanted:
         raise ConfigError(
-            f"devices-per-process: {processes} times {each} GPUs were wanted, {DEVICES}={given} "
-            f"has {len(names)}"
+            f"devices-per-process: {processes} times {per_process} GPUs were wanted, "
+            f"{DEVICES}={given} has {len(names)}"
         )
-    return {DEVICES: ",".join(names[process * each : (process + 1) * each])}
+    return {DEVICES: ",".join(names[process * per_process : (process + 1) * per_process])}
 
 
 def free_port(wanted: int | None) -> int:
-    """A free port, or the one wanted if it is free.
+    """A free port: the one that is wanted, or any if None is.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: the port that is wanted is not free.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -143,23 +148,23 @@ def free_port(wanted: int | None) -> int:
         return probe.getsockname()[1]
 
 
-def report(outcome: LaunchResult, own: Sequence[str], command: Sequence[str], *, prog: str) -> None:
-    """Prints what the failed process said last, what happened, and how to go on."""
-    for line in outcome.lines:
+def report(result: LaunchResult, own: Sequence[str], command: Sequence[str], *, prog: str) -> None:
+    """Prints the last lines of the process that failed, the message, and how to go on."""
+    for line in result.lines:
         print(line, file=sys.stderr)
-    stopped = outcome.code in (Preempted.exit_code, Interrupted.exit_code)
-    if outcome.message:
-        print(f"{prog}: {'' if stopped else 'error: '}{outcome.message}", file=sys.stderr)
-    if command[0] == "train" and (stopped or outcome.code == 1):
+    stopped = result.code in (Preempted.exit_code, Interrupted.exit_code)
+    if result.message:
+        print(f"{prog}: {'' if stopped else 'error: '}{result.message}", file=sys.stderr)
+    if command[0] == "train" and (stopped or result.code == 1):
         print(f"{prog}: {how_to_go_on(own, command, prog=prog)}", file=sys.stderr)
 
 
 def how_to_go_on(own: Sequence[str], command: Sequence[str], *, prog: str) -> str:
-    """The command that continues a training run, if it has begun to write."""
+    """The command that continues a training run, or that there is nothing to continue."""
     workdir = workdir_of(command)
-    # Of an object store, the processes have told whether it can be reached.
+    # An object store is not looked at: it may be what made the run fail.
     folder = None if workdir is None or "://" in workdir else Path(workdir)
-    if folder is not None and not (folder / "config.yaml").is_file():
+    if folder is not None and not RunFiles(folder).config.is_file():
         return "the run had not begun; nothing is lost"
     again = [*own, "--", "train", "--workdir", workdir or "WORKDIR", "--resume"]
     hint = "" if workdir else " (the output above names the WORKDIR)"
@@ -167,7 +172,7 @@ def how_to_go_on(own: Sequence[str], command: Sequence[str], *, prog: str) -> st
 
 
 def workdir_of(command: Sequence[str]) -> str | None:
-    """What `--workdir` says."""
+    """The value of `--workdir` in a command, the last one if there are several; None if none."""
     found = None
     for word, following in zip(command, [*command[1:], None], strict=True):
         name, is_joined, value = word.partition("=")

@@ -11,9 +11,8 @@ import jax
 
 from rsnet_jax import __version__
 from rsnet_jax.distributed.processes import as_lost_process, exit_without_barrier
-from rsnet_jax.errors import RSNetError
+from rsnet_jax.errors import Interrupted, Preempted, RSNetError
 
-USER_ERROR, PREEMPTED, INTERRUPTED = 2, 75, 130
 SUBCOMMANDS = {
     "train": ("rsnet_jax.cli.train", "train a network"),
     "evaluate": ("rsnet_jax.cli.evaluate", "measure a checkpoint on a data set"),
@@ -51,7 +50,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "rsnet-jax") -> int:
     if name not in SUBCOMMANDS:
         known = ", ".join(SUBCOMMANDS)
         print(f"{prog}: error: unknown subcommand {name!r}; there are: {known}", file=sys.stderr)
-        return USER_ERROR
+        return RSNetError.exit_code
     return run(name, rest, prog=f"{prog} {name}")
 
 
@@ -64,7 +63,7 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
-        return exit_with(INTERRUPTED)
+        return exit_with(Interrupted.exit_code)
     except BrokenPipeError:  # whoever read the output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as exit_:
@@ -78,7 +77,7 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
             return exit_with(1)
         if "--debug" in argv:
             traceback.print_exception(error)
-        kind = "" if error.exit_code in (PREEMPTED, INTERRUPTED) else "error: "
+        kind = "" if isinstance(error, (Preempted, Interrupted)) else "error: "
         print(f"{prog}: {kind}{' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code if error.raised_on_all_processes else exit_with(error.exit_code)
     return 0

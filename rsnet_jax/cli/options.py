@@ -1,20 +1,28 @@
 """Command-line options from typed classes, with help worth reading and errors of one line."""
 
 import contextlib
+import dataclasses
 import io
 import re
 import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
+from rsnet_jax.config import SETTINGS, ModelConfig, RSNetConfig, settings_class
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.files.paths import check_client, to_path
 
 Options = TypeVar("Options")
+Model = TypeVar("Model", bound=ModelConfig)
+"""The settings of the network among the options of a command."""
+DEFAULT_MODEL: Any = RSNetConfig
+"""What `Model` is where nothing says which network is meant."""
+HELP = ("-h", "--help")
+MODEL_PREFIX = "--model."
 CheckpointArgument = Annotated[
     Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")
 ]
@@ -75,6 +83,79 @@ def parse(kind: type[Options], argv: Sequence[str], *, prog: str, default: Optio
             raise ConfigError(one_line(complaint.getvalue())) from None
         sys.stdout.write(readable_help(printed.getvalue()))
         raise
+
+
+def parse_for_defaults(kind: type[Options], argv: Sequence[str], *, prog: str) -> Options:
+    """Reads the options that tell where the defaults of the others come from.
+
+    `--help` is not obeyed, and options of the network, `--model.*`, are left out: which of them
+    there are depends on the preset or checkpoint that the result names.
+
+    Raises:
+        ConfigError: another option is unknown or its value cannot be meant.
+    """
+    others, _ = split_model_options(argv)
+    quiet = [argument for argument in others if argument not in HELP]
+    default = kind()
+    return parse(_for_network(kind, default), quiet, prog=prog, default=default)
+
+
+def parse_over_defaults(
+    kind: type[Options], argv: Sequence[str], *, prog: str, default: Options
+) -> Options:
+    """Reads `argv` over `default`; `--help` prints and exits.
+
+    If `kind` is generic, it has a field `model` of its parameter's type: the settings of the
+    network that `--model.name` names, or else of that in `default`. Another network than that in
+    `default` has its published settings as defaults.
+
+    Raises:
+        ConfigError: an option is unknown or its value cannot be meant.
+    """
+    own: Any = default
+    _, name = split_model_options(argv)
+    if name is not None and hasattr(own, "model") and name != own.model.name:
+        default = dataclasses.replace(own, model=settings_class(name)())
+    return parse(_for_network(kind, default), argv, prog=prog, default=default)
+
+
+def _for_network(kind: type[Options], default: Options) -> type[Options]:
+    """The class of the options, with the type of its field `model`, if any, as `default` has it."""
+    generic: Any = kind
+    model = getattr(default, "model", None)
+    return kind if model is None else generic[type(model)]
+
+
+def split_model_options(argv: Sequence[str]) -> tuple[list[str], str | None]:
+    """The arguments without the options `--model.*` and their values; the value of `--model.name`.
+
+    Source of the number of values: a boolean field of any network is a flag without one.
+    """
+    others, name = [], None
+    waiting = list(argv)
+    while waiting:
+        argument = waiting.pop(0)
+        if not argument.startswith(MODEL_PREFIX):
+            others.append(argument)
+            continue
+        option, equals, value = argument.removeprefix(MODEL_PREFIX).partition("=")
+        option = option.replace("_", "-")
+        if not equals and option not in _model_flags() and waiting and waiting[0][:2] != "--":
+            value = waiting.pop(0)
+        if option == "name":
+            name = value or None
+    return others, name
+
+
+def _model_flags() -> set[str]:
+    """The options of networks that take no value: `double-gelu` and `no-double-gelu`, ..."""
+    names = {
+        name.replace("_", "-")
+        for settings in SETTINGS.values()
+        for name, field in settings.model_fields.items()
+        if field.annotation is bool
+    }
+    return names | {f"no-{name}" for name in names}
 
 
 def check_seed(seed: int | None, *, name: str) -> None:

@@ -1,4 +1,4 @@
-"""`rsnet-jax plan`."""
+"""The command `rsnet-jax plan`."""
 
 import dataclasses
 import importlib.metadata
@@ -6,14 +6,14 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Generic
 
 import jax
 import tyro
 
-from rsnet_jax.cli.options import parse
+from rsnet_jax.cli.options import DEFAULT_MODEL, Model, parse_for_defaults, parse_over_defaults
 from rsnet_jax.config import (
     Config,
-    ModelConfig,
     OptimConfig,
     Precision,
     TrainConfig,
@@ -24,7 +24,8 @@ from rsnet_jax.errors import CompileError, ConfigError, DataError, OutputError
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.files.paths import is_remote
 from rsnet_jax.plan.chips import Topology, parse_topology
-from rsnet_jax.plan.estimate import Plan, check_batch, count_for, with_batch
+from rsnet_jax.plan.estimate import Plan, count_for, with_batch
+from rsnet_jax.plan.figures import CompiledFigures
 from rsnet_jax.plan.libtpu import Task, check_libtpu, compile_for
 from rsnet_jax.plan.report import as_json, detail_lines, plan_lines, plans_from_json, table
 
@@ -32,41 +33,43 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class PlanOptions:
-    """Tells what training costs on chips that are not here.
+class PlanOptions(Generic[Model]):
+    """Predicts the cost of training on accelerators that this machine need not have.
 
-    For TPUs the real programs are compiled (libtpu, no TPU needed), for GPUs they are counted. Data
-    are of the size of Human3.6M; none are read.
+    For TPUs the real programs are compiled by libtpu; for GPUs their operations are counted. The
+    data set is assumed to have the size of Human3.6M; no data are read.
     """
 
     topology: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Which chips: v5e:16x16, v5p:4x4x4, v6e:2x2, gpu:h200:8, ... Give it once for each."""
+    """Chips and their arrangement: v5e:16x16, v5p:4x4x4, v6e:2x2, gpu:h200:8, ... Repeat the option
+    for several topologies."""
     batch_size: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
-    """Of all chips together; default: that of the configuration. Give it once for each size."""
+    """Batch size over all chips; default: the batch size of the configuration. Repeat the option
+    for several sizes."""
     batch_per_chip: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
-    """Instead of --batch-size."""
+    """Batch size per chip, instead of --batch-size. Repeat the option for several sizes."""
     config: Path = Path("configs/h36m_hr.yaml")
-    """The recipe. Options below override it."""
+    """Configuration of the training run. The options below override its settings."""
     evaluation: bool = True
-    """Compile the evaluation too, without which the minutes of the recipe are not told."""
+    """Compile the evaluation too; without it the minutes of the whole recipe are not predicted."""
     top: int = 0
-    """Show so many of the most expensive operations of the training step."""
+    """Number of operations and arrays of the training step to list, most expensive first."""
     hlo: Path | None = None
-    """Write the optimized programs to this folder of this machine."""
+    """Local folder to write the optimized programs to."""
     json: Path | None = None
-    """Write every figure to this file, anew after each plan."""
+    """File to write all figures to; it is written again after each plan."""
     read: tuple[Path, ...] = ()
-    """Take these plans, from files that --json wrote, before those of --topology."""
+    """Files that --json wrote, whose plans come before those of --topology."""
     markdown: bool = False
-    """Print one table of all plans, in Markdown, instead of each plan in full."""
+    """Print one Markdown table of all plans instead of each plan in full."""
     overwrite: bool = False
-    """Replace the file if it exists."""
+    """Replace the --json file if it exists."""
     debug: bool = False
-    """Show where an error came from."""
+    """Print the traceback of an error."""
     precision: Precision = "highest"
-    """Of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16 products
-    on a TPU), bfloat16 (all computation)."""
-    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    """Precision of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16
+    products on a TPU), bfloat16 (all computation)."""
+    model: Model = dataclasses.field(default_factory=DEFAULT_MODEL)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
 
@@ -85,16 +88,17 @@ class PlanOptions:
 
 
 OVERRIDES = ("precision", "model", "train", "optim")
-"""Parts of a configuration that are options here."""
+"""Parts of a configuration that are options of this command."""
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
-    """Parses, compiles topology by topology; prints and stores each plan when it is made.
+    """Makes the plans of all topologies; prints and stores each plan as soon as it is made.
 
     Raises:
-        CompileError: of a topology; the others were tried too, and what was made is kept.
+        CompileError: a topology could not be compiled. The other topologies were tried too, and
+            their plans are kept.
     """
-    jax.config.update("jax_platforms", "cpu")  # accelerators that are here are of no use
+    jax.config.update("jax_platforms", "cpu")  # this machine's own accelerators are not used
     options, config = read_options(argv, prog=prog)
     topologies = [parse_topology(name) for name in dict.fromkeys(options.topology)]
     configs = [configs_of(options, config, topology) for topology in topologies]
@@ -134,11 +138,10 @@ def main(argv: Sequence[str], *, prog: str) -> None:
 def read_options(argv: Sequence[str], *, prog: str) -> tuple[PlanOptions, Config]:
     """The options, and the configuration that they override."""
     # Which configuration? Its settings are the defaults of the options, in the help too.
-    quiet = [argument for argument in argv if argument not in ("-h", "--help")]
-    options = parse(PlanOptions, quiet, prog=prog, default=PlanOptions())
+    options = parse_for_defaults(PlanOptions, argv, prog=prog)
     preset = load_preset(find_preset(options.config))
     default = PlanOptions(**{name: getattr(preset, name) for name in OVERRIDES})
-    options = parse(PlanOptions, argv, prog=prog, default=default)
+    options = parse_over_defaults(PlanOptions, argv, prog=prog, default=default)
     config = Config(
         **{name: getattr(preset, name) for name in Config.model_fields}
         | {name: getattr(options, name) for name in OVERRIDES}
@@ -151,17 +154,18 @@ def read_options(argv: Sequence[str], *, prog: str) -> tuple[PlanOptions, Config
 
 
 def show(plan: Plan, options: PlanOptions) -> None:
-    """Prints one plan, unless all of them become a table."""
+    """Prints one plan, unless all plans are printed as one table at the end."""
     if options.markdown:
         return
     lines = plan_lines(plan)
-    if options.top and plan.topology.chip.clock is not None:
+    if options.top and isinstance(plan.training, CompiledFigures):
+        assert plan.topology.chip.clock is not None, "a TPU has a clock"
         lines += detail_lines(plan.training, clock=plan.topology.chip.clock)
     print("\n".join(lines), end="\n\n", flush=True)
 
 
 def store(plans: Sequence[Plan], options: PlanOptions) -> None:
-    """Writes all plans so far, if there are any and a file is wanted."""
+    """Writes all plans made so far to the --json file, if the option is given."""
     if options.json is None or not plans:
         return
     with atomic_write(options.json) as path:
@@ -169,10 +173,10 @@ def store(plans: Sequence[Plan], options: PlanOptions) -> None:
 
 
 def stored_plans(path: Path) -> list[Plan]:
-    """The plans of a file that --json wrote.
+    """Reads the plans of a file that --json wrote.
 
     Raises:
-        DataError: it is no such file, or of another format.
+        DataError: the file holds no plans, or has another format.
     """
     try:
         return plans_from_json(json.loads(path.read_text()))
@@ -180,12 +184,12 @@ def stored_plans(path: Path) -> list[Plan]:
         raise DataError(f"{path}: {error}") from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except ValueError:
         raise DataError(f"{path} is not a file that plan --json wrote") from None
 
 
 def make_folder(path: Path) -> None:
-    """Raises an OutputError if the folder cannot be made."""
+    """Makes a folder; raises an OutputError if that fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -193,20 +197,18 @@ def make_folder(path: Path) -> None:
 
 
 def configs_of(options: PlanOptions, config: Config, topology: Topology) -> list[Config]:
-    """The configuration with each of the batch sizes that are asked for.
+    """Copies of the configuration, one for each batch size among the options.
 
     Raises:
-        ConfigError: one cannot be shared out among the chips.
+        ConfigError: a batch size does not divide evenly among the chips.
     """
     batches = [rows * topology.chips for rows in options.batch_per_chip]
     batches = batches or list(options.batch_size) or [config.train.batch_size]
-    for batch in batches:
-        check_batch(batch, topology)
-    return [with_batch(config, batch) for batch in batches]
+    return [with_batch(config, batch, topology) for batch in batches]
 
 
 def plans_of(topology: Topology, configs: Sequence[Config], options: PlanOptions) -> Iterator[Plan]:
-    """Plans of one topology, each as soon as it is made."""
+    """Yields the plans of one topology, each as soon as it is made."""
     if topology.chip.kind == "gpu":
         for config in configs:
             yield count_for(topology, config, evaluation=options.evaluation)
@@ -221,27 +223,27 @@ def plans_of(topology: Topology, configs: Sequence[Config], options: PlanOptions
         tasks,
         top=options.top,
         save=options.hlo,
-        begun=progress_logger(topology, tasks),
+        on_start=log_progress(topology, tasks),
     )
     evaluation = next(figures) if options.evaluation else None
     for config, training in zip(configs, figures, strict=True):
-        yield Plan(topology, config, training, evaluation, compiled=True)
+        yield Plan(topology, config, training, evaluation)
 
 
-def progress_logger(topology: Topology, tasks: Sequence[Task]) -> Callable[[str], None]:
-    """Says which of the tasks is being worked on; they are begun in order."""
+def log_progress(topology: Topology, tasks: Sequence[Task]) -> Callable[[str], None]:
+    """Makes a function that logs the start of each task, given its name; tasks start in order."""
     waiting = iter(tasks)
 
-    def say(name: str) -> None:
+    def log_start(name: str) -> None:
         task = next(waiting)
         batch = "" if name == "evaluation" else f", batch {task.config.train.batch_size:,}"
         log.info("compiling for %s: %s%s", topology.name, name, batch)
 
-    return say
+    return log_start
 
 
 def versions() -> dict[str, str | None]:
-    """What the figures were made with."""
+    """Versions of the packages that make the figures; None for a package that is not installed."""
 
     def version(name: str) -> str | None:
         try:

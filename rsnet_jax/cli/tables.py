@@ -39,16 +39,15 @@ def evaluation_table(report: Mapping[str, Any], checkpoint: Checkpoint, *, devic
 
 def _about(report: Mapping[str, Any], checkpoint: Checkpoint, device: str) -> list[str]:
     fresh = checkpoint.step is None and checkpoint.source == "fresh weights"
-    what = (
-        "freshly initialized weights, NOT TRAINED: the errors say nothing about RS-Net"
-        if fresh
-        else checkpoint.source
-    )
     model = checkpoint.config.model
+    what = checkpoint.source
+    if fresh:
+        what = "freshly initialized weights, NOT TRAINED: the errors say nothing about "
+        what += model.title
     how = ["flip test" if report["flip_test"] else "no flip test"]
     how += ["with the published evaluation's slips"] if report["published"] else []
     return [
-        prose(f"RS-Net, width {model.width}: {what}"),
+        prose(f"{model.title}, width {model.width}: {what}"),
         prose(
             f"{report['dataset']}, {report['detections']} keypoints, subjects "
             f"{' '.join(report['subjects'])}: {report['frames']:,} views, {', '.join(how)}; "

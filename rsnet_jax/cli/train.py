@@ -5,18 +5,23 @@ import datetime
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Generic
 
 import jax
 import tyro
 
 from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.cli.options import parse
+from rsnet_jax.cli.options import (
+    DEFAULT_MODEL,
+    HELP,
+    Model,
+    parse_for_defaults,
+    parse_over_defaults,
+)
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import (
     Config,
     DataConfig,
-    ModelConfig,
     OptimConfig,
     ParallelConfig,
     Precision,
@@ -26,9 +31,9 @@ from rsnet_jax.config import (
 )
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.distributed.host_memory import keep_freed_memory
+from rsnet_jax.distributed.initialize import initialize_distributed
 from rsnet_jax.distributed.processes import (
     check_equal,
-    initialize_distributed,
     is_multiprocess,
     is_process_zero,
     raise_on_all_processes,
@@ -37,7 +42,8 @@ from rsnet_jax.distributed.processes import (
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.training.loop import fit
 from rsnet_jax.training.report import Result
-from rsnet_jax.training.run_folder import check_same_run, require_run
+from rsnet_jax.training.run_files import require_run
+from rsnet_jax.training.settings import check_same_run
 
 MUST_MATCH = ("preset", "workdir", "resume", "overwrite")
 """Options that several processes must have alike, besides the configuration."""
@@ -46,8 +52,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainOptions:
-    """Trains RS-Net.
+class TrainOptions(Generic[Model]):
+    """Trains a network, RS-Net unless the preset or `--model.name` says otherwise.
 
     Without a preset: configs/synthetic.yaml, a minute on two cores with built-in data. Options
     override the preset.
@@ -69,7 +75,7 @@ class TrainOptions:
     precision: Precision = "highest"
     """Of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16 products
     on a TPU), bfloat16 (all computation)."""
-    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    model: Model = dataclasses.field(default_factory=DEFAULT_MODEL)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
@@ -89,9 +95,8 @@ class TrainOptions:
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Parses, trains, prints the table of the best checkpoint."""
     # Which preset? Its settings are the defaults of the options, in the help too.
-    quiet = [argument for argument in argv if argument not in ("-h", "--help")]
-    options = parse(TrainOptions, quiet, prog=prog, default=TrainOptions())
-    if quiet == list(argv):
+    options = parse_for_defaults(TrainOptions, argv, prog=prog)
+    if not set(argv) & set(HELP):
         keep_freed_memory()
         initialize_distributed(options.parallel)
         if not is_multiprocess():
@@ -106,13 +111,13 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         stored = stored_config(options.workdir)
         default = TrainOptions().with_config(stored)
         with raise_on_all_processes():
-            options = parse(TrainOptions, argv, prog=prog, default=default)
+            options = parse_over_defaults(TrainOptions, argv, prog=prog, default=default)
             check_same_run(stored, options.config)
     else:
         with raise_on_all_processes():
             preset = find_preset(options.preset or DEFAULT_PRESET)
             default = TrainOptions().with_config(load_preset(preset))
-            options = parse(TrainOptions, argv, prog=prog, default=default)
+            options = parse_over_defaults(TrainOptions, argv, prog=prog, default=default)
         workdir = options.workdir or Path(run_on_process_zero(lambda: default_workdir(preset)))
         options = dataclasses.replace(options, workdir=workdir)
     workdir = options.workdir

@@ -1,4 +1,4 @@
-"""Views of a data set as arrays, and the batches gathered from them."""
+"""The table of views on the devices, and the batches of samples gathered from it."""
 
 from typing import Any, NamedTuple
 
@@ -11,36 +11,49 @@ from rsnet_jax.pose.transforms import mirror, mirror_camera
 
 
 class Batch(NamedTuple):
-    """Views of poses."""
+    """Samples: views of poses, or mirror images of views."""
 
     keypoints_2d: Any  # (batch, joint, 2) normalized image coordinates
-    joints_3d: Any  # (batch, joint, 3) meters, camera axes; joint 0 absolute, others relative
+    joints_3d: Any  # (batch, joint, 3) meters, camera axes; joint 0 absolute, the others relative
     cameras: Any  # (batch, 9) camera vectors
 
 
 class Table(NamedTuple):
-    """The arrays of `data.frames.Frames` that training needs."""
+    """The columns of `data.frames.Frames` that training needs."""
 
-    keypoints_2d: Any  # (frame, joint, 2)
-    joints_3d: Any  # (frame, joint, 3)
-    camera: Any  # (frame,) row of `camera_vectors`
+    keypoints_2d: Any  # (view, joint, 2)
+    joints_3d: Any  # (view, joint, 3)
+    camera: Any  # (view,) row of `camera_vectors`
     camera_vectors: Any  # (camera, 9)
 
 
-def gather(table: Table, rows: Int[Array, " batch"], skeleton: Skeleton) -> Batch:
-    """Rows of a table of n frames; row n + i is the mirror image of row i."""
+def gather(
+    table: Table,
+    samples: Int[Array, " batch"],
+    *,
+    skeleton: Skeleton,
+    keypoint_skeleton: Skeleton,
+) -> Batch:
+    """Gathers samples by number: of n views, sample i < n is view i, sample n + i its mirror image.
+
+    Args:
+        table: the views.
+        samples: numbers below 2n.
+        skeleton: that of `joints_3d`, whose left and right joints mirroring exchanges.
+        keypoint_skeleton: likewise, that of `keypoints_2d`.
+    """
     count = len(table.keypoints_2d)
-    mirrored = (rows >= count)[:, None, None]
-    frame = rows % count
-    keypoints, joints = table.keypoints_2d[frame], table.joints_3d[frame]
-    cameras = table.camera_vectors[table.camera[frame]]
+    mirrored = (samples >= count)[:, None, None]
+    view = samples % count
+    keypoints, joints = table.keypoints_2d[view], table.joints_3d[view]
+    cameras = table.camera_vectors[table.camera[view]]
     return Batch(
-        jnp.where(mirrored, mirror(keypoints, skeleton), keypoints),
+        jnp.where(mirrored, mirror(keypoints, keypoint_skeleton), keypoints),
         jnp.where(mirrored, mirror(joints, skeleton), joints),
         jnp.where(mirrored[:, :, 0], mirror_camera(cameras), cameras),
     )
 
 
 def table_of(frames: Frames) -> Table:
-    """The columns that go to the devices."""
+    """The columns of `frames` that go to the devices."""
     return Table(frames.keypoints_2d, frames.joints_3d, frames.camera, frames.camera_vectors)

@@ -1,9 +1,14 @@
-"""The one in-memory table every data set becomes: a row is one frame seen by one camera."""
+"""The one table in memory that every data set becomes; a row is a view.
+
+A *clip* is a recording of one action by one subject, a *frame* is one time of a clip, and a *view*
+is a frame as one camera sees it.
+"""
 
 import dataclasses
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
+import chex
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -14,12 +19,12 @@ from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One recording: world poses and what every camera saw of them."""
+    """One recording: its poses in world axes, and the 2D keypoints of each camera."""
 
     subject: str
     name: str  # "Walking 1"; the action is the part before the first space
     joints: Float[np.ndarray, "time joint 3"]  # meters, world axes
-    keypoints: Sequence[Float[np.ndarray, "time joint 2"]]  # pixels, one array a camera
+    keypoints: Sequence[Float[np.ndarray, "time keypoint 2"]]  # pixels, one array per camera
 
     @property
     def action(self) -> str:
@@ -27,32 +32,61 @@ class Clip:
 
 
 def action_of(name: str) -> str:
-    """The action of a clip called "Walking 1" or "Walking"."""
+    """The action of a clip, "Walking" for both "Walking 1" and "Walking"."""
     return name.split(" ")[0]
 
 
 @dataclasses.dataclass(frozen=True)
 class Frames:
-    """Rows in file order: subject, clip, camera, time. Columns are indices into the name lists."""
+    """The table of views; a row is one frame seen by one camera, so a frame has a row per camera.
+
+    Rows are in file order: subject, clip, camera, time. The integer columns are indices into the
+    lists of names, except `time`.
+
+    Raises:
+        DataError: a column does not have the shape or type stated here.
+    """
 
     dataset: str
     detections: str
-    skeleton: Skeleton
-    keypoints_2d: Float[np.ndarray, "frame joint 2"]  # float32, normalized image coordinates
-    joints_3d: Float[np.ndarray, "frame joint 3"]
+    skeleton: Skeleton  # of joints_3d
+    keypoint_skeleton: Skeleton  # of keypoints_2d
+    keypoints_2d: Float[np.ndarray, "view keypoint 2"]  # float32, normalized image coordinates
+    joints_3d: Float[np.ndarray, "view joint 3"]
     """float32, meters, camera axes: joint 0 absolute, the others relative to it."""
-    subject: Int[np.ndarray, " frame"]
-    action: Int[np.ndarray, " frame"]
-    camera: Int[np.ndarray, " frame"]
-    sequence: Int[np.ndarray, " frame"]  # one clip seen by one camera
-    time: Int[np.ndarray, " frame"]  # index of the frame in its clip
+    subject: Int[np.ndarray, " view"]
+    action: Int[np.ndarray, " view"]
+    camera: Int[np.ndarray, " view"]
+    sequence: Int[np.ndarray, " view"]  # index of the clip and camera that the view belongs to
+    time: Int[np.ndarray, " view"]  # index of the frame in its clip
     subjects: tuple[str, ...]
     actions: tuple[str, ...]
     cameras: tuple[str, ...]
-    sequences: tuple[str, ...]  # "S9/Walking 1/55011271"
+    sequences: tuple[str, ...]  # clip and camera: "S9/Walking 1/55011271"
     camera_vectors: Float[np.ndarray, "camera 9"]  # float32, see rsnet_jax.pose.camera
 
+    def __post_init__(self):
+        views = len(self.keypoints_2d)
+        shapes = {
+            "keypoints_2d": (views, self.keypoint_skeleton.num_joints, 2),
+            "joints_3d": (views, self.skeleton.num_joints, 3),
+            "camera_vectors": (len(self.cameras), 9),
+        }
+        shapes |= dict.fromkeys(("subject", "action", "camera", "sequence", "time"), (views,))
+        for name, shape in shapes.items():
+            column = getattr(self, name)
+            dtype = np.int32 if len(shape) == 1 else np.float32
+            try:
+                chex.assert_shape(column, shape)
+                chex.assert_type(column, dtype)
+            except AssertionError:
+                raise DataError(
+                    f"table of views: {name} must have shape {shape} and type {np.dtype(dtype)}, "
+                    f"not {np.shape(column)} and {np.asarray(column).dtype}"
+                ) from None
+
     def __len__(self) -> int:
+        """The number of views."""
         return len(self.keypoints_2d)
 
     @property
@@ -70,19 +104,22 @@ def frames_from_clips(
     detections: str,
     every: int = 1,
     skeleton: Skeleton = H36M_16,
+    keypoint_skeleton: Skeleton | None = None,
 ) -> Frames:
-    """Joins clips into one table, in the order they come.
+    """Joins clips into one table of views, in the given order.
 
     Args:
-        clips: recordings, already checked and reduced to the joints of `skeleton`.
+        clips: recordings, already checked and reduced to the joints of the skeletons.
         cameras: the calibrated cameras of each subject, in the order of `Clip.keypoints`.
         dataset: stored in the table.
         detections: stored in the table.
         every: keeps frames 0, every, 2 * every, ... of each clip.
-        skeleton: stored in the table.
+        skeleton: that of `Clip.joints`.
+        keypoint_skeleton: that of `Clip.keypoints`; default: `skeleton`.
 
     Raises:
-        DataError: there are no clips, or a subject has no cameras.
+        DataError: there are no clips, a subject has no cameras, or the joints are not those of the
+            skeletons.
     """
     keypoints, joints, columns, sequences, vectors = [], [], [], [], {}
     subjects: dict[str, int] = {}
@@ -97,12 +134,12 @@ def frames_from_clips(
         action = actions.setdefault(clip.action, len(actions))
         for camera, pixels in zip(cameras[clip.subject], clip.keypoints, strict=True):
             vectors.setdefault(camera.name, camera.intrinsics)
-            view = world_to_camera(clip.joints[times].astype(np.float64), camera)
-            view[:, 1:] -= view[:, :1]
-            joints.append(view.astype(np.float32))
-            seen = pixels[times].astype(np.float64)
-            seen = normalize_screen(seen, width=camera.width, height=camera.height)
-            keypoints.append(seen.astype(np.float32))
+            poses = world_to_camera(clip.joints[times].astype(np.float64), camera)
+            poses[:, 1:] -= poses[:, :1]
+            joints.append(poses.astype(np.float32))
+            points = pixels[times].astype(np.float64)
+            points = normalize_screen(points, width=camera.width, height=camera.height)
+            keypoints.append(points.astype(np.float32))
             row = [subject, action, list(vectors).index(camera.name), len(sequences)]
             columns.append(np.column_stack([np.tile(row, (len(times), 1)), times]))
             sequences.append(f"{clip.subject}/{clip.name}/{camera.name}")
@@ -113,6 +150,7 @@ def frames_from_clips(
         dataset=dataset,
         detections=detections,
         skeleton=skeleton,
+        keypoint_skeleton=keypoint_skeleton or skeleton,
         keypoints_2d=np.concatenate(keypoints),
         joints_3d=np.concatenate(joints),
         subject=subject,

@@ -1,4 +1,4 @@
-"""From a configuration to the frame table it means."""
+"""Loads the data set that a configuration names, as a table of views."""
 
 from typing import Literal
 
@@ -8,21 +8,23 @@ from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.read import available_detections, load_h36m
 from rsnet_jax.data.synthetic.clips import synthetic_clips
 from rsnet_jax.errors import ConfigError, DataError
+from rsnet_jax.pose.skeleton import JOINT_SETS
 
 Split = Literal["train", "test"]
 
 
 def load_frames(data: DataConfig, split: Split) -> Frames:
-    """The rows of one split.
+    """Loads the views of one split.
 
     Raises:
-        DataError: the data are missing, damaged or not what was asked for.
+        ConfigError: the settings contradict each other.
+        DataError: the data are missing or damaged, or lack what the configuration names.
     """
     return load_subjects(data, data.subjects_train if split == "train" else data.subjects_test)
 
 
 def load_train_and_validation(data: DataConfig, validation: str) -> tuple[Frames, Frames]:
-    """The rows to train on, and those to choose the best epoch by.
+    """Loads the views to train on, and the views that decide which epoch is best.
 
     Args:
         data: the data set.
@@ -44,7 +46,7 @@ def load_train_and_validation(data: DataConfig, validation: str) -> tuple[Frames
 
 
 def load_subjects(data: DataConfig, subjects: tuple[str, ...]) -> Frames:
-    """The rows of some subjects; raises like `load_frames`."""
+    """Loads the views of the given subjects; raises like `load_frames`."""
     data.check()
     if data.source == "synthetic":
         return _load_synthetic(data, subjects)
@@ -60,6 +62,7 @@ def load_subjects(data: DataConfig, subjects: tuple[str, ...]) -> Frames:
         subjects=subjects,
         actions=data.actions,
         every=data.every,
+        skeleton=JOINT_SETS[data.joint_set],
     )
 
 

@@ -1,4 +1,4 @@
-"""Compiled programs are kept from one command to the next."""
+"""A folder of compiled programs, which later commands load instead of compiling again."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 
 WORTH_SECONDS = 0.5
-"""Programs that compile faster are not kept."""
+"""Programs that compile in less time are not stored."""
 
 
 def enable_compile_cache() -> None:
@@ -30,7 +30,11 @@ def enable_compile_cache() -> None:
 
 
 def processor() -> str:
-    """Tells kinds of processors apart: machines that share a home may not share their programs."""
+    """A name for the kind of this processor.
+
+    Machines that share a home folder may have different processors, which cannot run each other's
+    programs.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Devices: per-device code, run on all of them by shard_map over a mesh or by pmap."""
+"""The devices of a run: per-device code runs on all of them, by shard_map over a mesh or pmap."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,26 +13,26 @@ from rsnet_jax.config import ParallelConfig
 from rsnet_jax.errors import ConfigError
 
 AXIS = "data"
-"""Name of the axis that per-device code takes means over."""
+"""The name of the axis over which per-device code takes means and sums."""
 ACCELERATOR_EVAL_BATCH = 512
-"""Poses that fill a GPU or a TPU."""
+"""Poses per device and batch that keep a GPU or a TPU busy."""
 ACCELERATOR_STEPS_PER_CALL = 64
-"""Steps that keep it from waiting for the host."""
+"""Steps per call that keep a GPU or a TPU from waiting for the host."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """The devices of a run, those of all its processes, in a row."""
+    """The devices of a run, those of all its processes, as a mesh with one axis."""
 
     mesh: Mesh
     strategy: str
 
     @classmethod
     def choose(cls, config: ParallelConfig) -> "Devices":
-        """The devices a configuration asks for.
+        """The devices that a configuration asks for.
 
         Raises:
-            ConfigError: there are fewer, or a process would be left without one.
+            ConfigError: there are fewer devices, or a process would be left without one.
         """
         found = jax.devices()
         if config.devices is not None and config.devices > len(found):
@@ -49,31 +49,34 @@ class Devices:
 
     @property
     def count(self) -> int:
+        """The number of devices, over all processes."""
         return self.mesh.size
 
     @property
     def steps_per_call(self) -> int:
-        """Steps worth compiling into one program.
+        """The number of steps in one call of a compiled program.
 
-        A CPU's steps are long and its calls cheap; an accelerator should not wait for the host.
+        Few on a CPU, whose steps are long and calls cheap; many on an accelerator, which would
+        wait for the host between calls.
         """
         on_cpu = self.mesh.devices.flat[0].platform == "cpu"
         return 4 if on_cpu else ACCELERATOR_STEPS_PER_CALL
 
     @property
     def eval_batch_per_device(self) -> int:
-        """Poses worth predicting at once, by each device.
+        """The number of poses that each device predicts at once.
 
-        A CPU's caches should hold what a layer hands to the next; an accelerator should be full.
+        Few on a CPU, so that the arrays between layers fit in its caches; many on an accelerator,
+        whose units would be idle otherwise.
         """
         on_cpu = self.mesh.devices.flat[0].platform == "cpu"
         return 128 if on_cpu else ACCELERATOR_EVAL_BATCH
 
     def check_room(self, size: int, *, what: str) -> None:
-        """Makes sure that `size` bytes take at most a quarter of each device's memory.
+        """Checks that `size` bytes are at most a quarter of each device's memory.
 
         Raises:
-            ConfigError: they take more.
+            ConfigError: they are more; the message begins with `what`.
         """
         memory = (self.mesh.local_devices[0].memory_stats() or {}).get("bytes_limit")
         if memory is not None and size > memory / 4:
@@ -90,16 +93,17 @@ class Devices:
 
         def place(array: Any) -> jax.Array:
             values = np.asarray(array)
-            # device_put would send all of it around to compare the processes.
+            # device_put would send the values to all processes, to check that they are equal.
             return jax.make_array_from_callback(values.shape, everywhere, values.__getitem__)
 
         return jax.tree.map(place, tree)
 
     def connect(self) -> None:
-        """Lets the devices of several processes find each other.
+        """Makes the first connection between the devices of several processes.
 
-        They wait for each other for half a minute only when they first meet, which should not be
-        after programs that take some longer to compile than others.
+        The first collective operation fails if a process comes to it half a minute after another.
+        Done here, before any process compiles its programs, it does not depend on how long that
+        takes in each of them.
         """
         if jax.process_count() > 1:
             total = self.compile_spmd(lambda one: jax.lax.psum(one, AXIS))(
@@ -110,10 +114,11 @@ class Devices:
     def compile_spmd(
         self, function: Callable[..., Any], *, donate: bool = False
     ) -> Callable[..., Any]:
-        """Compiles per-device code `function(state, *rest)`, the same on every device outside.
+        """Compiles per-device code `function(state, *rest)` into one program for all devices.
 
-        The code tells its devices apart by `jax.lax.axis_index(AXIS)`. With `donate` the memory of
-        `state` is reused. Arguments must have been placed with `replicate`, and so are results.
+        Arguments must have been placed with `replicate`; results are replicated too. In the code,
+        `jax.lax.axis_index(AXIS)` is the number of the device. With `donate`, the memory of `state`
+        is reused for the result.
         """
         if self.strategy == "pmap":
             return self._compile_by_pmap(function, donate=donate)
@@ -132,7 +137,7 @@ class Devices:
             devices=list(self.mesh.devices.flat),
             donate_argnums=(1,) if donate else (),
         )
-        # pmap wants at least one argument that differs between devices.
+        # pmap needs at least one argument that differs between devices.
         numbers = jax.make_array_from_callback(
             (self.count,),
             NamedSharding(self.mesh, PartitionSpec(AXIS)),
@@ -141,7 +146,7 @@ class Devices:
         everywhere = NamedSharding(self.mesh, PartitionSpec())
 
         def rejoin(array: jax.Array) -> jax.Array:
-            """What pmap returns knows of this process's devices only."""
+            """An array over all devices from what pmap returns, one over this process's devices."""
             pieces = [shard.data for shard in array.addressable_shards]
             return jax.make_array_from_single_device_arrays(array.shape, everywhere, pieces)
 

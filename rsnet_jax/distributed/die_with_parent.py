@@ -1,7 +1,7 @@
-"""Becomes a command that the kernel kills as soon as its parent is gone (Linux).
+"""A program that becomes a command which the kernel kills when its parent process ends (Linux).
 
-Run as a file, `python -S -P die_with_parent.py PARENT COMMAND...`, so that it starts in no time.
-A function between fork and exec would not do: JAX, imported by then, warns of any such fork.
+It is run as a file, `python -S -P die_with_parent.py PARENT COMMAND...`, since that starts in some
+milliseconds. `preexec_fn` of `subprocess` is no way: JAX, imported by then, warns of such a fork.
 """
 
 import contextlib
@@ -9,16 +9,16 @@ import os
 import signal
 import sys
 
-PR_SET_PDEATHSIG = 1  # of linux/prctl.h; outlives exec
+PR_SET_PDEATHSIG = 1  # from linux/prctl.h; stays in force after exec
 
 
 def main(parent: int, command: list[str]) -> None:
-    """Asks the kernel, then becomes `command`, whose first word is the path of a program."""
-    with contextlib.suppress(ImportError, AttributeError):  # a Python or a libc without them
+    """Sets the signal at the death of `parent`; becomes `command`, which begins with a path."""
+    with contextlib.suppress(ImportError, AttributeError):  # no ctypes, or no prctl in libc
         import ctypes
 
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # gone before the kernel was asked
+    if os.getppid() != parent:  # it ended before the prctl call
         os.kill(os.getpid(), signal.SIGKILL)
     os.execv(command[0], command)
 

@@ -1,8 +1,8 @@
-"""The process keeps the memory it frees; for Linux with glibc.
+"""Settings of glibc's allocator (Linux) that make this process keep the memory it frees.
 
-XLA on a CPU asks for the memory of each call anew. glibc fetches large pieces from the system,
-which clears every page of them, and gives them back after the call: docs/performance.md has what
-that costs.
+XLA on a CPU allocates the memory of each call anew. By default, glibc gets large blocks from the
+system, which clears every page of them, and returns them after the call; docs/performance.md has
+the cost.
 """
 
 import ctypes
@@ -13,17 +13,18 @@ M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 
 
 def keep_freed_memory() -> bool:
-    """Makes this process reuse freed memory instead of giving it back; True where that is possible.
+    """Makes this process reuse freed memory instead of returning it; True where that is possible.
 
-    The process then holds the most memory it ever needed until it ends, which is for a program to
-    decide, not for a library: the commands call this, importing the package does not. The
-    environment does the same from outside: MALLOC_MMAP_MAX_=0 MALLOC_ARENA_MAX=1
+    The process then keeps its peak memory until it ends. That is a decision for a program, not for
+    a library: the commands call this function, importing the package does not. The same settings
+    as environment variables: MALLOC_MMAP_MAX_=0 MALLOC_ARENA_MAX=1
     MALLOC_TRIM_THRESHOLD_=100000000000.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    # No pieces of their own for large arrays; nothing given back; threads share one heap, since
-    # those of other threads are limited to 64 MiB.
+    # M_MMAP_MAX=0: large arrays come from the heap, not from mmap. M_TRIM_THRESHOLD=-1: the heap
+    # never shrinks. M_ARENA_MAX=1: one heap for all threads, since those of other threads are
+    # limited to 64 MiB each.
     settings = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1, M_ARENA_MAX: 1}
     return all(mallopt(name, value) == 1 for name, value in settings.items())

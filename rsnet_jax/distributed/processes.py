@@ -1,12 +1,12 @@
-"""Several processes: how a run joins them, and how they stay of one mind.
+"""The meeting points of a run's processes, at which they exchange settings, errors and decisions.
 
-Process 0 alone reads and writes the folder of a run; what it finds there, the others are told.
+Process 0 alone reads and writes the folder of a run, and broadcasts what it finds there. Each
+function that exchanges something waits until every process has called it: a call that only some
+processes reach hangs the others. With one process, nothing is exchanged.
 """
 
 import contextlib
-import importlib.util
 import json
-import logging
 import os
 import re
 import signal
@@ -20,128 +20,31 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from rsnet_jax import errors
-from rsnet_jax.config import ParallelConfig
-from rsnet_jax.distributed.rendezvous import is_loopback, meet
-from rsnet_jax.errors import ConfigError, LostProcess, RSNetError
+from rsnet_jax.errors import LostProcess, RSNetError
 
-HEARTBEAT_SECONDS = 60
-"""A process that is silent for so long counts as dead, and JAX ends the others."""
 FAREWELL_SECONDS = 1
-"""How long a process that fails stays: JAX ends the others with it, who may have a word to say."""
-SHUTDOWN_SECONDS = 60
-"""How long a process waits for the others at the end."""
+"""Seconds to wait before exiting after a failure: JAX aborts the other processes when this one
+exits, and they may still be printing their own error."""
 _LOST = re.compile(
     r"gloo|connection (closed|reset|refused)|socket closed|heartbeat|coordination service|remote "
     r"process|peer",
     re.IGNORECASE,
 )
 Result = TypeVar("Result")
-log = logging.getLogger(__name__)
-
-
-def initialize_distributed(config: ParallelConfig, *, stops_at_sigterm: bool = False) -> None:
-    """Makes this process one of several, where the configuration or the environment says so.
-
-    Nothing may have used a device before. Does nothing in a process that has joined already.
-
-    Args:
-        config: says who this process is, or nothing.
-        stops_at_sigterm: SIGTERM ends the process at once; otherwise JAX catches it for `agree`.
-
-    Raises:
-        ConfigError: the others cannot be joined, or it is not clear who they are.
-    """
-    if jax.distributed.is_initialized():
-        return
-    source = environment()
-    coordinator, count, number = config.coordinator, config.num_processes, config.process_id
-    if source == "Open MPI" and coordinator is not None:  # which version 5 does not tell JAX
-        count = count or _number("OMPI_COMM_WORLD_SIZE")
-        number = _number("OMPI_COMM_WORLD_RANK") if number is None else number
-    given = {
-        "parallel.coordinator": coordinator,
-        "parallel.num_processes": count,
-        "parallel.process_id": number,
-    }
-    missing = [name for name, value in given.items() if value is None]
-    if len(missing) == len(given) and source is None or count == 1:
-        return
-    if missing and source is None:
-        raise ConfigError(f"{', '.join(given)} go together; missing: {', '.join(missing)}")
-    if count is not None and number is not None and number >= count:
-        raise ConfigError(
-            f"parallel.process_id {number} of {count} processes; 0 to {count - 1} was wanted"
-        )
-    if coordinator is not None and count is not None and number is not None:
-        meet(coordinator, processes=count, process=number, seconds=config.join_seconds)
-    if stops_at_sigterm:
-        jax.config.update("jax_enable_preemption_service", False)
-    local = coordinator is not None and is_loopback(coordinator)
-    try:
-        jax.distributed.initialize(
-            coordinator,
-            count,
-            number,
-            cluster_detection_method=None if missing else "deactivate",
-            coordinator_bind_address=coordinator if local else None,
-            initialization_timeout=round(config.join_seconds),
-            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-            shutdown_timeout_seconds=SHUTDOWN_SECONDS,
-        )
-    except (RuntimeError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
-        if source == "Cloud TPU" and jax.process_count() == 1:  # one machine by itself
-            log.info("a single TPU machine (%s)", reason)
-            return
-        raise ConfigError(
-            f"{source or 'parallel.coordinator'} says that there are several processes, but they "
-            f"cannot be joined: {reason}; give parallel.coordinator (HOST:PORT of process 0), "
-            "parallel.num_processes and parallel.process_id"
-        ) from None
-    if has_own_gpus():  # JAX would take one for each process that Slurm or Open MPI has started
-        for kind in ("cuda", "rocm"):
-            jax.config.update(f"jax_{kind}_visible_devices", "all")
-
-
-def environment() -> str | None:
-    """What says that this process is one of several; None if nothing does."""
-    if "SLURM_STEP_NODELIST" in os.environ and _number("SLURM_NTASKS") > 1:
-        return "Slurm"
-    if _number("OMPI_COMM_WORLD_SIZE") > 1 and "OMPI_COMM_WORLD_RANK" in os.environ:
-        return "Open MPI"
-    hosts = os.environ.get("TPU_PROCESS_ADDRESSES") or os.environ.get("TPU_WORKER_HOSTNAMES", "")
-    if "," in hosts or _number("MEGASCALE_NUM_SLICES") > 1:
-        return "TPU pod"
-    # JAX sets this one when it is imported and finds no TPU.
-    if importlib.util.find_spec("libtpu") and "TPU_SKIP_MDS_QUERY" not in os.environ:
-        return "Cloud TPU"
-    return None
-
-
-def has_own_gpus() -> bool:
-    """Whether the GPUs that this process sees are its own: it is alone here, or was given some."""
-    each = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")  # "1(x4)", "2,1"
-    alone = each.split("(")[0] == "1" or os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1"
-    return alone or "SLURM_GPUS_PER_TASK" in os.environ
-
-
-def _number(name: str) -> int:
-    text = os.environ.get(name, "")
-    return int(text) if text.isdigit() else 1
 
 
 def is_multiprocess() -> bool:
-    """Whether this process is one of several."""
+    """True if this process is one of several."""
     return jax.distributed.is_initialized() and jax.process_count() > 1
 
 
 def is_process_zero() -> bool:
-    """Whether this process is the one that writes and prints."""
+    """True in the process that writes and prints."""
     return not is_multiprocess() or jax.process_index() == 0
 
 
 def all_gather_text(text: str) -> list[str]:
-    """The texts of all processes in their order; each of them must call it."""
+    """The texts of all processes, in the order of their numbers."""
     data = np.frombuffer(text.encode(), np.uint8)
     sizes = np.asarray(multihost_utils.process_allgather(np.int32(len(data))))
     padded = np.zeros(max(sizes.max(), 1), np.uint8)
@@ -151,7 +54,10 @@ def all_gather_text(text: str) -> list[str]:
 
 
 def run_on_process_zero(work: Callable[[], Result]) -> Result:
-    """Does something in process 0 alone; its result, plain data, or its error is everyone's."""
+    """Calls `work` in process 0 only; every process returns its result or raises its error.
+
+    The result must be plain data that JSON can hold.
+    """
     if not is_multiprocess():
         return work()
     answer: dict[str, Any] = {}
@@ -168,7 +74,10 @@ def run_on_process_zero(work: Callable[[], Result]) -> Result:
 
 @contextlib.contextmanager
 def raise_on_all_processes() -> Iterator[None]:
-    """What fails in one process fails in all of them."""
+    """Raises in every process the first error that any of them raised in the `with` block.
+
+    The processes meet at the end of the block, so that none may meet inside it.
+    """
     if not is_multiprocess():
         yield
         return
@@ -192,10 +101,10 @@ def _raised_on_all(kind: str, text: str) -> RSNetError:
 
 
 def check_equal(settings: Callable[[], Mapping[str, Any]]) -> None:
-    """Compares what must be the same in all processes; asks for it only if there are several.
+    """Compares the settings of all processes; `settings` is called only if there are several.
 
     Raises:
-        ConfigError: it is not; names the setting.
+        ConfigError: a setting differs; the message names it.
     """
     if not is_multiprocess():
         return
@@ -211,28 +120,30 @@ def check_equal(settings: Callable[[], Mapping[str, Any]]) -> None:
 
 
 def broadcast_from_zero(tree: Any) -> Any:
-    """The arrays of process 0, in every process; the others give arrays of the same shapes."""
+    """The arrays of process 0, in every process; the others pass arrays of the same shapes."""
     return multihost_utils.broadcast_one_to_all(tree) if is_multiprocess() else tree
 
 
 class HostDecision(NamedTuple):
-    """What processes settle between two dispatches."""
+    """The decisions of the host between two dispatches."""
 
     stop: signal.Signals | None
+    """The signal to stop for."""
     save: bool
     dispatch: int
+    """Steps of the next dispatch."""
 
 
-def agree(mine: HostDecision, *, asked: int, until: int) -> HostDecision:
-    """One decision for all: to save and how far to go on as process 0 says, SIGINT from any.
+def agree(mine: HostDecision, *, last_polled_step: int, until: int) -> HostDecision:
+    """One decision for all processes: `save` and `dispatch` of process 0, SIGINT of any.
 
-    SIGTERM in any process is JAX's to spread: it finds a step that none has asked about yet, so it
-    must be asked about all of them in turn, from `asked`, the last one so far in this process, to
-    `until`.
+    JAX spreads SIGTERM: it picks the first step that no process has passed to
+    `reached_preemption_sync_point` yet. So every step from `last_polled_step + 1` to `until` must
+    be polled, in order, by every process.
     """
     if not is_multiprocess():
         return mine
-    steps = range(asked + 1, until + 1)
+    steps = range(last_polled_step + 1, until + 1)
     reached = [multihost_utils.reached_preemption_sync_point(step) for step in steps]
     flags = np.array([mine.stop == signal.SIGINT, mine.save, mine.dispatch], np.int32)
     rows = np.asarray(multihost_utils.process_allgather(flags))
@@ -241,7 +152,7 @@ def agree(mine: HostDecision, *, asked: int, until: int) -> HostDecision:
 
 
 def as_lost_process(error: Exception) -> Exception:
-    """The runtime's words for a process that does not answer, as a `LostProcess`."""
+    """A `LostProcess` if the error is JAX's for a process that does not answer; else the error."""
     reason = next(iter(str(error).strip().splitlines()), "")[:200]
     of_runtime = isinstance(error, (jax.errors.JaxRuntimeError, ValueError))  # gloo raises either
     if not jax.distributed.is_initialized() or not of_runtime or not _LOST.search(reason):
@@ -253,7 +164,7 @@ def as_lost_process(error: Exception) -> Exception:
 
 
 def exit_without_barrier(code: int) -> None:
-    """Ends this process without waiting for the others; JAX then ends those still there.
+    """Ends this process without waiting for the others, which JAX then aborts.
 
     Does nothing in a process that never joined others.
     """

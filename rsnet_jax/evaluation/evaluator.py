@@ -1,7 +1,11 @@
-"""A pass over a split: poses and their errors on the device, a table at the end."""
+"""Evaluation: a split goes through the network call by call, and its errors become a report.
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+Read on in `program` (the compiled program), `measure` (its loop and step), `predict` (the poses)
+and `report` (the tables).
+"""
+
+from collections.abc import Iterable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,45 +16,50 @@ from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.config import Config, ParallelConfig
 from rsnet_jax.data.batches import table_of
 from rsnet_jax.data.frames import Frames
-from rsnet_jax.distributed.devices import AXIS, Devices
+from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.distributed.processes import is_process_zero
 from rsnet_jax.errors import DataError
-from rsnet_jax.evaluation.measure import make_eval_loop, make_measure_step
-from rsnet_jax.evaluation.predict import make_predict_step
+from rsnet_jax.evaluation.program import compile_eval_loop
 from rsnet_jax.evaluation.report import Evaluation, make_report, with_labels
-from rsnet_jax.evaluation.settings import MAX_KEPT_BATCHES, EvaluationSettings
-from rsnet_jax.models.build import Variables, build_model, build_refinement
+from rsnet_jax.evaluation.settings import EvaluationSettings
+from rsnet_jax.models.build import Variables
 
 
 def evaluate(
     checkpoint: Checkpoint,
     frames: Frames,
     *,
-    protocol: EvaluationSettings | None = None,
+    settings: EvaluationSettings | None = None,
     parallel: ParallelConfig | None = None,
     keep_predictions: bool = False,
     progress: bool = False,
 ) -> Evaluation:
-    """Lifts every row of a table, refines it if the checkpoint has a head, and measures.
+    """Lifts every view of a split, refines the pose if the checkpoint can, and measures both.
 
     Args:
-        checkpoint: its skeleton must be that of `frames`.
+        checkpoint: its skeletons must be those of `frames`.
         frames: the split.
-        protocol: default: flip test, true values.
+        settings: default: the flip test, and none of the bugs of the official code.
         parallel: the devices; default: all of them. They change nothing but rounding.
-        keep_predictions: returns every pose and its errors as well.
-        progress: shows a bar on a terminal.
+        keep_predictions: also returns every pose and its errors.
+        progress: shows a progress bar on a terminal.
 
     Raises:
         DataError: the skeletons differ.
-        ConfigError: the devices are not there, or have no room for the split.
+        ConfigError: the devices are not there, or have no room for the split; or the checkpoint
+            has a refinement, but 2D keypoints and poses have different joints.
     """
-    if checkpoint.skeleton != frames.skeleton:
-        raise DataError(
-            f"{checkpoint.source} is for skeleton {checkpoint.skeleton.name} "
-            f"({checkpoint.skeleton.num_joints} joints), the data have {frames.skeleton.name} "
-            f"({frames.skeleton.num_joints} joints)"
-        )
+    joints = {
+        "poses": (checkpoint.skeleton, frames.skeleton),
+        "2D keypoints": (checkpoint.keypoint_skeleton, frames.keypoint_skeleton),
+    }
+    for name, (wanted, found) in joints.items():
+        if wanted != found:
+            raise DataError(
+                f"{checkpoint.source} is for {name} of skeleton {wanted.name} "
+                f"({wanted.num_joints} joints), the data have {found.name} "
+                f"({found.num_joints} joints)"
+            )
     devices = Devices.choose(parallel or ParallelConfig())
     devices.connect()
     evaluator = Evaluator(
@@ -58,7 +67,7 @@ def evaluate(
         frames,
         devices,
         refine=checkpoint.refine_variables is not None,
-        protocol=protocol or EvaluationSettings(),
+        settings=settings or EvaluationSettings(),
         keep_predictions=keep_predictions,
     )
     result = evaluator(checkpoint.variables, checkpoint.refine_variables, progress=progress)
@@ -67,7 +76,7 @@ def evaluate(
 
 
 class Evaluator:
-    """Measures weights of one network on one split; compiled at the first call only."""
+    """Measures weights of one network on one split; the first call compiles the program."""
 
     def __init__(
         self,
@@ -76,20 +85,20 @@ class Evaluator:
         devices: Devices,
         *,
         refine: bool,
-        protocol: EvaluationSettings,
+        settings: EvaluationSettings,
         keep_predictions: bool = False,
     ):
-        self.frames, self.protocol, self.keep_predictions = frames, protocol, keep_predictions
+        self.frames, self.settings, self.keep_predictions = frames, settings, keep_predictions
         self._devices = devices
         table = table_of(frames)
         devices.check_room(sum(column.nbytes for column in table), what="the frames to measure on")
         self._table = devices.replicate((table, frames.action))
-        self._program, self._batch, self._batches, self._stride = compile_eval_loop(
+        self._loop = compile_eval_loop(
             config,
             frames,
             devices,
             refine=refine,
-            protocol=protocol,
+            settings=settings,
             keep_predictions=keep_predictions,
         )
 
@@ -100,94 +109,56 @@ class Evaluator:
         *,
         progress: bool = False,
     ) -> Evaluation:
-        """A pass over the split; weights that are not on the devices yet are sent there."""
+        """Measures the split; weights that are not on the devices yet are copied there."""
         weights = (variables, refinement_variables)
         if not all(_is_on(self._devices, leaf) for leaf in jax.tree.leaves(weights)):
             weights = self._devices.replicate(weights)
-        sums, kept = [], []
+        sums, predictions = self._run(weights, progress=progress)
+        report = make_report(self._total(sums), self.frames, self.settings)
+        if not (self.keep_predictions and is_process_zero()):
+            return Evaluation(report, None)
+        rows = jax.tree.map(self._rows, *predictions)
+        return Evaluation(report, with_labels(rows, self.frames))
+
+    def _run(self, weights: Any, *, progress: bool) -> tuple[list[Any], list[Any]]:
+        """The sums and the predictions of each call, on the host; predictions in process 0 only."""
+        loop = self._loop
         bar = tqdm.tqdm(
             desc="evaluating",
-            total=self._batches,
+            total=loop.batches,
             unit="batch",
             leave=False,
             disable=None if progress and is_process_zero() else True,
         )
-        with bar, jax.default_matmul_precision(self.protocol.precision):
-            for first in range(0, self._batches, self._stride):
+        sums, predictions = [], []
+        with bar, jax.default_matmul_precision(self.settings.precision):
+            for first in range(0, loop.batches, loop.batches_per_call):
                 start = self._devices.replicate(jnp.int32(first))
-                batch_sums, batch_kept = self._program(weights, *self._table, start)
-                sums.append(batch_sums)
+                call_sums, call_predictions = loop.program(weights, *self._table, start)
+                if sums:  # wait for the call before: one runs while the next is dispatched
+                    jax.block_until_ready(sums[-1])
+                sums.append(call_sums)
                 if is_process_zero():
-                    kept.append(jax.device_get(batch_kept))
-                jax.block_until_ready(sums[-2:][0])  # a call is under way while the next is sent
-                bar.update(min(self._stride, self._batches - first))
-            sums = jax.tree.map(_joined, *jax.device_get(sums))
-        # Batches past the end weigh nothing. Added up in float64, whatever the number of batches.
-        total = jax.tree.map(lambda x: x[: self._batches].sum(axis=0, dtype=np.float64), sums)
-        predictions = None
-        if self.keep_predictions and is_process_zero():
-            rows = jax.tree.map(self._in_order, *kept)
-            predictions = with_labels(rows, self.frames)
-        return Evaluation(make_report(total, self.frames, self.protocol), predictions)
+                    predictions.append(jax.device_get(call_predictions))
+                bar.update(min(loop.batches_per_call, loop.batches - first))
+            return jax.device_get(sums), predictions
 
-    def _in_order(self, *parts: np.ndarray) -> np.ndarray:
-        """Rows of all batches, without those that only fill up."""
-        batches = _joined(*parts)[: self._batches, : self._batch]
+    def _total(self, sums: Iterable[Any]) -> Any:
+        """Sums over the split in float64; the last call may hold batches past its end."""
+
+        def total(*calls: np.ndarray) -> np.ndarray:
+            return _concatenate(calls)[: self._loop.batches].sum(axis=0, dtype=np.float64)
+
+        return jax.tree.map(total, *sums)
+
+    def _rows(self, *calls: np.ndarray) -> np.ndarray:
+        """The rows of the split, from (batches, rows, ...) of each call, without any padding."""
+        batches = _concatenate(calls)[: self._loop.batches, : self._loop.batch]
         return batches.reshape(-1, *batches.shape[2:])[: len(self.frames)]
 
 
-class EvalLoop(NamedTuple):
-    """The program that measures, and how a split is cut up for it."""
-
-    program: Callable[..., tuple[Any, Any]]
-    """`program(weights, table, action, first) -> (sums, kept)` on all devices: `make_eval_loop`."""
-    batch: int  # rows of a batch, of all devices together
-    batches: int  # of the split
-    stride: int  # batches of one call
-
-
-def compile_eval_loop(
-    config: Config,
-    frames: Frames,
-    devices: Devices,
-    *,
-    refine: bool,
-    protocol: EvaluationSettings,
-    keep_predictions: bool = False,
-) -> EvalLoop:
-    """The program of an `Evaluator`; of `frames`, only sizes and names matter here."""
-    most = MAX_KEPT_BATCHES if keep_predictions else devices.steps_per_call
-    at_once = devices.eval_batch_per_device * devices.count
-    batch = protocol.rows(len(frames), at_once=at_once, batches_per_call=most)
-    batches = -(-len(frames) // batch)
-    stride = -(-batches // -(-batches // most))  # calls of equal length
-    config = config.model_copy(update={"precision": protocol.precision})
-    predict = make_predict_step(
-        build_model(config, frames.skeleton, axis_name=AXIS),
-        build_refinement(config, axis_name=AXIS) if refine else None,
-        flip_test=protocol.flip_test,
-        published=protocol.published,
-        refine_dropout=protocol.refine_dropout_seed is not None,
-    )
-    measure = make_measure_step(
-        predict,
-        actions=len(frames.actions),
-        published=protocol.published,
-        keep_predictions=keep_predictions,
-    )
-    run = make_eval_loop(
-        measure,
-        frames.skeleton,
-        batch=batch,
-        devices=devices.count,
-        length=stride,
-        key=jax.random.key(protocol.refine_dropout_seed or 0),
-    )
-    return EvalLoop(devices.compile_spmd(run), batch, batches, stride)
-
-
-def _joined(*parts: Any) -> np.ndarray:
-    return np.concatenate([np.asarray(part) for part in parts])
+def _concatenate(calls: Iterable[Any]) -> np.ndarray:
+    return np.concatenate([np.asarray(part) for part in calls])
 
 
 def _is_on(devices: Devices, leaf: Any) -> bool:

@@ -1,5 +1,6 @@
-"""The measuring step and the loop over batches, as per-device code."""
+"""The loop over batches and the step that measures one, as per-device code."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,43 +18,46 @@ from rsnet_jax.pose.transforms import relative_target
 
 
 class EvalRows(NamedTuple):
-    """A device's part of a batch, and what measuring needs besides."""
+    """One device's rows of a batch, with the action and the weight of each row."""
 
     batch: Batch
     action: Any  # (batch,) int32
-    weight: Any  # (batch,) 1, or 0 for a row that only fills up the batch
+    weight: Any  # (batch,) 1, or 0 for a row of padding
 
 
 def make_eval_loop(
     measure: Callable[..., tuple[Any, Any]],
     skeleton: Skeleton,
     *,
+    keypoint_skeleton: Skeleton,
     batch: int,
     devices: int,
     length: int,
     key: Array,
 ) -> Callable[[Any, Table, Array, Array], tuple[Any, Any]]:
-    """Returns `run(weights, table, action, first) -> (sums, kept)` of `length` batches.
+    """Returns `loop(weights, table, action, first) -> (sums, predictions)` over `length` batches.
 
-    Per-device code; `first` is the number of the first batch. A batch of the split is shared out
-    evenly, so that devices may get rows beyond it: those weigh nothing.
+    Per-device code; `first` is the number of the first batch. Each device takes equally many rows
+    of a batch, so that some may be padding: past the end of the batch or of the split. Padding has
+    weight 0.
     """
-    share = -(-batch // devices)
+    rows_per_device = math.ceil(batch / devices)
 
-    def run(weights: Any, table: Table, action: Array, first: Array) -> tuple[Any, Any]:
+    def loop(weights: Any, table: Table, action: Array, first: Array) -> tuple[Any, Any]:
         count = len(action)
-        place = share * jax.lax.axis_index(AXIS) + jnp.arange(share)
+        row_in_batch = rows_per_device * jax.lax.axis_index(AXIS) + jnp.arange(rows_per_device)
 
         def body(number: Array, _: None) -> tuple[Array, tuple[Any, Any]]:
-            row = number * batch + place
-            weight = jnp.where((place < batch) & (row < count), 1.0, 0.0)
+            row = number * batch + row_in_batch
+            weight = jnp.where((row_in_batch < batch) & (row < count), 1.0, 0.0)
             row = jnp.minimum(row, count - 1)
-            rows = EvalRows(gather(table, row, skeleton), action[row], weight)
+            seen = gather(table, row, skeleton=skeleton, keypoint_skeleton=keypoint_skeleton)
+            rows = EvalRows(seen, action[row], weight)
             return number + 1, measure(*weights, rows, jax.random.fold_in(key, number))
 
         return jax.lax.scan(body, first, length=length)[1]
 
-    return run
+    return loop
 
 
 def make_measure_step(
@@ -63,11 +67,11 @@ def make_measure_step(
     published: bool,
     keep_predictions: bool,
 ) -> Callable[[Variables, Variables | None, EvalRows, Array], tuple[Any, Any]]:
-    """Returns `step(variables, head_variables, rows, key) -> (sums, kept)`, per-device code.
+    """Returns `step(variables, refinement_variables, rows, key) -> (sums, predictions)`.
 
-    `sums` are those of the whole batch: {"frames": per action, "lifted": {metric: per action,
-    "per_joint_mpjpe": per joint}, "refined": ...}, meters. `kept` has poses and errors of every row
-    of the batch, or nothing.
+    Per-device code. `sums` are those of the whole batch: {"frames": per action, "lifted": {metric:
+    per action, "per_joint_mpjpe": per joint}, "refined": ...}, meters. `predictions` are the poses
+    and errors of every row of the batch with `keep_predictions`, otherwise empty.
     """
 
     def step(
@@ -80,22 +84,22 @@ def make_measure_step(
             return jax.ops.segment_sum(values, rows.action, num_segments=actions)
 
         sums: dict[str, Any] = {"frames": per_action(rows.weight)}
-        kept = {}
+        predictions = {}
         for stage, pose in poses.items():
             errors = {name: metric(pose, target) for name, metric in POSE_METRICS.items()}
             if published:
                 errors["pa_mpjpe"] = credit_batch_mean(errors["pa_mpjpe"], rows.weight)
-            sums[stage] = {n: per_action(error * rows.weight) for n, error in errors.items()}
+            sums[stage] = {name: per_action(error * rows.weight) for name, error in errors.items()}
             weighted = metrics.joint_errors(pose, target) * rows.weight[:, None]
             sums[stage]["per_joint_mpjpe"] = weighted.sum(axis=0)
             if keep_predictions:
-                kept[stage] = {"pose": pose, **errors}
-        return jax.lax.psum(sums, AXIS), jax.lax.all_gather(kept, AXIS, tiled=True)
+                predictions[stage] = {"pose": pose, **errors}
+        return jax.lax.psum(sums, AXIS), jax.lax.all_gather(predictions, AXIS, tiled=True)
 
     return step
 
 
 def credit_batch_mean(error: Array, weight: Array) -> Array:
-    """The published slip in Protocol 2: every row gets the mean of its batch."""
+    """The bug of the official code in Protocol 2: every row gets the mean error of its batch."""
     total, count = jax.lax.psum(((error * weight).sum(), weight.sum()), AXIS)
     return jnp.full_like(error, total / jnp.maximum(count, 1))

@@ -6,24 +6,25 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rsnet_jax.data.batches import Batch
-from rsnet_jax.models import PostRefine, RSNet
+from rsnet_jax.models import PostRefine
 from rsnet_jax.models.build import Variables
 from rsnet_jax.models.flip_test import lift
+from rsnet_jax.models.network import Network
 from rsnet_jax.pose.camera import backproject
 from rsnet_jax.pose.transforms import recenter, zero_root
 
 
 def make_predict_step(
-    model: RSNet,
+    model: Network,
     refinement: PostRefine | None,
     *,
     flip_test: bool,
     published: bool = False,
     refine_dropout: bool = False,
 ) -> Callable[[Variables, Variables | None, Batch, Array], dict[str, Array]]:
-    """Returns `step(variables, head_variables, batch, key) -> poses`.
+    """Returns `step(variables, refinement_variables, batch, key) -> poses`.
 
-    Poses are {"lifted": (batch, joint, 3)} and, with a head, "refined": meters, camera axes,
+    Poses are {"lifted": (batch, joint, 3)} and, with a refinement, "refined": meters, camera axes,
     relative to joint 0 (see `zero_root` for `published`). `key` is used with `refine_dropout` only.
     """
     center = zero_root if published else recenter
@@ -34,7 +35,7 @@ def make_predict_step(
         pose = lift(model, variables, batch.keypoints_2d, flip_test=flip_test)
         poses = {"lifted": center(pose)}
         if refinement is not None and refinement_variables is not None:
-            # The head sees the true depth of the pelvis, as in the published evaluation.
+            # The refinement gets the true depth of the pelvis, as in the official evaluation.
             root_depth = batch.joints_3d[:, 0, 2]
             backprojected = backproject(
                 pose, batch.keypoints_2d, root_depth=root_depth, cameras=batch.cameras

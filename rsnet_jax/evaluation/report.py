@@ -1,4 +1,4 @@
-"""Sums of a whole split to the tables that people and programs read."""
+"""Tables of errors for people and programs, made from sums over a split."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,19 +21,18 @@ POSE_METRICS = {
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """`report` is what `evaluate.py --json` writes, errors in millimeters.
-
-    Of several processes, only the first has predictions.
-    """
+    """The result of an evaluation, errors in millimeters."""
 
     report: dict[str, Any]
+    """The tables that `evaluate.py --json` writes."""
     predictions: dict[str, np.ndarray] | None
+    """Every pose with its errors and labels, if asked for; None in all processes but process 0."""
 
 
 def make_report(
-    total: Mapping[str, Any], frames: Frames, protocol: EvaluationSettings
+    total: Mapping[str, Any], frames: Frames, settings: EvaluationSettings
 ) -> dict[str, Any]:
-    """Sums of a whole split to the table that `--json` writes, in millimeters."""
+    """The tables that `--json` writes, in millimeters, from the sums of `make_measure_step`."""
     counts = total["frames"]
 
     def stage_report(sums: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
@@ -51,16 +50,16 @@ def make_report(
         "detections": frames.detections,
         "subjects": list(frames.subjects),
         "frames": len(frames),
-        "flip_test": protocol.flip_test,
-        "published": protocol.published,
-        "precision": protocol.precision,
+        "flip_test": settings.flip_test,
+        "published": settings.published,
+        "precision": settings.precision,
         "lifted": stage_report(total["lifted"]),
         "refined": stage_report(total["refined"]) if "refined" in total else None,
     }
 
 
 def with_labels(rows: dict[str, Any], frames: Frames) -> dict[str, np.ndarray]:
-    """Poses (meters, root-relative, camera axes) and errors (mm) of every row, with its labels."""
+    """Poses (meters, root-relative, camera axes) and errors (mm) of every view, with labels."""
     predictions = {
         "subject": np.array(frames.subjects)[frames.subject],
         "action": np.array(frames.actions)[frames.action],

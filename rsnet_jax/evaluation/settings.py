@@ -1,47 +1,48 @@
-"""How to evaluate."""
+"""The settings of an evaluation, and the size of its batches."""
 
 import dataclasses
+import math
 
 from rsnet_jax.config import Precision
 
 BATCH_SIZE = 512
-
-PUBLISHED_BATCH_SIZE = 128
-
+"""Batch size with `refine_dropout_seed`; fixed, since the dropout masks depend on it."""
+OFFICIAL_BATCH_SIZE = 128
+"""Batch size of the official code, on which the P2 errors of `published` depend."""
 MAX_KEPT_BATCHES = 4
-"""Batches of one call whose poses are kept, by every device."""
+"""Batches per call of the program if it returns poses: every device keeps all of a call's poses."""
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSettings:
-    """How to evaluate.
-
-    `published` reproduces two slips of the published evaluation: only joint 0 of a prediction is
-    set to zero (`steps.zero_root`), and each frame of a batch is credited with the batch's mean
-    P2 error.
-    """
+    """The settings of an evaluation. The default is the correct one, with the flip test."""
 
     flip_test: bool = True
+    """Averages the pose with the mirrored pose of the mirrored keypoints."""
     published: bool = False
+    """Repeats two bugs of the official code, to reproduce published numbers: only joint 0 of a
+    prediction is set to zero, where the pose should be moved (`pose.transforms.zero_root`), and
+    each frame's P2 error is replaced by the mean of its batch (`measure.credit_batch_mean`)."""
     batch_size: int | None = None
-    """Of all devices together; default: 128 for `published`, where it matters, 512 with
-    `refine_dropout_seed`, whose masks depend on it, otherwise what suits the devices."""
+    """Global batch size, over all devices; None: see `choose_batch_size`."""
     refine_dropout_seed: int | None = None
-    """Keeps the refinement head's dropout on, as the published 47.04 mm was measured."""
+    """Seed of the refinement's dropout; None: no dropout. The published 47.04 mm has dropout."""
     precision: Precision = "highest"
+    """Precision of matrix products."""
 
-    def rows(self, frames: int, *, at_once: int, batches_per_call: int) -> int:
-        """Rows of a batch.
+    def choose_batch_size(self, frames: int, *, max_batch: int, max_batches_per_call: int) -> int:
+        """The global batch size for a split of `frames` views.
 
-        Where nothing depends on it, up to `at_once`, and so many that all calls have the same
-        number of full batches, up to `batches_per_call`.
+        If results do not depend on it: the largest size up to `max_batch` for which the split
+        divides into calls with equally many full batches, up to `max_batches_per_call`.
         """
         if self.batch_size is not None:
             return min(self.batch_size, frames)
         if self.published:
-            return min(PUBLISHED_BATCH_SIZE, frames)
+            return min(OFFICIAL_BATCH_SIZE, frames)
         if self.refine_dropout_seed is not None:
             return min(BATCH_SIZE, frames)
-        batches = -(-frames // at_once)
-        calls = -(-batches // batches_per_call)
-        return -(-frames // (calls * -(-batches // calls)))
+        batches = math.ceil(frames / max_batch)
+        calls = math.ceil(batches / max_batches_per_call)
+        batches_per_call = math.ceil(batches / calls)
+        return math.ceil(frames / (calls * batches_per_call))

@@ -1,4 +1,4 @@
-"""Places to write to: claimed before the work, filled atomically after it."""
+"""Output files: checked to be writable before the work, written atomically after it."""
 
 import contextlib
 import os
@@ -6,16 +6,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from rsnet_jax.errors import OutputError, StorageError
+from rsnet_jax.errors import OutputError, StorageError, quote
 from rsnet_jax.files.paths import is_remote
 
 
 def ensure_writable(path: Path, *, overwrite: bool | None = None) -> None:
-    """Makes sure that `path` can be written later; leaves nothing behind.
+    """Makes sure that `path` can be written later, and leaves nothing behind.
 
     Args:
-        path: a file or folder to be.
-        overwrite: whether an existing file will be replaced; None where no option offers that.
+        path: the file or folder that is to be written.
+        overwrite: whether an existing file will be replaced; None if the command has no
+            `--overwrite`, which the message then does not offer.
 
     Raises:
         OutputError: the path exists, or its folder cannot be made or written to.
@@ -36,7 +37,7 @@ def ensure_writable(path: Path, *, overwrite: bool | None = None) -> None:
 
 
 def _try_folder(parent: Path) -> None:
-    """Makes a file that vanishes in a folder that does, too, if it was not there."""
+    """Makes a temporary file in `parent`; a folder made for that purpose is removed again."""
     missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -44,18 +45,18 @@ def _try_folder(parent: Path) -> None:
             pass
     finally:
         for folder in missing:
-            with contextlib.suppress(OSError):  # it was never made
+            with contextlib.suppress(OSError):  # the folder was never made
                 folder.rmdir()
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Gives the name of a local file to write to, which becomes `path` on success.
+    """Yields the name of a local file to write to; it gets the name `path` on success.
 
-    It lies beside `path`, or in a temporary folder if `path` is in an object store.
+    The local file lies beside `path`, or in a temporary folder if `path` is in an object store.
 
     Raises:
-        OutputError: writing failed; `path` is as it was.
+        OutputError: writing failed; `path` is as it was before.
     """
     try:
         with _uploading(path) if is_remote(path) else _renaming(path) as partial:
@@ -66,6 +67,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _renaming(path: Path) -> Iterator[Path]:
+    """`atomic_write` on this machine: writes beside `path`, then renames."""
     partial = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +80,7 @@ def _renaming(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _uploading(path: Path) -> Iterator[Path]:
+    """`atomic_write` to an object store: writes a temporary file, then uploads it whole."""
     with tempfile.TemporaryDirectory() as folder:
         partial = Path(folder) / path.name
         yield partial
@@ -85,12 +88,14 @@ def _uploading(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
+    """A name for the unfinished file, in the folder of `path`."""
     return path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix, which np.savez needs
 
 
 def _reason(path: Path, error: OSError) -> str:
+    """The reason for a failed write, in words that need no knowledge of errno."""
     if isinstance(error, StorageError):
-        return " ".join(str(error.__cause__ or error).split())
+        return quote(error.__cause__ or error)
     if is_remote(path) and isinstance(error, FileNotFoundError):
         return f"no bucket {'/'.join(str(path).split('/')[:3])}"
     for folder in path.parents:

@@ -1,8 +1,13 @@
-"""Paths on this machine and in object stores: what a name means, and what differs between them.
+"""Paths on this machine and in object stores.
 
-A local path is a `pathlib.Path`. `gs://` and `s3://` are etils.epath's, which Orbax uses too, with
-the methods of `pathlib.Path` that this package needs. An object store has no folders, appends and
-renames nothing, locks nothing; an object appears when all of it is there.
+A local path is a `pathlib.Path`. A `gs://` or `s3://` path is a `RemotePath`, built on etils.epath,
+which Orbax uses too. An object store has no folders and can neither append to an object, rename it
+nor lock it; an object appears when all of it has been written. The functions below hide these
+differences where the package meets them.
+
+Signatures throughout the package say `Path` for both kinds: a `RemotePath` has every method of
+`pathlib.Path` that the package calls on a path which may be remote. `to_path` makes that claim to
+the type checker, in one place.
 """
 
 import contextlib
@@ -15,25 +20,65 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from etils.epath.gpath import PosixGPath
 
-from rsnet_jax.errors import ConfigError, RSNetError, StorageError, one_line
+from rsnet_jax.errors import ConfigError, RSNetError, StorageError, one_line, quote
 
 BACKENDS = {"gs": ("gcsfs", "gcs"), "s3": ("s3fs", "s3")}
-"""Of each scheme, the module that reaches it and our extra that installs that."""
+"""Scheme -> the module that is its client, and the extra of this package that installs it."""
 _SCHEME = re.compile(r"([A-Za-z][\w+.-]+):/+(.*)", re.DOTALL)
 _ORDINARY = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 
 
-class RemotePath(PosixGPath):
-    """A path in an object store; whatever goes wrong with it is an OSError, mostly ours."""
+def _with_clear_errors(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Wraps a method of `RemotePath`: the many kinds of errors of clients become two of ours.
 
-    def absolute(self) -> Self:
+    Raises:
+        StorageError: credentials, rights, the bucket or the network are at fault.
+        ConfigError: the client of the object store is not installed.
+    """
+
+    @functools.wraps(method)
+    def call(self: "RemotePath", *args: Any, **kwargs: Any) -> Any:
+        check_client(self)
+        try:
+            result = method(self, *args, **kwargs)
+            # Listing is lazy: without `list`, its errors would come after this function's end.
+            return iter(list(result)) if isinstance(result, Iterator) else result
+        except (*_ORDINARY, RSNetError):
+            raise
+        except Exception as error:
+            reason = quote(error, limit=300) or type(error).__name__
+            raise StorageError(f"{self}: {reason}") from error
+
+    return call
+
+
+class RemotePath(PosixGPath):
+    """A path in an object store; each of its errors is an OSError, in most cases a StorageError."""
+
+    exists = _with_clear_errors(PosixGPath.exists)
+    is_dir = _with_clear_errors(PosixGPath.is_dir)
+    is_file = _with_clear_errors(PosixGPath.is_file)
+    iterdir = _with_clear_errors(PosixGPath.iterdir)
+    glob = _with_clear_errors(PosixGPath.glob)
+    stat = _with_clear_errors(PosixGPath.stat)
+    read_bytes = _with_clear_errors(PosixGPath.read_bytes)
+    read_text = _with_clear_errors(PosixGPath.read_text)
+    write_bytes = _with_clear_errors(PosixGPath.write_bytes)
+    write_text = _with_clear_errors(PosixGPath.write_text)
+    mkdir = _with_clear_errors(PosixGPath.mkdir)
+    rename = _with_clear_errors(PosixGPath.rename)
+    unlink = _with_clear_errors(PosixGPath.unlink)
+    rmtree = _with_clear_errors(PosixGPath.rmtree)
+
+    def absolute(self) -> "RemotePath":
         return self
 
-    def resolve(self, strict: bool = False) -> Self:  # etils would put the working folder before it
+    def resolve(self, strict: bool = False) -> "RemotePath":
+        """The path itself; etils would put the working folder in front of it."""
         return self
 
     @property
@@ -42,44 +87,14 @@ class RemotePath(PosixGPath):
         return self.stat().length
 
 
-def _explained(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method, with what the clients of object stores raise, which is of many kinds, in a line.
-
-    Raises:
-        StorageError: credentials, rights, the bucket or the network.
-        ConfigError: what reaches it is not installed.
-    """
-
-    @functools.wraps(method)
-    def call(self: RemotePath, *args: Any, **kwargs: Any) -> Any:
-        check_client(self)
-        try:
-            result = method(self, *args, **kwargs)
-            return iter(list(result)) if isinstance(result, Iterator) else result
-        except (*_ORDINARY, RSNetError):
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise StorageError(f"{self}: {reason}") from error
-
-    return call
-
-
-for _name in (
-    *("exists", "is_dir", "is_file", "iterdir", "glob", "stat", "read_bytes", "read_text"),
-    *("write_bytes", "write_text", "mkdir", "rename", "unlink", "rmtree"),
-):
-    setattr(RemotePath, _name, _explained(getattr(PosixGPath, _name)))
-
-
 def to_path(name: str | os.PathLike[str]) -> Path:
-    """A path on this machine, or in an object store, from how a user writes it.
+    """Turns a name as a user writes it into a path on this machine or in an object store.
 
-    What reaches the store is looked for when the path is used: a stored configuration may name a
-    bucket that nobody asks for.
+    Whether the client of the store is installed is checked when the path is used, not here: a
+    stored configuration may name a bucket that is never read.
 
     Raises:
-        ConfigError: the scheme is unknown, or there is no bucket.
+        ConfigError: the scheme is unknown, or the name has no bucket.
     """
     text = os.fspath(name)
     match = _SCHEME.fullmatch(text)
@@ -89,12 +104,12 @@ def to_path(name: str | os.PathLike[str]) -> Path:
     if scheme not in BACKENDS or not rest:
         wanted = " or ".join(f"{scheme}://BUCKET/..." for scheme in BACKENDS)
         raise ConfigError(f"{text}: a local path, {wanted} was wanted")
-    # `pathlib` has made one slash of two where the name came as a `Path`.
+    # `pathlib` has made one slash of two if the name came as a `Path`, hence ":/+" in the pattern.
     return cast(Path, RemotePath(f"{scheme}://{rest}"))
 
 
 def check_client(path: PurePath) -> None:
-    """Raises a ConfigError if what reaches the object store of a path is not installed."""
+    """Raises a ConfigError if `path` is remote and the client of its store is not installed."""
     if not isinstance(path, RemotePath):
         return
     scheme = str(path).partition(":")[0]
@@ -107,18 +122,18 @@ def check_client(path: PurePath) -> None:
 
 
 def is_remote(path: Path) -> bool:
-    """Whether a path is in an object store."""
+    """True if a path is in an object store."""
     return isinstance(path, RemotePath)
 
 
 def size(path: Path) -> int:
-    """Bytes of a file."""
+    """The size of a file in bytes."""
     return path.bytes if isinstance(path, RemotePath) else path.stat().st_size
 
 
 @contextlib.contextmanager
 def local_copy(path: Path) -> Iterator[Path]:
-    """The file itself, or a copy on this machine for as long as it is needed."""
+    """Yields a local file itself, or a temporary local copy of a remote one."""
     if not is_remote(path):
         yield path
         return
@@ -129,7 +144,7 @@ def local_copy(path: Path) -> Iterator[Path]:
 
 
 def append(path: Path, text: str) -> None:
-    """Adds to the end of a text file; an object is written anew."""
+    """Adds to the end of a text file; an object in a store is written anew as a whole."""
     if is_remote(path):
         path.write_text(path.read_text() + text)
     else:
@@ -138,12 +153,15 @@ def append(path: Path, text: str) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Deletes a folder and all in it."""
-    path.rmtree() if isinstance(path, RemotePath) else shutil.rmtree(path)
+    """Deletes a folder and everything in it."""
+    if isinstance(path, RemotePath):
+        path.rmtree()
+    else:
+        shutil.rmtree(path)
 
 
 def require_file(path: Path, error: type[RSNetError]) -> None:
-    """Raises `error`, naming files of a similar name, unless `path` is a file with content."""
+    """Raises `error` unless `path` is a file with content; the message names similar files."""
     try:
         if path.is_file():
             if not size(path):

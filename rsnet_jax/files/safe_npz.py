@@ -21,13 +21,13 @@ from rsnet_jax.files.safe_pickle import (
 
 
 def load_npz(path: str | Path) -> dict[str, Any]:
-    """Every member of an .npz by name; a 0-d object array becomes the object in it.
+    """Reads every member of an .npz, by name; a 0-d object array becomes the object in it.
 
     Object arrays may hold numpy arrays, numpy scalars and plain containers, nothing else.
 
     Raises:
-        DataError: the file is missing, no .npz, damaged, or asks for other objects. What it asked
-            for was then not looked up, and nothing of the file was run.
+        DataError: the file is missing, damaged, not an .npz, or asks for other objects. Such
+            objects are not looked up, and nothing of the file is run.
     """
     path = to_path(path)
     require_file(path, DataError)
@@ -49,6 +49,7 @@ def load_npz(path: str | Path) -> dict[str, Any]:
 
 
 def _diagnose(path: Path) -> str:
+    """The likely reason why a file is not an .npz, from its first bytes."""
     with local_copy(path) as copy, copy.open("rb") as file:
         start = file.read(64)
     if start.startswith(b"PK"):
@@ -61,6 +62,7 @@ def _diagnose(path: Path) -> str:
 
 
 def _load_member(archive: zipfile.ZipFile, name: str) -> Any:
+    """One array of the archive, or the object in a 0-d object array."""
     data = archive.read(name)
     stream = io.BytesIO(data)
     shape, fortran, dtype = _read_header(stream, name)
@@ -74,13 +76,14 @@ def _load_member(archive: zipfile.ZipFile, name: str) -> Any:
 
 
 def _read_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, Fortran order and dtype of an .npy, whose data `stream` is left at."""
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     version = np.lib.format.read_magic(stream)
     if version not in readers:
-        raise ValueError(f"member {name!r} is of .npy version {version}, known are 1.0 and 2.0")
+        raise ValueError(f"member {name!r} has .npy version {version}; 1.0 and 2.0 can be read")
     with warnings.catch_warnings():  # numpy warns of headers written by Python 2, which are fine
         warnings.simplefilter("ignore", UserWarning)
         return readers[version](stream)
@@ -94,8 +97,8 @@ def _load_objects(
     try:
         array = unpickle(stream, PLAIN)
     except DamagedPickle as error:
-        raise ValueError(f"objects of member {name!r}: {error}") from error
-    # numpy's writer flattens nothing, so what was pickled is the array itself.
+        raise ValueError(f"the objects of member {name!r}: {error}") from error
+    # numpy's writer pickles the array itself, with its shape.
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
         raise ValueError(f"member {name!r} does not hold the object array it declares")
     return array.item() if array.ndim == 0 else array

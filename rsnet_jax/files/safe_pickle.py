@@ -1,7 +1,7 @@
-"""Reading files that strangers made: pickles of plain containers and arrays, with nothing run.
+"""Reads pickles of untrusted origin: plain containers and arrays only, and no code is run.
 
-A pickle is a program. Here its only callables are the functions of an allow-list, which make
-containers and arrays and check what they are given; asking for anything else ends the reading.
+A pickle is a program. The only functions it can call here are those of an allow-list, which make
+containers and arrays and check their arguments; a request for anything else ends the reading.
 """
 
 import collections
@@ -18,15 +18,15 @@ from jaxtyping import Shaped
 from rsnet_jax.errors import one_line
 
 AllowList = Mapping[tuple[str, str], Any]
-"""(module, name) as pickles spell them -> what they get: a function of ours, or plain data."""
+"""(module, name) as a pickle spells them -> what it gets for them: a function or data of ours."""
 
 
 class ForbiddenPickle(Exception):
-    """A pickle asked for what plain data does not need; the message says what."""
+    """A pickle that asks for more than plain data needs; the message says for what."""
 
 
 class DamagedPickle(Exception):
-    """A pickle that is cut short, or makes no sense."""
+    """A pickle that is cut short or malformed."""
 
 
 def unpickle(
@@ -35,28 +35,38 @@ def unpickle(
     *,
     persistent_load: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Reads one pickle and leaves `stream` behind it. Strings of Python 2 are taken for Latin-1.
+    """Reads one pickle and leaves `stream` at its end. Strings of Python 2 are read as Latin-1.
+
+    Args:
+        stream: the file, at the start of the pickle.
+        allowed: the only names that the pickle can use.
+        persistent_load: makes the object for a persistent id; None refuses all such ids.
 
     Raises:
-        ForbiddenPickle: it asked for a name that is not in `allowed`; that name was not looked up.
-        DamagedPickle: it is not a whole pickle of such data.
+        ForbiddenPickle: the pickle asks for a name that is not in `allowed`. The name is not
+            looked up.
+        DamagedPickle: the pickle is not a whole pickle of such data.
     """
     unpickler = _AllowListUnpickler(stream, allowed, persistent_load)
     try:
         return unpickler.load()
     except ForbiddenPickle:
         raise
-    except Exception as error:  # a senseless pickle can make any operation fail, in any way
+    except Exception as error:  # a malformed pickle can make any operation fail, in any way
         raise DamagedPickle(one_line(error)) from error
 
 
 _MAX_OBJECT_ARRAYS = 2000  # numpy frees nested ones by recursion; too deep overflows the C stack
 
 
-# The pure-Python unpickler, which the standard library keeps beside the one in C: its table of
-# operations can be cut, whereas the C one lets a file call __setstate__ or set attributes of
-# whatever it was given, and lets four bytes of the file ask for 64 GB of memo.
 class _AllowListUnpickler(pickle._Unpickler):
+    """The standard library's unpickler in pure Python, with dangerous operations taken out.
+
+    The unpickler in C has no table of operations that could be changed. It lets a file call
+    __setstate__ or set attributes of any object that the file got hold of, and four bytes of a
+    file can make it allocate 64 GB for its memo.
+    """
+
     stack: list[Any]
     read: Callable[[int], bytes]
     pop_mark: Callable[[], list[Any]]
@@ -112,7 +122,7 @@ class _AllowListUnpickler(pickle._Unpickler):
         self.stack[-1].update(_set(items))
 
     def load_bytearray8(self) -> None:
-        # The inherited one allocates what the file says before it looks whether there is as much.
+        # The inherited method allocates the claimed length before it checks the file's size.
         (length,) = struct.unpack("<Q", self.read(8))
         self.stack.append(bytearray(self.read(length)))
 
@@ -147,21 +157,24 @@ def _check_key(key: Any) -> Any:
 
 def _set_items(target: Any, items: list[Any]) -> None:
     if not isinstance(target, dict):
-        raise TypeError(f"items for a {type(target).__name__}, which is no dict")
+        raise TypeError(f"items for a {type(target).__name__}, which is not a dict")
     for key, value in zip(items[::2], items[1::2], strict=True):
         target[_check_key(key)] = value
 
 
 class _DType:
-    """What `numpy.dtype(...)` makes. A real dtype would let a file set its internal flags."""
+    """The result of `numpy.dtype(...)` in a pickle: a real dtype inside, out of the file's reach.
 
-    def __init__(self, code: str, align: bool = False, copy: bool = False):
+    With a real dtype a file could set internal flags of numpy through its state.
+    """
+
+    def __init__(self, code: str, align: bool | int = False, copy: bool | int = False):
         if not re.fullmatch(r"[<>|=]?([biufc]\d{1,2}|[SU]\d{1,6}|O\d?|\?)", code):
             raise ForbiddenPickle(f"arrays of dtype {code[:40]!r}")
         self.dtype = np.dtype(object) if "O" in code else np.dtype(code)
 
     def build(self, state: Any) -> None:
-        """Takes the byte order out of numpy's (version, order, subarray, names, fields, ...)."""
+        """Applies the byte order in numpy's (version, order, subarray, names, fields, ...)."""
         if any(part is not None for part in state[2:5]):
             raise ForbiddenPickle("arrays of a structured dtype")
         if state[1] in ("<", ">"):
@@ -172,7 +185,7 @@ def _dtype(*args: Any) -> _DType:
     return _DType(*args)
 
 
-_NDARRAY = "numpy.ndarray"  # stands for the type as an argument; calling it is not possible
+_NDARRAY = "numpy.ndarray"  # a string in place of the type, so that a pickle cannot call it
 
 
 def _reconstruct(subtype: Any, shape: Any, code: Any) -> Shaped[np.ndarray, " 0"]:
@@ -181,10 +194,11 @@ def _reconstruct(subtype: Any, shape: Any, code: Any) -> Shaped[np.ndarray, " 0"
     return np.empty(0, np.int8)  # the state that follows brings the shape and dtype
 
 
-def _build_array(array: Shaped[np.ndarray, " 0"], state: Any) -> None:
-    """Fills an array in place, so that earlier references to it in the file stay right.
+def _build_array(array: np.ndarray, state: Any) -> None:
+    """Fills an array in place, so that earlier references to it in the file stay valid.
 
-    numpy reads raw bytes as pointers, or past their end, if dtype, shape and data disagree.
+    Dtype, shape and data are checked against each other: numpy would read raw bytes as pointers,
+    or read past the end of the data.
     """
     _, shape, dtype, fortran, data = state
     if not isinstance(dtype, _DType):
@@ -202,7 +216,11 @@ def _build_array(array: Shaped[np.ndarray, " 0"], state: Any) -> None:
 
 
 def checked_size(shape: Any) -> int:
-    """Elements in an array of a shape that a file claims; ValueError unless it can be a shape."""
+    """The number of elements of an array with the shape that a file claims.
+
+    Raises:
+        ValueError: `shape` is not a tuple of at most 32 counts.
+    """
     if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError("a shape that is not a tuple of counts")
     if len(shape) > 32:
@@ -252,7 +270,7 @@ def _empty_bytes() -> bytes:
 
 
 def _drop_attributes(target: Any, state: Any) -> None:
-    """A torch state dict carries its modules' version numbers as an attribute; nobody reads it."""
+    """Ignores attributes: a torch state dict has one, the version numbers of its modules."""
 
 
 _BUILD: dict[type, Callable[[Any, Any], None]] = {
@@ -277,4 +295,4 @@ PLAIN: AllowList = {
     ("builtins", "bytes"): _empty_bytes,
     ("__builtin__", "bytes"): _empty_bytes,
 }
-"""Containers, strings and numbers need no name of their own; these are the rest of plain data."""
+"""The names that arrays, sets and bytes need; other containers, strings and numbers need none."""

@@ -1,6 +1,7 @@
 """Networks from a configuration: their modules, their fresh weights, the random keys of a run."""
 
 import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -8,11 +9,53 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, PRNGKeyArray
 
-from rsnet_jax.config import Config
-from rsnet_jax.models import PostRefine, RSNet
+from rsnet_jax.config import Config, HasRefinement, ModelConfig, RSNetConfig, SemGCNConfig
+from rsnet_jax.errors import ConfigError
+from rsnet_jax.models.network import Network
+from rsnet_jax.models.refine import PostRefine
+from rsnet_jax.models.rsnet import RSNet
+from rsnet_jax.models.semgcn import SemGCN
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 Variables = dict[str, Any]
+
+
+def _rsnet(model: RSNetConfig, **common: Any) -> RSNet:
+    return RSNet(
+        width=model.width,
+        dropout=model.dropout,
+        blocks=model.blocks,
+        hops=model.hops,
+        double_gelu=model.double_gelu,
+        **common,
+    )
+
+
+def _semgcn(model: SemGCNConfig, **common: Any) -> SemGCN:
+    return SemGCN(
+        width=model.width,
+        dropout=model.dropout,
+        blocks=model.blocks,
+        non_local=model.non_local,
+        **common,
+    )
+
+
+class NetworkKind(NamedTuple):
+    """A row of the table of networks."""
+
+    settings: type[ModelConfig]
+    """The class of the section `model` of a configuration."""
+    build: Callable[..., Network]
+    """`build(settings, skeleton=, keypoint_skeleton=, dtype=, axis_name=)` makes the module."""
+
+
+NETWORKS: Mapping[str, NetworkKind] = {
+    "rsnet": NetworkKind(RSNetConfig, _rsnet),
+    "semgcn": NetworkKind(SemGCNConfig, _semgcn),
+}
+"""Every network by `model.name`. The names of its published weights are in
+`checkpoints.key_tables.KEY_TABLES`, under the same name."""
 
 
 def compute_dtype(config: Config) -> jnp.dtype:
@@ -21,23 +64,37 @@ def compute_dtype(config: Config) -> jnp.dtype:
 
 
 def build_model(
-    config: Config, skeleton: Skeleton = H36M_16, *, axis_name: str | None = None
-) -> RSNet:
-    """The network a configuration describes; see `RSNet` for `axis_name`."""
-    return RSNet(
-        width=config.model.width,
-        dropout=config.model.dropout,
-        blocks=config.model.blocks,
-        hops=config.model.hops,
-        double_gelu=config.model.double_gelu,
+    config: Config,
+    skeleton: Skeleton = H36M_16,
+    keypoint_skeleton: Skeleton | None = None,
+    *,
+    axis_name: str | None = None,
+) -> Network:
+    """The network a configuration describes.
+
+    Args:
+        config: its `model.name` chooses the network.
+        skeleton: the joints of the output.
+        keypoint_skeleton: the joints of the input; default: those of the output.
+        axis_name: see `Network`.
+    """
+    return NETWORKS[config.model.name].build(
+        config.model,
         skeleton=skeleton,
+        keypoint_skeleton=keypoint_skeleton or skeleton,
         dtype=compute_dtype(config),
         axis_name=axis_name,
     )
 
 
 def build_refinement(config: Config, *, axis_name: str | None = None) -> PostRefine:
-    """The refinement head a configuration describes."""
+    """The refinement head a configuration describes.
+
+    Raises:
+        ConfigError: the network has no refinement.
+    """
+    if not isinstance(config.model, HasRefinement):
+        raise ConfigError(f"{config.model.title} has no refinement")
     return PostRefine(
         hidden=config.model.refine_hidden,
         dropout=config.model.refine_dropout,
@@ -60,10 +117,13 @@ def run_keys(seed: int) -> RunKeys:
     return RunKeys(*jax.random.split(jax.random.key(seed), len(RunKeys._fields)))
 
 
-def init_variables(config: Config, skeleton: Skeleton = H36M_16) -> Variables:
+def init_variables(
+    config: Config, skeleton: Skeleton = H36M_16, keypoint_skeleton: Skeleton | None = None
+) -> Variables:
     """Fresh weights of the network, drawn as torch draws them."""
-    keypoints = jnp.zeros((1, skeleton.num_joints, 2))
-    return _init(build_model(config, skeleton), run_keys(config.seed).network, keypoints)
+    model = build_model(config, skeleton, keypoint_skeleton)
+    keypoints = jnp.zeros((1, model.keypoint_skeleton.num_joints, model.input_channels))
+    return _init(model, run_keys(config.seed).network, keypoints)
 
 
 def init_refinement_variables(config: Config, skeleton: Skeleton = H36M_16) -> Variables:
@@ -73,5 +133,5 @@ def init_refinement_variables(config: Config, skeleton: Skeleton = H36M_16) -> V
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _init(module: nn.Module, key: PRNGKeyArray, *inputs: Array) -> Variables:
+def _init(module: nn.Module | Network, key: PRNGKeyArray, *inputs: Array) -> Variables:
     return dict(module.init(key, *inputs))

@@ -29,6 +29,7 @@ from typing import Literal
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from rsnet_jax.models.initializers import symmetric_uniform, torch_xavier
@@ -104,7 +105,7 @@ class SplitGraphConv(nn.Module):
     skeleton: Skeleton
     hops: int = 4  # hop 0 is the joint itself
     merge: Literal["concat", "sum"] = "concat"
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from rsnet_jax.models.initializers import torch_linear
@@ -13,7 +14,7 @@ class Conv1x1(nn.Module):
     """y = W x + b for the channels of every joint; torch's 1x1 convolution."""
 
     features: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def weights(self, chan: int) -> tuple[Float[Array, "out {chan}"], Float[Array, " out"]]:
@@ -42,7 +43,7 @@ class NonLocalBlock(nn.Module):
     """
 
     axis_name: str | None = None
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 
@@ -78,7 +79,7 @@ class TorchBatchNorm(nn.Module):
     axis_name: str | None = None  # statistics are those of all devices on this axis
     scale_init: nn.initializers.Initializer = nn.initializers.ones
     axis: int = -1  # that of the channels
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "..."], *, train: bool) -> Float[Array, "..."]:

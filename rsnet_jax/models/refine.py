@@ -2,10 +2,12 @@
 
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from rsnet_jax.models.dropout import PerSampleDropout
 from rsnet_jax.models.initializers import torch_linear
+from rsnet_jax.pose.arrays import AnyArray
 
 
 class PostRefine(nn.Module):
@@ -20,14 +22,14 @@ class PostRefine(nn.Module):
 
     hidden: int = 1024
     dropout: float = 0.5
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
     def __call__(
         self,
-        pose: Float[Array, "batch joint 3"],
-        backprojected: Float[Array, "batch joint 3"],
+        pose: Float[AnyArray, "batch joint 3"],
+        backprojected: Float[AnyArray, "batch joint 3"],
         *,
         train: bool = False,
     ) -> Float[Array, "batch joint 3"]:

@@ -18,12 +18,12 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from rsnet_jax.errors import DataError
 from rsnet_jax.models.dropout import PerSampleDropout
 from rsnet_jax.models.graph_conv import SplitGraphConv
+from rsnet_jax.models.network import GraphNetwork
 from rsnet_jax.models.non_local import NonLocalBlock
 from rsnet_jax.models.norms import LayerNorm
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.arrays import AnyArray
 
 
 def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -74,7 +74,7 @@ class GeluBlock(nn.Module):
         return nn.remat(activate)(self.dropout(name="dropout"), y)
 
 
-class RSNet(nn.Module):
+class RSNet(GraphNetwork):
     """Lifts 2D joints (normalized image coordinates) to 3D (meters, camera axes).
 
         x0 = II(keypoints, keypoints),  x = x0
@@ -93,32 +93,25 @@ class RSNet(nn.Module):
     hops: int = 4
     double_gelu: bool = True
     """The published network applies GELU twice in Block II, in evaluation too."""
-    skeleton: Skeleton = H36M_16
-    dtype: jnp.dtype = jnp.float32
-    """Type of the computation; weights and output are float32."""
-    axis_name: str | None = None
-    """Mapped axis the batch is spread over, for batch statistics and dropout."""
 
     @nn.compact
     def __call__(
-        self, keypoints: Float[Array, "batch joint 2"], *, train: bool = False
+        self, keypoints: Float[AnyArray, "batch joint 2"], *, train: bool = False
     ) -> Float[Array, "batch joint 3"]:
         """Lifts a batch.
 
         Raises:
-            DataError: the keypoints are not (batch, joints of the skeleton, 2).
+            DataError: the keypoints are not (batch, joints of the input, 2).
         """
-        joints = self.skeleton.num_joints
-        if keypoints.ndim != 3 or keypoints.shape[1:] != (joints, 2):
-            raise DataError(f"keypoints must be (batch, {joints}, 2), not {keypoints.shape}")
+        self.check_keypoints(keypoints)
         conv = functools.partial(
-            SplitGraphConv, skeleton=self.skeleton, hops=self.hops, dtype=self.dtype
+            SplitGraphConv, skeleton=self.keypoint_skeleton, hops=self.hops, dtype=self.dtype
         )
         hidden = functools.partial(conv, self.width)
         dropout = functools.partial(PerSampleDropout, self.dropout, self.axis_name, row_axis=-1)
         gelu_block = functools.partial(GeluBlock, hidden, dropout, self.double_gelu)
 
-        x = keypoints.T  # batch joint 2 -> 2 joint batch
+        x = jnp.asarray(keypoints).T  # batch joint 2 -> 2 joint batch
         x = gelu_block(name="input")(x, x, train=train)  # (hops * width) joint batch from here on
         x0 = x  # the initial residual of every later layer
         for i in range(self.blocks):
@@ -129,4 +122,5 @@ class RSNet(nn.Module):
             x = jax.lax.optimization_barrier(x)
         x = NonLocalBlock(self.axis_name, self.dtype, name="non_local")(x, train=train)
         x = conv(3, merge="sum", name="output")(x, x0)
-        return x.T.astype(jnp.float32)  # 3 joint batch -> batch joint 3
+        pose = x.T.astype(jnp.float32)  # 3 joint batch -> batch joint 3
+        return self.select_joints(pose)

@@ -1,1 +1,1 @@
-"""What training costs on devices that are not there: compiled for them, counted, calculated."""
+"""The cost of training on devices that need not be present: compiled, counted or calculated."""

@@ -1,4 +1,4 @@
-"""Published peak rates of accelerators, and how they are connected."""
+"""Published peak rates of accelerators, and the topologies that connect them."""
 
 import dataclasses
 import re
@@ -8,40 +8,40 @@ from rsnet_jax.config import Precision
 from rsnet_jax.errors import ConfigError
 
 HOP_SECONDS = 1e-6
-"""A message to the next chip of a torus takes at least that.
+"""Least seconds of a message to a neighboring chip of a torus.
 
 Source: https://jax-ml.github.io/scaling-book/sharding/ ("A note on ICI latency").
 """
 GPU_COLLECTIVE_SECONDS = 20e-6
-"""Of a small all-reduce among GPUs; assumed, not published."""
+"""Seconds of a small all-reduce among GPUs; assumed, not published."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """One accelerator as its maker describes it."""
+    """One kind of accelerator, as described by its maker."""
 
     name: str
     kind: Literal["tpu", "gpu"]
     peak: dict[Precision, float]
     """FLOP/s of matrix products in each precision of a configuration."""
     hbm_rate: float
-    """Bytes a second to and from main memory."""
+    """Bytes per second to and from main memory."""
     hbm: float
     """Bytes of main memory."""
     link_rate: float
-    """Bytes a second that leave by one link. TPU: to one neighbor; GPU: all of NVLink."""
+    """Bytes per second that leave by one link. TPU: to one neighbor; GPU: all of NVLink."""
     sources: tuple[str, ...]
     clock: float | None = None
-    """Cycles a second, for the compiler's estimates; TPU only."""
+    """Clock cycles per second, to convert the compiler's estimates; TPU only."""
     network_rate: float | None = None
-    """GPU: bytes a second that leave a machine, for each GPU."""
+    """GPU: bytes per second that leave a machine, per GPU."""
     axes: int = 0
     """TPU: dimensions of the torus."""
     ring: int = 0
-    """TPU: an axis whose length is a multiple of this is closed to a ring; of three axes, if all
-    of them are."""
+    """TPU: an axis is closed to a ring if its length is a multiple of this number; with three axes,
+    only if all of their lengths are."""
     largest: tuple[int, ...] = ()
-    """TPU: the longest axes of a pod."""
+    """TPU: the lengths of the axes of a whole pod."""
 
 
 def _tpu(
@@ -56,7 +56,7 @@ def _tpu(
     largest: tuple[int, ...],
     sources: tuple[str, ...],
 ) -> Chip:
-    """A TPU chip with `cells` multipliers, each of which does two operations a cycle at the peak.
+    """A TPU chip with `cells` multipliers, each of which does two operations per cycle at the peak.
 
     Float32 products at the highest precision are six bfloat16 ones
     (https://docs.jax.dev/en/latest/jax.lax.html#jax.lax.Precision).
@@ -146,12 +146,12 @@ CHIPS = {
     )
 }
 GPUS_PER_MACHINE = 8
-"""GPUs joined by NVLink; more of them talk over the network."""
+"""GPUs that are joined by NVLink; larger groups communicate over the network."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """So many chips, and how they are connected."""
+    """A number of chips of one kind, and their arrangement."""
 
     name: str
     chip: Chip
@@ -170,10 +170,10 @@ _GPU = re.compile(r"^gpu:([a-z0-9]+):(\d+)$")
 
 
 def parse_topology(name: str) -> Topology:
-    """Reads "v5e:16x16" or "gpu:h200:8".
+    """Parses the name of a topology: "v5e:16x16" or "gpu:h200:8".
 
     Raises:
-        ConfigError: there is no such chip, or no such arrangement of them.
+        ConfigError: the chip or its arrangement does not exist.
     """
     tpus = [chip.name for chip in CHIPS.values() if chip.kind == "tpu"]
     gpus = [chip.name for chip in CHIPS.values() if chip.kind == "gpu"]

@@ -1,12 +1,11 @@
-"""Plans: what a recipe costs on a topology, from compiled programs or from counts alone."""
+"""Plans: the cost of a recipe on a topology, from compiled programs or from counts alone."""
 
 import dataclasses
-from typing import Any
 
 from rsnet_jax.config import Config
-from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.plan.chips import Topology
+from rsnet_jax.plan.figures import CompiledFigures, Figures
 from rsnet_jax.plan.programs import (
     TRAIN_VIEWS,
     devices_without_kind,
@@ -15,22 +14,23 @@ from rsnet_jax.plan.programs import (
 )
 from rsnet_jax.plan.roofline import StepWork, Times, recipe_seconds, times
 from rsnet_jax.plan.traced_cost import trace_cost
-
-Figures = dict[str, Any]
-"""What was found out of a program, see `child.figures`."""
+from rsnet_jax.training.start import check_batch
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One topology, one batch size."""
+    """The cost of a recipe on one topology at one batch size."""
 
     topology: Topology
     config: Config
-    """Its batch size is that of the plan."""
+    """The recipe; `train.batch_size` is the batch size of the plan."""
     training: Figures
     evaluation: Figures | None
-    compiled: bool
-    """Whether the figures are those of a compiler, or counted."""
+
+    @property
+    def compiled(self) -> bool:
+        """True if the figures come from a compiler, False if they are counted."""
+        return isinstance(self.training, CompiledFigures)
 
     @property
     def batch(self) -> int:
@@ -48,80 +48,74 @@ class Plan:
 
     @property
     def samples_per_second(self) -> float:
-        """In training."""
+        """Training samples per second."""
         return self.batch / self.step.predicted
 
     @property
     def minutes(self) -> float | None:
-        """Of the whole recipe; without evaluation figures it is not told."""
+        """Minutes of the whole recipe; None without the figures of the evaluation."""
         if self.evaluation is None or self.evaluation_batch is None:
             return None
+        assert self.training.steps_per_epoch is not None
+        assert self.evaluation.batches is not None
         seconds = recipe_seconds(
             epochs=self.config.train.epochs,
-            steps=self.training["steps_per_epoch"],
+            steps=self.training.steps_per_epoch,
             step_seconds=self.step.predicted,
-            batches=self.evaluation["batches"],
+            batches=self.evaluation.batches,
             batch_seconds=self.evaluation_batch.predicted,
         )
         return seconds / 60
 
 
 def work_of(figures: Figures) -> StepWork:
-    """The work of one turn of a program's loop."""
-    traced = figures["traced"]
-    if "loop" not in figures:
+    """The work of one iteration of a program's main loop."""
+    traced = figures.traced
+    if not isinstance(figures, CompiledFigures):
         return StepWork(
-            flops=traced["flops"],
-            hbm_bytes=traced["product_bytes"],
-            reductions=traced["reductions"],
-            reduced_bytes=traced["reduced_bytes"],
+            flops=traced.flops,
+            hbm_bytes=traced.product_bytes,
+            all_reduces=traced.all_reduces,
+            reduced_bytes=traced.reduced_bytes,
         )
-    loop = figures["loop"]
+    loop = figures.loop
     return StepWork(
-        flops=traced["flops"],
-        hbm_bytes=loop["hbm_bytes"],
-        reductions=sum(one["count"] for one in loop["collectives"]),
-        reduced_bytes=sum(one["bytes"] for one in loop["collectives"]),
-        cycles={kind: cycles for kind, cycles in loop["cycles_by_kind"].items() if cycles},
+        flops=traced.flops,
+        hbm_bytes=loop.hbm_bytes,
+        all_reduces=sum(one.count for one in loop.collectives),
+        reduced_bytes=sum(one.bytes for one in loop.collectives),
+        cycles={kind: cycles for kind, cycles in loop.cycles_by_kind.items() if cycles},
     )
 
 
-def with_batch(config: Config, batch: int) -> Config:
-    """The configuration with another batch size."""
-    return config.model_copy(
+def with_batch(config: Config, batch: int, topology: Topology) -> Config:
+    """The configuration with another batch size.
+
+    Raises:
+        ConfigError: the batch does not divide among the chips, or is larger than an epoch.
+    """
+    config = config.model_copy(
         update={"train": config.train.model_copy(update={"batch_size": batch})}
     )
-
-
-def check_batch(batch: int, topology: Topology) -> None:
-    """Raises a ConfigError unless the batch can be shared out among the chips."""
-    samples = 2 * TRAIN_VIEWS
-    if batch > samples:
-        raise ConfigError(f"batch {batch} is larger than an epoch of {samples} samples")
-    if batch % topology.chips:
-        below = batch // topology.chips * topology.chips
-        fitting = [size for size in (below, below + topology.chips) if size]
-        raise ConfigError(
-            f"batch {batch} does not divide among the {topology.chips} chips of {topology.name}; "
-            f"nearest: {' or '.join(map(str, fitting))}"
-        )
+    chips = topology.chips
+    called = f"the {chips} chips of {topology.name}"
+    check_batch(config, samples=config.train.samples(TRAIN_VIEWS), devices=chips, called=called)
+    return config
 
 
 def count_for(topology: Topology, config: Config, *, evaluation: bool) -> Plan:
-    """A plan without a compiler: products and sums are counted in the programs as traced."""
+    """Makes a plan without a compiler: products and sums are counted in the traced programs."""
     devices = devices_without_kind(topology.chips)
-    program, _ = training_program(config, devices)
-    training: Figures = {
-        "batch": config.train.batch_size,
-        "steps_per_epoch": 2 * TRAIN_VIEWS // config.train.batch_size,
-        "traced": dataclasses.asdict(trace_cost(program.trace().jaxpr)),
-    }
-    measured: Figures | None = None
+    program, steps_per_epoch = training_program(config, devices)
+    training = Figures(
+        batch=config.train.batch_size,
+        steps_per_epoch=steps_per_epoch,
+        traced=trace_cost(program.trace().jaxpr),
+    )
+    evaluated: Figures | None = None
     if evaluation:
-        program, cut = evaluation_program(config, devices)
-        measured = {
-            "batch": cut.batch,
-            "batches": cut.batches,
-            "traced": dataclasses.asdict(trace_cost(program.trace().jaxpr)),
-        }
-    return Plan(topology, config, training, measured, compiled=False)
+        program, loop = evaluation_program(config, devices)
+        evaluated = Figures(
+            batch=loop.batch, batches=loop.batches, traced=trace_cost(program.trace().jaxpr)
+        )
+    return Plan(topology, config, training, evaluated)

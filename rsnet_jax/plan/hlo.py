@@ -1,4 +1,4 @@
-"""Reads the text of an optimized program (HLO), as `compiled.as_text()` gives it."""
+"""The reader of optimized programs (HLO), as `compiled.as_text()` gives them; counts kernels."""
 
 import dataclasses
 import math
@@ -8,9 +8,17 @@ from functools import cached_property
 from typing import NamedTuple
 
 ON_CHIP = 1
-"""The memory space of arrays that never leave a TPU's chip; 0 is its main memory."""
+"""Number of the memory space on a TPU's chip (VMEM); main memory (HBM) is space 0."""
 SEMAPHORE = 2
-"""The memory space of the marks by which asynchronous operations are waited for."""
+"""Number of the memory space of semaphores, on which the ends of asynchronous operations wait."""
+NO_WORK = {
+    *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"),
+    *("partition-id", "replica-id", "opt-barrier"),
+}
+"""Opcodes that only name memory: they run no code."""
+CALLS = {"while", "call", "conditional"}
+"""Opcodes of control flow: their called computations are counted, not the operations themselves.
+A fusion is not among them: it counts as one kernel, whatever it calls."""
 
 _BITS = {"pred": 8, "token": 0, "opaque": 0, "c64": 64, "c128": 128}
 _HEAD = re.compile(r"^(ENTRY )?%?([\w.-]+) \(.*\{$")
@@ -33,36 +41,36 @@ _FIELD = re.compile(r"(\w+)=(\d+)")
 
 
 class HloArray(NamedTuple):
-    """The shape of one array, and where it lies."""
+    """The shape of one array and its memory space."""
 
     dtype: str
     dims: tuple[int, ...]
     space: int
     size: int
-    """Bytes it takes in memory, with the padding of its layout."""
+    """Bytes in memory, including the padding of the layout."""
 
     @property
     def payload(self) -> int:
-        """Bytes without padding."""
+        """Bytes of the numbers alone, without padding."""
         return math.prod(self.dims) * _bits(self.dtype) // 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-    """One operation of a program."""
+    """One operation of a computation."""
 
     name: str
     opcode: str
-    results: tuple[HloArray, ...]  # leaves of a tuple, in order
+    results: tuple[HloArray, ...]  # the leaves in order, where the result is a tuple
     operands: tuple[str, ...]
     number: int | None
-    """Of a parameter: its place among the operands of the call."""
+    """Position of a parameter among the operands of its computation; None for other opcodes."""
     attributes: str
-    """What follows the operands, as it stands in the text."""
+    """The rest of the line, after the operands, as text."""
 
     @cached_property
     def called(self) -> dict[str, str]:
-        """Computations it refers to, by role: calls, body, condition, to_apply, ..."""
+        """Names of the called computations by role: calls, body, condition, to_apply, ..."""
         found = dict(_CALLED.findall(self.attributes))
         if match := _BRANCHES.search(self.attributes):
             names = [name.strip(" %") for name in match.group(1).split(",")]
@@ -71,40 +79,40 @@ class Instruction:
 
     @property
     def cycles(self) -> int | None:
-        """Clock cycles, as its compiler estimates them; TPU only, and not of every operation."""
+        """Clock cycles as estimated by libtpu; None on other platforms and for some operations."""
         match = _CYCLES.search(self.attributes)
         return int(match.group(1)) if match else None
 
     @property
     def trips(self) -> int | None:
-        """How often a loop runs, where its compiler knows."""
+        """Number of iterations of a `while`, if the compiler knows it."""
         match = _TRIPS.search(self.attributes)
         return int(match.group(1)) if match else None
 
     @property
     def index(self) -> int:
-        """Which element of a tuple is taken."""
+        """Position of the element that a `get-tuple-element` takes."""
         match = _INDEX.search(self.attributes)
         return int(match.group(1)) if match else 0
 
     @property
     def op_name(self) -> str:
-        """What it computes, in the names of the traced program."""
+        """Name of the operation in the traced program: "jit(run)/while/body/dot_general"."""
         match = _OP_NAME.search(self.attributes)
         return match.group(1) if match else ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-    """A program: its computations, each a list of instructions in the order they run."""
+    """A program: computations by name, each a list of instructions in the order of execution."""
 
     computations: dict[str, list[Instruction]]
     entry: str
     frames: dict[int, str]
-    """The source line of each stack frame: "rsnet.py:118"."""
+    """Source line of each stack frame by number: "rsnet.py:118"."""
 
     def source(self, instruction: Instruction) -> str:
-        """The line of Python that an instruction comes from; "" where it is not told."""
+        """The line of Python code an instruction comes from, or "" if the program does not say."""
         if match := _FRAME.search(instruction.attributes):
             return self.frames.get(int(match.group(1)), "")
         if match := _SOURCE.search(instruction.attributes):
@@ -112,7 +120,7 @@ class Module:
         return ""
 
     def inside(self, instruction: Instruction) -> Iterator[Instruction]:
-        """An instruction and all that it calls, however deep."""
+        """Yields the instruction and all instructions it calls, at any depth."""
         yield instruction
         for name in instruction.called.values():
             for inner in self.computations.get(name, ()):
@@ -120,10 +128,10 @@ class Module:
 
 
 def parse(text: str) -> Module:
-    """Reads a program.
+    """Parses the text of a program.
 
     Raises:
-        ValueError: the text holds no entry computation.
+        ValueError: the text has no entry computation.
     """
     computations: dict[str, list[Instruction]] = {}
     tables: dict[str, dict[int, str]] = {}
@@ -147,8 +155,27 @@ def parse(text: str) -> Module:
     return Module(computations, entry, _frames(tables))
 
 
+def count_kernels(module: Module) -> int:
+    """Counts the operations of a program that run code.
+
+    A fusion, a product and a library call count as one each. The computations of control flow and
+    of `async-start` are entered, and counted once, however often they run.
+    """
+    entered = CALLS | {"async-start"}
+    found, waiting = {module.entry}, [module.entry]
+    count = 0
+    while waiting:
+        for instruction in module.computations[waiting.pop()]:
+            count += instruction.opcode not in NO_WORK | entered
+            if instruction.opcode in entered:
+                called = set(instruction.called.values())
+                waiting += called - found
+                found |= called
+    return count
+
+
 def array_of(dtype: str, dims: str, layout: str = "") -> HloArray:
-    """An array from the parts of its text, such as "f32", "384,16", "1,0:T(8,128)S(1)"."""
+    """Builds an array from the parts of its text: "f32", "384,16", "1,0:T(8,128)S(1)"."""
     sizes = tuple(int(size) for size in dims.split(",") if size)
     order, _, tiling = layout.partition(":")
     minor_first = [int(axis) for axis in order.split(",") if axis.strip().isdigit()]
@@ -157,7 +184,7 @@ def array_of(dtype: str, dims: str, layout: str = "") -> HloArray:
         tile = [int(side) for side in reversed(match.group(1).split(","))]
         padded += [1] * (len(tile) - len(padded))
         for axis, side in enumerate(tile):
-            padded[axis] = -(-padded[axis] // side) * side
+            padded[axis] = math.ceil(padded[axis] / side) * side
     space = re.search(r"S\((\d+)\)", tiling)
     size = math.prod(padded) * _bits(dtype) // 8
     return HloArray(dtype, sizes, int(space.group(1)) if space else 0, size)

@@ -1,4 +1,4 @@
-"""Has programs compiled for TPUs in a process of its own, and keeps its noise away."""
+"""Compilation for TPUs by libtpu in a separate process, whose output is hidden unless it fails."""
 
 import contextlib
 import importlib.util
@@ -10,23 +10,24 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 from rsnet_jax.config import Config
 from rsnet_jax.errors import CompileError, ConfigError
+from rsnet_jax.plan.figures import CompiledFigures
 
 ENVIRONMENT = {
-    "JAX_PLATFORMS": "cpu",  # TPUs are compiled for, not looked for
-    "TPU_SKIP_MDS_QUERY": "1",  # nor is the cloud asked about them
+    "JAX_PLATFORMS": "cpu",  # programs are compiled for TPUs; none is used
+    "TPU_SKIP_MDS_QUERY": "1",  # no query of the cloud for a TPU of this machine
     "TPU_WORKER_HOSTNAMES": "localhost",
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "true",  # a lock file, stale or not, is for those who compute
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "true",  # its lock file is for processes that use a TPU
     "TPU_LOG_DIR": "disabled",
     "TPU_STDERR_LOG_LEVEL": "2",
     "JAX_ENABLE_COMPILATION_CACHE": "false",  # compile times are measured
 }
-CHILD = ("-m", "rsnet_jax.plan.libtpu_worker")
+WORKER = ("-m", "rsnet_jax.plan.libtpu_worker")
 LAST_LINES = 15
-"""Of what libtpu said, shown when it fails."""
+"""Number of lines of libtpu's output that are printed when it fails."""
 _MEMORY = re.compile(r"Ran out of memory in memory space \w+\.? *(Used [^.]*\.\w+ of [^.]*\.\w+)")
 
 
@@ -36,7 +37,7 @@ class Task(NamedTuple):
     name: str  # training or evaluation
     config: Config
     file: str
-    """A name for its HLO, without an ending."""
+    """File name for the optimized program, without extension."""
 
 
 def check_libtpu() -> None:
@@ -54,19 +55,19 @@ def compile_for(
     *,
     top: int,
     save: Path | None = None,
-    begun: Callable[[str], None] = lambda name: None,
-) -> Iterator[dict[str, Any]]:
-    """Compiles for a TPU topology; yields the figures of each task, see `child.figures`.
+    on_start: Callable[[str], None] = lambda name: None,
+) -> Iterator[CompiledFigures]:
+    """Compiles for a TPU topology; yields the figures of each task as soon as it is compiled.
 
     Args:
-        topology: as libtpu calls it: v5e:2x2.
-        tasks: what to compile, in this order.
-        top: how many operations to list.
-        save: a folder for the optimized programs.
-        begun: told the name of each task.
+        topology: libtpu's name of the topology: v5e:2x2.
+        tasks: the programs to compile, in this order.
+        top: number of operations and of arrays to list.
+        save: folder for the optimized programs, if they are to be kept.
+        on_start: called with the name of each task when its compilation starts.
 
     Raises:
-        CompileError: libtpu cannot; what it said is on standard error.
+        CompileError: libtpu fails; the end of its output is printed to standard error.
     """
     request = {
         "topology": topology,
@@ -77,46 +78,46 @@ def compile_for(
             for task in tasks
         ],
     }
-    finished, reason = 0, "the compiling process ended without a word"
-    with tempfile.TemporaryFile("w+") as noise, _started(noise) as process:
+    finished, reason = 0, "the compiling process ended without a message"
+    with tempfile.TemporaryFile("w+") as output, _start_worker(output) as process:
         assert process.stdin and process.stdout
         try:
-            with contextlib.suppress(BrokenPipeError):  # it has ended already, and is told below
+            with contextlib.suppress(BrokenPipeError):  # the worker has ended; reported below
                 process.stdin.write(json.dumps(request))
                 process.stdin.close()
             for line in process.stdout:
                 match json.loads(line):
-                    case {"begun": name}:
-                        begun(name)
+                    case {"started": name}:
+                        on_start(name)
                     case {"done": values}:
                         finished += 1
-                        yield values
-                    case {"failed": why}:
-                        reason = why
+                        yield CompiledFigures(**values)
+                    case {"failed": message}:
+                        reason = message
             process.wait()
         finally:
-            process.kill()  # if nobody wants the rest
+            process.kill()  # the caller may not consume all figures
         if finished < len(tasks):
-            noise.seek(0)
-            sys.stderr.writelines(noise.readlines()[-LAST_LINES:])
+            output.seek(0)
+            sys.stderr.writelines(output.readlines()[-LAST_LINES:])
             raise CompileError(
                 f"{topology}: {first_sentence(reason)} (exit code {process.returncode})"
             )
 
 
-def _started(noise: IO[str]) -> subprocess.Popen[str]:
+def _start_worker(output: IO[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, *CHILD],
+        [sys.executable, *WORKER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=noise,
+        stderr=output,
         env=os.environ | ENVIRONMENT,
         text=True,
     )
 
 
 def first_sentence(reason: str) -> str:
-    """The first sentence of a compiler's report."""
+    """The first line of a compiler's error message, or the memory it ran out of."""
     if match := _MEMORY.search(reason):
         return f"the program does not fit in a chip's memory: {match.group(1)}"
     return reason.strip().splitlines()[0][:300]

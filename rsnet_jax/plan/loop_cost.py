@@ -1,53 +1,50 @@
-"""What one turn of a program's loop costs, a chip: the loop is that over steps, or over batches."""
+"""Cost of one iteration of a program's main loop, per chip.
+
+The main loop is the one over training steps or over evaluation batches.
+"""
 
 import dataclasses
 import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from rsnet_jax.plan.hlo import ON_CHIP, SEMAPHORE, Instruction, Module
+from rsnet_jax.plan.hlo import CALLS, NO_WORK, ON_CHIP, SEMAPHORE, Instruction, Module
 
 COLLECTIVES = (
     *("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "ragged-all-to-all"),
     *("collective-permute", "collective-broadcast"),
 )
 PRODUCTS = {"dot", "convolution"}
-NO_WORK = {
-    *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"),
-    *("partition-id", "replica-id", "opt-barrier"),
-}
-"""Operations that only name memory."""
-CALLS = {"while", "call", "conditional"}
-"""Operations that are their computations; those of a fusion are one piece of work instead."""
 PREFETCHES = {"parameter", "bitcast", "copy", "slice"}
-"""What an `async-start` may call to be a copy beside the work."""
+"""Opcodes of the computations of an `async-start` that only copies in the background."""
 _LAYER_NUMBER = re.compile(r"(?<=_)\d+\b")
 
 
 class RunningOp(NamedTuple):
-    """An operation that runs, and how often in one turn of the loop."""
+    """An operation that runs code, with its number of executions per loop iteration."""
 
     instruction: Instruction
     times: int
-    beside: dict[str, Instruction]
-    """The instructions of its computation, by name."""
+    by_name: dict[str, Instruction]
+    """All instructions of the operation's computation, by name."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Collective:
-    """Communication of one kind, in one turn of the loop."""
+    """All collectives of one kind in one loop iteration."""
 
     kind: str
     count: int
     bytes: int
-    """Of all of them, a chip; of an all-gather, what it has gathered."""
+    """Bytes per chip of all of them together; for an all-gather, of the gathered array."""
     largest: int
+    """Bytes per chip of the largest."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-    """Operations alike (the same line of the same kind of layer), in one turn of the loop."""
+    """A group of like operations (same source line, same kind of layer) in one loop iteration."""
 
     what: str
     kind: str
@@ -59,95 +56,97 @@ class Operation:
 
 @dataclasses.dataclass(frozen=True)
 class LoopCost:
-    """What one turn costs, a chip."""
+    """Cost of one loop iteration, per chip."""
 
     cycles: int | None
-    """As the compiler estimates them, without communication; None if it says nothing."""
+    """Cycles as estimated by the compiler, without communication; None without an estimate."""
     cycles_by_kind: dict[str, int]
+    """The same cycles by kind of operation, most expensive first."""
     without_estimate: dict[str, int]
-    """Operations that work and that the compiler gives no cycles, by kind."""
-    unknown_loops: int
-    """Loops inside of which the compiler does not know the length: one turn is counted."""
-    unknown: dict[str, int]
-    """Operations beside the work of which nothing but their number is known, by opcode."""
+    """Number of operations for which the compiler estimates no cycles, by kind."""
     kernels: int
+    """Number of operations that run code, each as often as it runs."""
     hbm_bytes: int
-    """Read from and written to main memory."""
+    """Bytes read from and written to main memory."""
     collectives: tuple[Collective, ...]
     operations: tuple[Operation, ...]
-    """The most expensive first."""
+    """Groups of operations, most expensive first."""
+    unknown_loops: int = 0
+    """Number of inner loops of unknown length; one iteration of each is counted."""
+    unknown: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Asynchronous operations that cannot be classified, by opcode; only their count is known."""
 
 
-def loop_cost(module: Module, *, turns: int | None = None) -> LoopCost:
-    """Adds up the body of the longest loop that the entry of a program runs.
+def loop_cost(module: Module, *, iterations: int | None = None) -> LoopCost:
+    """Adds up the costs of the body of a program's main loop.
 
     Args:
-        module: the program.
-        turns: how often that loop should run, where the caller knows.
+        module: the optimized program.
+        iterations: the number of iterations as written, if the caller knows it.
 
     Raises:
-        ValueError: it runs none, or the compiler made one of another length of it.
+        ValueError: the program has no loop, or the compiler changed the number of iterations.
     """
     loop = main_loop(module)
-    if None not in (turns, loop.trips) and loop.trips != turns:
+    if None not in (iterations, loop.trips) and loop.trips != iterations:
         raise ValueError(
-            f"internal error: the main loop was written with {turns} turns and compiled with "
-            f"{loop.trips}"
+            f"internal error: the main loop was written with {iterations} iterations and compiled "
+            f"with {loop.trips}"
         )
     body = loop.called["body"]
-    works = list(_works(module, body, times=1))
+    running = list(_running_ops(module, body, times=1))
     groups: dict[tuple[str, str, str], list[int]] = {}
     by_kind: dict[str, int] = {}
-    silent: dict[str, int] = {}
+    without_estimate: dict[str, int] = {}
     unknown: dict[str, int] = {}
-    for work in works:
-        kind = kind_of(module, work.instruction)
-        cycles = work.times * (work.instruction.cycles or 0)
-        moved = work.times * hbm_bytes(module, work)
-        what = without_numbers(work.instruction)
-        group = groups.setdefault((what, kind, module.source(work.instruction)), [0, 0, 0])
-        for i, value in enumerate((work.times, cycles, moved)):
+    for op in running:
+        kind = kind_of(module, op.instruction)
+        cycles = op.times * (op.instruction.cycles or 0)
+        moved = op.times * hbm_bytes(module, op)
+        what = without_numbers(op.instruction)
+        group = groups.setdefault((what, kind, module.source(op.instruction)), [0, 0, 0])
+        for i, value in enumerate((op.times, cycles, moved)):
             group[i] += value
         by_kind[kind] = by_kind.get(kind, 0) + cycles
-        if work.instruction.cycles is None:
-            silent[kind] = silent.get(kind, 0) + work.times
+        if op.instruction.cycles is None:
+            without_estimate[kind] = without_estimate.get(kind, 0) + op.times
         if kind == "unknown":
-            opcode = work.instruction.opcode
-            unknown[opcode] = unknown.get(opcode, 0) + work.times
+            opcode = op.instruction.opcode
+            unknown[opcode] = unknown.get(opcode, 0) + op.times
     operations = [Operation(*key, *values) for key, values in groups.items()]
     operations.sort(key=lambda operation: (-operation.cycles, -operation.hbm_bytes))
     return LoopCost(
         cycles=sum(by_kind.values()) or None,
         cycles_by_kind=dict(sorted(by_kind.items(), key=lambda item: -item[1])),
-        without_estimate=silent,
+        without_estimate=without_estimate,
         unknown_loops=_unknown_loops(module, body),
         unknown=unknown,
-        kernels=sum(work.times for work in works if not _is_prefetch(module, work.instruction)),
+        kernels=sum(op.times for op in running if not _is_prefetch(module, op.instruction)),
         hbm_bytes=sum(operation.hbm_bytes for operation in operations),
-        collectives=_collectives(works),
+        collectives=_collectives(running),
         operations=tuple(operations),
     )
 
 
 def without_numbers(instruction: Instruction) -> str:
-    """What an instruction does, the same for layers that differ by their number only."""
+    """The name of an instruction's operation, with layer numbers replaced by "*"."""
     return _LAYER_NUMBER.sub("*", instruction.op_name) or instruction.opcode
 
 
 def main_loop(module: Module) -> Instruction:
-    """The `while` of the entry with the largest body.
+    """The `while` of the entry computation with the largest body.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the entry computation has no loop.
     """
     loops = [one for one in module.computations[module.entry] if one.opcode == "while"]
     if not loops:
-        raise ValueError("the program runs no loop")
+        raise ValueError("the program has no loop")
     return max(loops, key=lambda loop: len(module.computations[loop.called["body"]]))
 
 
 def kind_of(module: Module, instruction: Instruction) -> str:
-    """A word for what an operation does: product, gather, copy, communication, elementwise..."""
+    """The kind of an operation: product, gather, copy, communication, elementwise, ..."""
     name = instruction.opcode.removesuffix("-start").removesuffix("-done")
     if name in COLLECTIVES:
         return "communication"
@@ -168,18 +167,18 @@ def kind_of(module: Module, instruction: Instruction) -> str:
 
 
 def _is_prefetch(module: Module, instruction: Instruction) -> bool:
-    """Copies and slices beside the work, between main memory and chip."""
+    """True for a background copy or slice between main memory and the chip."""
     if instruction.opcode == "async-start":
         inner = {one.opcode for one in module.inside(instruction)} - {"async-start"}
         return bool(inner) and inner <= PREFETCHES
     return instruction.opcode in ("copy-start", "slice-start")
 
 
-def hbm_bytes(module: Module, work: RunningOp) -> int:
-    """Bytes an operation reads from and writes to main memory."""
-    one = work.instruction
+def hbm_bytes(module: Module, op: RunningOp) -> int:
+    """Bytes an operation reads from and writes to main memory, in one execution."""
+    one = op.instruction
     if _is_prefetch(module, one):
-        # (to, from, mark) or ((from), to, mark): what is moved is the smaller of both.
+        # (to, from, semaphore) or ((from), to, semaphore): the smaller array is moved.
         arrays = [array for array in one.results if array.space != SEMAPHORE]
         moved = min(array.size for array in arrays)
         return moved * sum(array.space != ON_CHIP for array in arrays)
@@ -188,14 +187,14 @@ def hbm_bytes(module: Module, work: RunningOp) -> int:
     sliced = _sliced(module, one)
     total = sum(array.size for array in one.results if array.space == 0)
     for position, name in enumerate(one.operands):
-        if name in work.beside:
-            arrays = [array for array in work.beside[name].results if array.space == 0]
+        if name in op.by_name:
+            arrays = [array for array in op.by_name[name].results if array.space == 0]
             total += sliced.get(position, sum(array.size for array in arrays)) if arrays else 0
     return total
 
 
 def _sliced(module: Module, instruction: Instruction) -> dict[int, int]:
-    """Operands of which only parts are touched: their position, and the bytes of those parts."""
+    """Operands that are read in part only: position of each, and bytes of the parts."""
     if instruction.opcode in ("gather", "dynamic-slice", "slice"):
         return {0: sum(array.size for array in instruction.results)}
     if instruction.opcode != "fusion":
@@ -217,21 +216,22 @@ def _sliced(module: Module, instruction: Instruction) -> dict[int, int]:
     return parts
 
 
-def _works(module: Module, name: str, *, times: int) -> Iterator[RunningOp]:
+def _running_ops(module: Module, name: str, *, times: int) -> Iterator[RunningOp]:
+    """Yields the operations that a computation runs `times` times, inner loops unrolled."""
     instructions = module.computations[name]
-    beside = {one.name: one for one in instructions}
+    by_name = {one.name: one for one in instructions}
     for one in instructions:
         if one.opcode in CALLS:
-            turns = times * (one.trips or 1 if one.opcode == "while" else 1)
+            inner_times = times * (one.trips or 1 if one.opcode == "while" else 1)
             for role, called in one.called.items():
                 if role != "condition":
-                    yield from _works(module, called, times=turns)
+                    yield from _running_ops(module, called, times=inner_times)
         elif not (one.opcode in NO_WORK or one.opcode.endswith("-done") or _is_scalar(one)):
-            yield RunningOp(one, times, beside)
+            yield RunningOp(one, times, by_name)
 
 
 def _unknown_loops(module: Module, name: str) -> int:
-    """How many loops of unknown length a computation runs, those inside of others too."""
+    """Number of loops of unknown length in a computation, nested ones included."""
     found = 0
     for one in module.computations[name]:
         if one.opcode in CALLS:
@@ -242,31 +242,25 @@ def _unknown_loops(module: Module, name: str) -> int:
 
 
 def _is_scalar(one: Instruction) -> bool:
-    """Arithmetic of single numbers runs beside everything else, on a unit of its own."""
-    beside = one.opcode.endswith("-start") and one.opcode not in ("copy-start", "slice-start")
+    """True for arithmetic of single numbers, which a TPU does on a separate unit for free."""
+    asynchronous = one.opcode.endswith("-start") and one.opcode not in ("copy-start", "slice-start")
     free = one.cycles is None and one.opcode not in (*COLLECTIVES, "custom-call", "fusion")
-    return free and not beside and all(math.prod(array.dims) == 1 for array in one.results)
+    return free and not asynchronous and all(math.prod(array.dims) == 1 for array in one.results)
 
 
-def _collectives(works: Sequence[RunningOp]) -> tuple[Collective, ...]:
+def _collectives(running: Sequence[RunningOp]) -> tuple[Collective, ...]:
     found: dict[str, list[int]] = {}
-    for work in works:
-        kind = work.instruction.opcode.removesuffix("-start")
+    for op in running:
+        kind = op.instruction.opcode.removesuffix("-start")
         if kind not in COLLECTIVES:
             continue
-        arrays = work.instruction.results
-        if work.instruction.opcode != kind and kind != "all-reduce":
-            # ((given, ...), (made, ...), marks), as many given as made
-            count = len(work.instruction.operands)
+        arrays = op.instruction.results
+        if op.instruction.opcode != kind and kind != "all-reduce":
+            # ((operand, ...), (result, ...), semaphores), as many operands as results
+            count = len(op.instruction.operands)
             halves = arrays[:count], arrays[count : 2 * count]
             size = max(sum(array.payload for array in half) for half in halves)
         else:
             size = sum(array.payload for array in arrays)
-        found.setdefault(kind, []).extend([size] * work.times)
+        found.setdefault(kind, []).extend([size] * op.times)
     return tuple(Collective(k, len(sizes), sum(sizes), max(sizes)) for k, sizes in found.items())
-
-
-def as_dict(cost: LoopCost, *, top: int) -> dict[str, Any]:
-    """For JSON, with the `top` most expensive operations."""
-    values = dataclasses.asdict(cost)
-    return values | {"operations": values["operations"][:top]}

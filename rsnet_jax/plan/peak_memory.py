@@ -1,43 +1,50 @@
-"""Which arrays fill the memory of a chip when a turn of the loop needs most of it."""
+"""The largest arrays alive at peak memory within one iteration of a program's main loop."""
 
 import dataclasses
-from typing import Any
 
-from rsnet_jax.plan.hlo import HloArray, Instruction, Module
-from rsnet_jax.plan.loop_cost import NO_WORK, main_loop, without_numbers
+from rsnet_jax.plan.hlo import NO_WORK, HloArray, Instruction, Module
+from rsnet_jax.plan.loop_cost import main_loop, without_numbers
 
 Name = tuple[str, int]
-"""An instruction, and the place of an array in its result."""
+"""An array: the name of the instruction that makes it, and its position in the result."""
 
 
 @dataclasses.dataclass(frozen=True)
 class BufferGroup:
-    """Arrays alike in main memory, that a turn of the loop makes and drops."""
+    """A group of like arrays in main memory that one loop iteration makes and drops."""
 
     what: str
     source: str
     shape: str
     count: int
     bytes: int
-    """Of all of them."""
+    """Bytes of all arrays of the group together."""
 
 
-def peak_live_buffers(module: Module, *, top: int) -> dict[str, Any]:
-    """The arrays of the main loop that are alive when they take most, for JSON.
+@dataclasses.dataclass(frozen=True)
+class PeakBuffers:
+    """The arrays alive at the moment of a loop iteration when they take most memory."""
 
-    Follows the body in the order it runs. An estimate: results written over operands count twice,
-    and inner loops are not entered.
+    bytes: int
+    """Bytes of all of them together."""
+    during: str
+    """Name of the operation at that moment."""
+    largest: tuple[BufferGroup, ...]
 
-    Returns:
-        {"bytes": of all, "during": the operation, "largest": the `top` largest groups}.
+
+def peak_live_buffers(module: Module, *, top: int) -> PeakBuffers:
+    """Finds the arrays of the main loop alive at peak memory; keeps the `top` largest groups.
+
+    Follows the body of the loop in the order of execution. The sum is an estimate: results written
+    over operands count twice, and inner loops are not entered.
     """
     body = module.computations[main_loop(module).called["body"]]
-    beside = {one.name: one for one in body}
+    by_name = {one.name: one for one in body}
     made, lives = _lifetimes(body)
     moment, names = _fullest(made, lives, moments=len(body))
     groups: dict[tuple[str, str, str], list[int]] = {}
     for name in names:
-        origin, array = _origin(beside[name[0]], beside), made[name]
+        origin, array = _origin(by_name[name[0]], by_name), made[name]
         shape = f"{array.dtype}[{','.join(map(str, array.dims))}]"
         key = (without_numbers(origin), module.source(origin), shape)
         group = groups.setdefault(key, [0, 0])
@@ -45,17 +52,17 @@ def peak_live_buffers(module: Module, *, top: int) -> dict[str, Any]:
         group[1] += array.size
     found = [BufferGroup(*key, *values) for key, values in groups.items()]
     found.sort(key=lambda buffers: -buffers.bytes)
-    return {
-        "bytes": sum(made[name].size for name in names),
-        "during": without_numbers(body[moment]),
-        "largest": [dataclasses.asdict(buffers) for buffers in found[:top]],
-    }
+    return PeakBuffers(
+        bytes=sum(made[name].size for name in names),
+        during=without_numbers(body[moment]),
+        largest=tuple(found[:top]),
+    )
 
 
 def _lifetimes(
     body: list[Instruction],
 ) -> tuple[dict[Name, HloArray], dict[Name, tuple[int, int]]]:
-    """The arrays made in main memory; the first and the last moment of each."""
+    """The arrays made in main memory, and the first and last moment of each one's life."""
     made: dict[Name, HloArray] = {}
     lives: dict[Name, tuple[int, int]] = {}
     places: dict[str, list[set[Name]]] = {}
@@ -77,7 +84,7 @@ def _lifetimes(
 def _fullest(
     made: dict[Name, HloArray], lives: dict[Name, tuple[int, int]], *, moments: int
 ) -> tuple[int, list[Name]]:
-    """The moment at which most bytes are alive, and what they belong to."""
+    """The moment at which most bytes are alive, and the arrays alive then."""
     change = [0] * (moments + 1)
     for name, (first, last) in lives.items():
         change[first] += made[name].size
@@ -90,15 +97,15 @@ def _fullest(
     return fullest, [name for name, (first, last) in lives.items() if first <= fullest <= last]
 
 
-def _origin(one: Instruction, beside: dict[str, Instruction]) -> Instruction:
-    """The operation whose result is moved: a move by the compiler has no name of its own."""
-    while not one.op_name and one.operands and one.operands[0] in beside:
-        one = beside[one.operands[0]]
+def _origin(one: Instruction, by_name: dict[str, Instruction]) -> Instruction:
+    """The operation that made an array: copies added by the compiler have no name themselves."""
+    while not one.op_name and one.operands and one.operands[0] in by_name:
+        one = by_name[one.operands[0]]
     return one
 
 
 def _places(one: Instruction, known: dict[str, list[set[Name]]]) -> list[set[Name]]:
-    """For each array of a result, the arrays it lies in: itself, or operands."""
+    """For each array of a result, the arrays whose memory it uses: itself, or operands."""
     own = [{(one.name, place)} for place in range(len(one.results))]
     given = [known.get(name) or [set()] for name in one.operands]
     match one.opcode:
@@ -110,11 +117,13 @@ def _places(one: Instruction, known: dict[str, list[set[Name]]]) -> list[set[Nam
             return [given[0][one.index]] if one.index < len(given[0]) else own
         case "bitcast" | "dynamic-update-slice" | "opt-barrier":
             return given[0]
-        case "custom-call" if "ConcatBitcast" in one.attributes:  # pieces made side by side
+        case "custom-call" if (
+            "ConcatBitcast" in one.attributes
+        ):  # pieces of one buffer, made one by one
             return [set().union(*(place for operand in given for place in operand))]
-        case "copy-start":  # (to, from, mark)
+        case "copy-start":  # (to, from, semaphore)
             return [own[0], given[0][0], set()]
-        case "slice-start":  # ((from), to, mark)
+        case "slice-start":  # ((from), to, semaphore)
             return [given[0][0], own[1], set()]
         case "copy-done":
             return [given[0][0]]

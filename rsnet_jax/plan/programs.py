@@ -1,4 +1,4 @@
-"""The programs that train and evaluate on Human3.6M, for devices that need not be there."""
+"""The training and evaluation programs for Human3.6M, on devices that need not be present."""
 
 import dataclasses
 import time
@@ -18,16 +18,17 @@ from rsnet_jax.distributed.devices import (
     AXIS,
     Devices,
 )
-from rsnet_jax.evaluation.evaluator import EvalLoop, compile_eval_loop
+from rsnet_jax.evaluation.program import EvalLoop, compile_eval_loop
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.models.build import run_keys
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
-from rsnet_jax.training.loop import compile_train_loop, networks
+from rsnet_jax.pose.skeleton import H36M_16, JOINT_SETS, Skeleton
 from rsnet_jax.training.optim import learning_rates, make_optimizer
+from rsnet_jax.training.program import compile_train_loop
 from rsnet_jax.training.start import check_batch, fresh_state
+from rsnet_jax.training.step import networks
 
 TRAIN_VIEWS, TEST_VIEWS = 1_559_752, 543_344
-"""Of Human3.6M: subjects 1, 5, 6, 7, 8 and 9, 11, each seen by four cameras.
+"""Number of views of Human3.6M: subjects 1, 5, 6, 7, 8 (training) and 9, 11 (test), four cameras.
 
 Source: https://github.com/facebookresearch/VideoPose3D, which prints both.
 """
@@ -36,23 +37,24 @@ ACTIONS = 15
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """Code for all devices, and the shapes of what it is called with."""
+    """A jitted function for all devices, with the shapes of its arguments."""
 
     function: Any
     arguments: tuple[Any, ...]
     precision: str
-    turns: int
-    """Of its loop, in one call: steps, or batches."""
+    iterations: int
+    """Iterations of the main loop in one call: training steps, or evaluation batches."""
 
     def trace(self) -> Any:
-        """The program as JAX sees it, before any compiler."""
+        """The traced program, before any compiler."""
         with jax.default_matmul_precision(self.precision):
             return self.function.trace(*self.arguments)
 
     def compile(self) -> tuple[jax.stages.Compiled, float]:
-        """The program for its devices, and the seconds it took to lower and compile.
+        """The compiled program, and the seconds it took to lower and compile.
 
-        Tracing is among them only if the program was not traced before: JAX keeps its traces.
+        The seconds include tracing only if the program was not traced before, since JAX caches
+        traces.
         """
         began = time.monotonic()
         compiled = self.trace().lower().compile()
@@ -60,12 +62,12 @@ class Program:
 
 
 def devices_of(mesh_devices: Any) -> Devices:
-    """All of these devices in a row."""
+    """A mesh of one axis over the given devices."""
     return Devices(Mesh(np.array(mesh_devices), (AXIS,)), "mesh")
 
 
 class AnyAccelerators(Devices):
-    """So many of one kind, which does not matter; programs for them can be traced only."""
+    """Accelerators of unspecified kind; programs for them can be traced, not compiled."""
 
     @property
     def steps_per_call(self) -> int:
@@ -77,15 +79,15 @@ class AnyAccelerators(Devices):
 
 
 def devices_without_kind(count: int) -> Devices:
-    """So many accelerators, none of which is here."""
+    """A mesh of `count` accelerators that need not be present."""
     mesh: Any = AbstractMesh((count,), (AXIS,))
     return AnyAccelerators(mesh, "mesh")
 
 
 def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
-    """What `training.fit` runs, and the steps of an epoch."""
-    frames = views_without_values(TRAIN_VIEWS)
-    samples = 2 * len(frames)
+    """The program that `training.fit` runs, and the number of steps per epoch."""
+    frames = views_without_values(TRAIN_VIEWS, skeleton=JOINT_SETS[config.data.joint_set])
+    samples = config.train.samples(len(frames))
     steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
     schedule = learning_rates(
         config.optim,
@@ -93,48 +95,52 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
         steps_per_epoch=steps_per_epoch,
         batch_size=config.train.batch_size,
     )
-    tx = make_optimizer(schedule)
+    tx = make_optimizer(schedule, config.optim)
     function = compile_train_loop(
         config,
         tx,
         frames.skeleton,
         devices,
+        keypoint_skeleton=frames.keypoint_skeleton,
         steps_per_epoch=steps_per_epoch,
         key=run_keys(config.seed).steps,
     )
     state = jax.eval_shape(lambda: fresh_state(config, tx, frames, init=False))
     order = jax.ShapeDtypeStruct((samples,), jnp.int32)
     arguments = (state, table_of(frames), order, jax.ShapeDtypeStruct((), jnp.int32))
-    turns = devices.steps_per_call
-    return Program(function, placed(arguments, devices), config.precision, turns), steps_per_epoch
+    program = Program(
+        function, placed(arguments, devices), config.precision, iterations=devices.steps_per_call
+    )
+    return program, steps_per_epoch
 
 
 def evaluation_program(config: Config, devices: Devices) -> tuple[Program, EvalLoop]:
-    """What `evaluation.Evaluator` runs after each epoch of training, and how it cuts the split."""
-    frames = views_without_values(TEST_VIEWS)
-    protocol = EvaluationSettings()
-    made = compile_eval_loop(config, frames, devices, refine=config.train.refine, protocol=protocol)
-    optimizer = make_optimizer(lambda count: count)
+    """The program that `Evaluator` runs after each epoch, and how it divides the split."""
+    frames = views_without_values(TEST_VIEWS, skeleton=JOINT_SETS[config.data.joint_set])
+    settings = EvaluationSettings()
+    made = compile_eval_loop(config, frames, devices, refine=config.train.refine, settings=settings)
+    optimizer = make_optimizer(lambda count: count, config.optim)
     state = jax.eval_shape(lambda: fresh_state(config, optimizer, frames, init=False))
     first = jax.ShapeDtypeStruct((), jnp.int32)
     arguments = placed((networks(state), table_of(frames), frames.action, first), devices)
-    return Program(made.program, arguments, protocol.precision, made.stride), made
+    return Program(made.program, arguments, settings.precision, made.batches_per_call), made
 
 
 def placed(tree: Any, devices: Devices) -> Any:
-    """The shapes of arrays that lie on every device."""
+    """The shapes of arrays that are replicated on every device."""
     everywhere = NamedSharding(devices.mesh, PartitionSpec())
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), tree)
 
 
 def views_without_values(count: int, *, skeleton: Skeleton = H36M_16) -> Frames:
-    """A table of `count` views that takes no memory; all of its numbers are 0."""
+    """A table of `count` views that takes no memory; all numbers are broadcast zeros."""
     joints, cameras = skeleton.num_joints, 4
     index = np.broadcast_to(np.int32(0), (count,))
     return Frames(
         dataset="h36m",
         detections="",
         skeleton=skeleton,
+        keypoint_skeleton=skeleton,
         keypoints_2d=np.broadcast_to(np.float32(0), (count, joints, 2)),
         joints_3d=np.broadcast_to(np.float32(0), (count, joints, 3)),
         subject=index,

@@ -1,4 +1,4 @@
-"""From counts and published rates to the time of a step, and to minutes of a whole recipe."""
+"""Times of a step and of a whole recipe, from counts and the published rates of chips."""
 
 import dataclasses
 import math
@@ -16,34 +16,38 @@ from rsnet_jax.plan.chips import (
 
 @dataclasses.dataclass(frozen=True)
 class StepWork:
-    """What a chip does in one step, or in one batch of an evaluation."""
+    """Work of one chip in one training step, or in one batch of an evaluation."""
 
     flops: float
-    """Of matrix products."""
+    """Operations of matrix products."""
     hbm_bytes: float
-    reductions: int
+    """Bytes read from and written to main memory."""
+    all_reduces: int
+    """Number of sums over all chips."""
     reduced_bytes: float
-    """Of all reductions together."""
+    """Bytes of all these sums together."""
     cycles: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    """As the compiler estimates them, by kind of operation, without communication."""
+    """Cycles as estimated by the compiler, by kind of operation, without communication."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Times:
-    """Seconds of one step. Communication is not hidden: it comes after what it sums up."""
+    """Seconds of one step, by part. Communication is assumed not to overlap with computation."""
 
     products: float
+    """Seconds of the matrix products at the peak rate."""
     memory: float
+    """Seconds of moving the bytes to and from main memory."""
     bandwidth: float
-    """Of communication: what its bytes take."""
+    """Seconds of communication due to its bytes."""
     latency: float
-    """Of communication: what its messages take, however small."""
+    """Seconds of communication due to its number of messages, however small."""
     kinds: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    """The compiler's cycles at the chip's clock, without communication."""
+    """Seconds by kind of operation, from the compiler's cycles, without communication."""
 
     @property
     def estimate(self) -> float | None:
-        """The compiler's, of all kinds of work."""
+        """The compiler's estimate for all kinds of work together, if there is one."""
         return sum(self.kinds.values()) if self.kinds else None
 
     @property
@@ -52,20 +56,20 @@ class Times:
 
     @property
     def roofline(self) -> float:
-        """What the published rates allow.
+        """The least time that the published rates allow.
 
-        Its latency of communication is typical of TPUs and assumed for GPUs, not a proven minimum.
+        The latency of communication is typical for TPUs and assumed for GPUs, not a proven minimum.
         """
         return max(self.products, self.memory) + self.communication
 
     @property
     def predicted(self) -> float:
-        """The compiler's estimate where there is one, but never below the roofline."""
+        """The compiler's estimate if there is one, but never below the roofline."""
         return max(self.products, self.memory, self.estimate or 0.0) + self.communication
 
     @property
     def limit(self) -> str:
-        """What takes the largest part of the predicted time."""
+        """Name of the part that takes most of the predicted time."""
         parts = dict(self.kinds) or {"products": self.products, "memory": self.memory}
         parts = parts | {
             "communication (bytes)": self.bandwidth,
@@ -75,26 +79,26 @@ class Times:
 
 
 def times(work: StepWork, topology: Topology, precision: Precision) -> Times:
-    """The parts of one step's time."""
+    """Computes the parts of one step's time."""
     chip = topology.chip
     bandwidth, latency = all_reduce(topology)
     return Times(
         products=work.flops / chip.peak[precision],
         memory=work.hbm_bytes / chip.hbm_rate,
         bandwidth=bandwidth * work.reduced_bytes,
-        latency=latency * work.reductions,
+        latency=latency * work.all_reduces,
         kinds={kind: seconds_of(cycles, chip) for kind, cycles in work.cycles.items()},
     )
 
 
 def seconds_of(cycles: float, chip: Chip) -> float:
-    """What clock cycles of a TPU take."""
+    """Converts clock cycles of a TPU to seconds."""
     assert chip.clock is not None, "a TPU has a clock"
     return cycles / chip.clock
 
 
 def all_reduce(topology: Topology) -> tuple[float, float]:
-    """Seconds for each byte, and seconds however few, of a sum over all chips.
+    """Seconds per byte, and seconds per sum whatever its size, of a sum over all chips.
 
     Every chip sends and receives 2 (n - 1) / n of the bytes, over all of its links at once. On a
     torus the sums then travel to the far end of every axis and back. GPUs sum up within a machine
@@ -105,7 +109,7 @@ def all_reduce(topology: Topology) -> tuple[float, float]:
         return 0.0, 0.0
     share = 2 * (count - 1) / count
     if chip.kind == "gpu":
-        machines = -(-count // GPUS_PER_MACHINE)
+        machines = math.ceil(count / GPUS_PER_MACHINE)
         rate = chip.link_rate
         if machines > 1:
             assert chip.network_rate is not None, "a GPU has a network"
@@ -130,5 +134,5 @@ def recipe_seconds(
     batches: int,
     batch_seconds: float,
 ) -> float:
-    """Training and the evaluation after each epoch."""
+    """Seconds of all epochs of training, each followed by an evaluation."""
     return epochs * (steps * step_seconds + batches * batch_seconds)

@@ -1,46 +1,51 @@
-"""Counts random bits and products of a traced program: per device, in one turn of its loop."""
+"""Counts of a traced program (jaxpr): products, random bits and all-reduces.
+
+All counts are per device and per iteration of the program's main loop.
+"""
 
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
+
+import pydantic
 
 BITS_PER_HASH = 64
-"""Of threefry2x32."""
+"""Random bits that one hash of threefry2x32 makes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TracedCost:
-    """What one turn of a program's loop does, before any compiler has seen it."""
+    """Work of one loop iteration as traced, before any compiler optimizes it."""
 
     random_bits: int
-    """Threefry hashes times 64: what is drawn, used or not."""
+    """Random bits drawn, used or not: threefry hashes times 64."""
     flops: int
-    """Of matrix products; a multiplication and an addition are two."""
+    """Operations of matrix products; a multiplication and an addition count as two."""
     product_bytes: int
-    """Factors read and results written, once for each product."""
+    """Bytes of the operands and the result of each matrix product."""
     reduced_bytes: int
-    """Summed over all devices."""
-    reductions: int
-    """Those with nothing to compute between them are one."""
+    """Bytes that are summed over all devices."""
+    all_reduces: Annotated[int, pydantic.Field(alias="reductions")]  # its name in stored plans
+    """Number of sums over all devices; sums with no computation between them count as one."""
 
 
 def trace_cost(jaxpr: Any) -> TracedCost:
-    """Counts the body of the largest scan of a program; inner loops of known length in full.
+    """Counts the work in the body of a program's largest scan, with inner scans in full.
 
     Args:
-        jaxpr: of the program, as `jax.jit(...).trace(...).jaxpr` gives it.
+        jaxpr: the traced program, from `jax.jit(...).trace(...).jaxpr`.
 
     Raises:
-        ValueError: there is no scan.
+        ValueError: the program has no scan.
     """
     scans = [eqn for eqn, _ in _equations(jaxpr) if eqn.primitive.name == "scan"]
     if not scans:
         raise ValueError("the program has no scan")
     bodies = [eqn.params["jaxpr"] for eqn in scans]
     body = max(bodies, key=lambda inner: sum(1 for _ in _equations(inner)))
-    hashes = flops = product_bytes = reduced = reductions = 0
-    apart = True  # from the reduction before: something was computed from it, perhaps
+    hashes = flops = product_bytes = reduced = all_reduces = 0
+    apart = True  # something may have been computed since the last all-reduce
     for eqn, times in _equations(body):
         out = [var.aval for var in eqn.outvars]
         match eqn.primitive.name:
@@ -48,7 +53,7 @@ def trace_cost(jaxpr: Any) -> TracedCost:
                 hashes += times * math.prod(out[0].shape)
             case "random_bits":
                 words = max(1, eqn.params["bit_width"] // 32)
-                hashes += times * -(-words // 2) * math.prod(out[0].shape)
+                hashes += times * math.ceil(words / 2) * math.prod(out[0].shape)
             case "random_fold_in" | "random_split":
                 hashes += times * math.prod(out[0].shape)
             case "dot_general":
@@ -59,12 +64,12 @@ def trace_cost(jaxpr: Any) -> TracedCost:
                 product_bytes += times * sum(map(_bytes, arrays))
             case "psum" | "psum_invariant" | "pmean":
                 reduced += times * sum(map(_bytes, out))
-                reductions += times * apart
+                all_reduces += times * apart
                 apart = False
             case _:
                 pass
         apart = apart or eqn.primitive.name in ("dot_general", "reduce_sum")
-    return TracedCost(BITS_PER_HASH * hashes, flops, product_bytes, reduced, reductions)
+    return TracedCost(BITS_PER_HASH * hashes, flops, product_bytes, reduced, all_reduces)
 
 
 def _bytes(aval: Any) -> int:
@@ -72,12 +77,12 @@ def _bytes(aval: Any) -> int:
 
 
 def _equations(jaxpr: Any, times: int = 1) -> Iterator[tuple[Any, int]]:
-    """Every equation, however deep, and how often it runs."""
+    """Yields every equation at any depth, with the number of times it runs."""
     jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
     for eqn in jaxpr.eqns:
         yield eqn, times
-        turns = times * (eqn.params["length"] if eqn.primitive.name == "scan" else 1)
+        inner_times = times * (eqn.params["length"] if eqn.primitive.name == "scan" else 1)
         for value in eqn.params.values():
             for inner in value if isinstance(value, tuple | list) else (value,):
                 if hasattr(getattr(inner, "jaxpr", inner), "eqns"):
-                    yield from _equations(inner, turns)
+                    yield from _equations(inner, inner_times)

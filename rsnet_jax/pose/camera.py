@@ -1,9 +1,10 @@
-"""Rotations, world and camera axes, screen scaling, projection and back-projection.
+"""Cameras: rotations, world and camera axes, screen scaling, projection and back-projection.
 
 World axes: z up. Camera axes: x right, y down, z forward. Lengths in meters.
 
 Normalized image coordinates divide both x and y by half the image *width*: x runs over [-1, 1],
-y over [-h/w, h/w]. A camera vector holds `(f_x, f_y, c_x, c_y, k1, k2, k3, p1, p2)` in them.
+y over [-h/w, h/w]. A camera vector holds `(f_x, f_y, c_x, c_y, k1, k2, k3, p1, p2)` in these
+coordinates: focal lengths, center, radial and tangential distortion.
 """
 
 import dataclasses
@@ -12,10 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from rsnet_jax.pose.arrays import AnyArray
+
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """A calibrated camera, as Human3.6M gives it: pixels, and meters for its place."""
+    """A calibrated camera, in the units of Human3.6M: lens in pixels, position in meters."""
 
     name: str
     orientation: tuple[float, float, float, float]  # unit quaternion w x y z, camera to world
@@ -39,7 +42,7 @@ class Camera:
 def rotate(
     quaternion: Float[np.ndarray, " 4"], vectors: Float[np.ndarray, "*batch 3"]
 ) -> Float[np.ndarray, "*batch 3"]:
-    """Rotates vectors by a unit quaternion (w x y z)."""
+    """Rotates vectors v by a unit quaternion (w, u): v + w t + u x t, where t = 2 u x v."""
     real, imaginary = quaternion[0], quaternion[1:]
     twice_cross = 2 * np.cross(imaginary, vectors)
     return vectors + real * twice_cross + np.cross(imaginary, twice_cross)
@@ -48,7 +51,7 @@ def rotate(
 def world_to_camera(
     points: Float[np.ndarray, "*batch 3"], camera: Camera
 ) -> Float[np.ndarray, "*batch 3"]:
-    """Meters in world axes to meters in the axes of `camera`."""
+    """Turns points (meters) from world axes into the axes of `camera`: R^-1 (X - t)."""
     inverse = np.asarray(camera.orientation) * np.array([1, -1, -1, -1])
     return rotate(inverse, points - np.asarray(camera.translation))
 
@@ -56,21 +59,21 @@ def world_to_camera(
 def camera_to_world(
     points: Float[np.ndarray, "*batch 3"], camera: Camera
 ) -> Float[np.ndarray, "*batch 3"]:
-    """Meters in the axes of `camera` to meters in world axes."""
+    """Turns points (meters) from the axes of `camera` into world axes: R X + t."""
     return rotate(np.asarray(camera.orientation), points) + np.asarray(camera.translation)
 
 
 def normalize_screen(
     pixels: Float[np.ndarray, "*batch 2"], *, width: int, height: int
 ) -> Float[np.ndarray, "*batch 2"]:
-    """Pixels to normalized image coordinates; both axes are divided by the width."""
+    """Turns pixels (u, v) into normalized image coordinates (2 u / w - 1, 2 v / w - h / w)."""
     return pixels * (2 / width) - np.array([1, height / width], dtype=pixels.dtype)
 
 
 def denormalize_screen(
     normalized: Float[np.ndarray, "*batch 2"], *, width: int, height: int
 ) -> Float[np.ndarray, "*batch 2"]:
-    """The inverse of `normalize_screen`."""
+    """Turns normalized image coordinates into pixels: the inverse of `normalize_screen`."""
     shift = np.array([1, height / width], dtype=normalized.dtype)
     return (normalized + shift) * (width / 2)
 
@@ -80,8 +83,12 @@ def project(
 ) -> Float[np.ndarray, "*batch 2"]:
     """Projects points in camera axes (meters) with lens distortion, to normalized coordinates.
 
-    The distortion is the simplified tangential form that Human3.6M baselines use, and directions
-    beyond 45 degrees off the axis are clipped, as there.
+    With q = clip(X_xy / X_z, -1, 1) and r^2 = |q|^2 the image point is
+
+        f * (q (1 + k1 r^2 + k2 r^4 + k3 r^6 + p . q) + p r^2) + c,
+
+    the simplified tangential form of the Human3.6M baselines; the clipping, which acts beyond 45
+    degrees off the axis, is theirs too.
     """
     focal, center = camera_vector[:2], camera_vector[2:4]
     radial, tangential = camera_vector[4:7], camera_vector[7:]
@@ -95,18 +102,19 @@ def project(
 
 
 def backproject(
-    pose: Float[Array, "batch joint 3"],
-    keypoints: Float[Array, "batch joint 2"],
+    pose: Float[AnyArray, "batch joint 3"],
+    keypoints: Float[AnyArray, "batch joint 2"],
     *,
-    root_depth: Float[Array, " batch"],
-    cameras: Float[Array, "batch 9"],
+    root_depth: Float[AnyArray, " batch"],
+    cameras: Float[AnyArray, "batch 9"],
 ) -> Float[Array, "batch joint 3"]:
     """Moves each joint onto the ray of its 2D point, at the depth that `pose` gives it.
 
-    A pinhole camera: lens distortion is ignored, as in the published refinement.
+    Joint j gets R_j = ((u_j - c) d_j / f, d_j) with depth d_j = z_root + z_j, minus R_0. This is a
+    pinhole camera: lens distortion is ignored, as in the refinement of the official code.
 
     Args:
-        pose: root-relative, meters, camera axes. Only z is used, and not that of joint 0.
+        pose: root-relative, meters, camera axes. Only z is used; z of joint 0 is taken as 0.
         keypoints: normalized image coordinates.
         root_depth: absolute z of joint 0, meters.
         cameras: camera vectors.

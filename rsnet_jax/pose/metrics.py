@@ -1,6 +1,8 @@
-"""Errors of 3D poses: pure functions of arrays, in the unit of the poses.
+"""Errors of 3D poses: pure functions of arrays.
 
-Poses are root-relative unless said otherwise.
+Every error is in the unit of the poses (meters in this package) and is returned per pose or per
+joint; means over frames and actions are taken in `rsnet_jax.evaluation`. p_j is a joint of the
+pose, t_j the same joint of the target. Poses are root-relative unless said otherwise.
 """
 
 import functools
@@ -8,32 +10,39 @@ import functools
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rsnet_jax.pose.arrays import AnyArray
 
-def safe_norm(vectors: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
-    """Length, with torch's gradient of 0 at the zero vector (plainly differentiated it is NaN)."""
+
+def safe_norm(vectors: Float[AnyArray, "*batch 3"]) -> Float[Array, "*batch"]:
+    """The length |v| of vectors; its gradient at the zero vector is 0, as in torch.
+
+    The gradient that JAX derives from sqrt is NaN there.
+    """
     squared = jnp.sum(jnp.square(vectors), axis=-1)
     at_zero = squared == 0
     return jnp.where(at_zero, 0, jnp.sqrt(jnp.where(at_zero, 1, squared)))
 
 
 def joint_errors(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch joint"]:
-    """Distance of every joint from its true place."""
+    """The distance |p_j - t_j| of every joint from its target."""
     return safe_norm(pose - target)
 
 
 def mpjpe(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch"]:
-    """Mean per-joint position error of each pose (Protocol 1)."""
+    """Mean per-joint position error of each pose, mean_j |p_j - t_j| (Protocol 1)."""
     return joint_errors(pose, target).mean(axis=-1)
 
 
 def n_mpjpe(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch"]:
-    """MPJPE after the best scaling of each pose, sum<p,t> / sum<p,p>; nothing is moved or turned.
+    """MPJPE after scaling each pose by s = sum_j <p_j, t_j> / sum_j <p_j, p_j>.
+
+    s is the scale of least squared error; the pose is neither moved nor rotated.
 
     Source: Rhodin et al., Unsupervised Geometry-Aware Representation, ECCV 2018.
     """
@@ -43,11 +52,14 @@ def n_mpjpe(
 
 
 def procrustes_align(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch joint 3"]:
-    """Moves, turns and scales each pose onto its target with the least squared error.
+    """Moves, rotates and scales each pose onto its target with the least squared error.
 
-    A reflection is never used. A pose whose joints all coincide lands on the target's centroid.
+    With centered joints P, T (joint x 3) and the singular value decomposition PᵀT = U diag(d) Vᵀ,
+    the rotation is R = U S Vᵀ, where S = diag(1, 1, det(U Vᵀ)) prevents a reflection, the scale
+    is s = tr(diag(d) S) / sum_j |P_j|^2, and the result is s P R + mean(t). A pose whose joints
+    all coincide becomes the centroid of the target.
 
     Source: Umeyama, Least-squares estimation of transformation parameters, PAMI 1991.
     """
@@ -55,11 +67,11 @@ def procrustes_align(
     target_center = target.mean(axis=-2, keepdims=True)
     centered, target_centered = pose - pose_center, target - target_center
     spread = jnp.sum(jnp.square(centered), axis=(-2, -1), keepdims=True)
-    # An error must not be rounded by its ruler: TF32 and bfloat16 products are for networks.
+    # Full float32 products, whatever the precision of the network: errors are small differences.
     product = functools.partial(jnp.matmul, precision="highest")
     covariance = product(jnp.swapaxes(centered, -1, -2), target_centered)
     u, singular, vt = jnp.linalg.svd(covariance)
-    # det(u @ vt) = -1 would be a reflection: flip the axis that explains least.
+    # det(u @ vt) = -1 would be a reflection: the axis of the smallest singular value is flipped.
     sign = jnp.where(jnp.linalg.det(product(u, vt)) < 0, -1.0, 1.0).astype(pose.dtype)
     signs = jnp.ones_like(singular).at[..., -1].set(sign)
     rotation = product(u * signs[..., None, :], vt)
@@ -68,7 +80,7 @@ def procrustes_align(
 
 
 def pa_mpjpe(
-    pose: Float[Array, "*batch joint 3"], target: Float[Array, "*batch joint 3"]
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch"]:
-    """MPJPE after Procrustes alignment of each pose (Protocol 2)."""
+    """MPJPE of each pose after `procrustes_align` (Protocol 2)."""
     return mpjpe(procrustes_align(pose, target), target)

@@ -1,8 +1,9 @@
-"""Joints, bones, mirror pairs and the graph of a skeleton, as constants."""
+"""Skeletons: the names, bones, mirror pairs and graph of the joints of a pose."""
 
 import dataclasses
 import functools
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from rsnet_jax.errors import ConfigError
 class Skeleton:
     """A tree of joints; hashable, so that it can be a field of a Flax module.
 
-    `left[i]` and `right[i]` are mirror images of each other; the other joints lie in the plane of
-    symmetry. Joint 0 is the root.
+    Joint 0 is the root. `left[i]` and `right[i]` are mirror images of each other; the joints in
+    neither list lie in the plane of symmetry.
     """
 
     name: str
@@ -49,12 +50,12 @@ class Skeleton:
 
     @property
     def bones(self) -> tuple[tuple[int, int], ...]:
-        """(child, parent) of every bone, in the order of the children."""
+        """The (child, parent) pairs of all bones, in the order of the children."""
         return tuple((j, p) for j, p in enumerate(self.parents) if p >= 0)
 
     @property
     def mirror(self) -> tuple[int, ...]:
-        """`pose[..., skeleton.mirror, :]` exchanges the left and the right joints."""
+        """The joint order in which `pose[..., skeleton.mirror, :]` has left and right exchanged."""
         order = list(range(self.num_joints))
         for left, right in zip(self.left, self.right, strict=True):
             order[left], order[right] = right, left
@@ -62,9 +63,11 @@ class Skeleton:
 
     @functools.cached_property
     def adjacency(self) -> np.ndarray:
-        """The normalized adjacency A = D^-1/2 B D^-1/2, (joint, joint) float64.
+        """The normalized adjacency A = D^-1/2 S D^-1/2 of the paper, (joint, joint) float64.
 
-        B is 1 where a bone connects two joints and has no self loops; D holds the sums of its rows.
+        S[i, j] is 1 if a bone joins joints i and j and 0 otherwise, so there are no self loops; D
+        is the diagonal matrix of the row sums of S. The graph convolution takes its powers: see
+        `rsnet_jax.models.graph_conv.adjacency_powers`.
         """
         graph = np.zeros((self.num_joints, self.num_joints))
         for child, parent in self.bones:
@@ -74,17 +77,9 @@ class Skeleton:
         graph.flags.writeable = False
         return graph
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists and strings, for storage beside weights."""
-        return {
-            field.name: value if isinstance(value, str) else list(value)
-            for field in dataclasses.fields(self)
-            for value in [getattr(self, field.name)]
-        }
-
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Skeleton":
-        """The inverse of `to_dict`.
+        """Makes a skeleton from stored fields: the inverse of `dataclasses.asdict`, also as JSON.
 
         Raises:
             ConfigError: a field is missing, unknown or inconsistent with the others.
@@ -96,8 +91,8 @@ class Skeleton:
         return cls(name=stored["name"], **lists)
 
 
-H36M_16 = Skeleton(
-    name="h36m_16",
+H36M_17 = Skeleton(
+    name="h36m_17",
     joints=(
         "pelvis",
         "right_hip",
@@ -108,6 +103,7 @@ H36M_16 = Skeleton(
         "left_ankle",
         "spine",
         "thorax",
+        "neck_nose",
         "head",
         "left_shoulder",
         "left_elbow",
@@ -116,8 +112,34 @@ H36M_16 = Skeleton(
         "right_elbow",
         "right_wrist",
     ),
+    parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
+    left=(4, 5, 6, 11, 12, 13),
+    right=(1, 2, 3, 14, 15, 16),
+)
+"""The 17 joints of Human3.6M that most networks for detected 2D keypoints use."""
+
+H36M_16 = Skeleton(
+    name="h36m_16",
+    joints=tuple(joint for joint in H36M_17.joints if joint != "neck_nose"),
     parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 8, 10, 11, 8, 13, 14),
     left=(4, 5, 6, 10, 11, 12),
     right=(1, 2, 3, 13, 14, 15),
 )
-"""Human3.6M without neck/nose: the joints RS-Net was published with."""
+"""Human3.6M without neck/nose (joint 9 of `H36M_17`): the joints RS-Net was published with."""
+
+JOINT_SETS: Mapping[str, Skeleton] = MappingProxyType({"h36m16": H36M_16, "h36m17": H36M_17})
+"""The skeletons that `data.joint_set` names."""
+
+
+def require_equal_joints(skeleton: Skeleton, keypoint_skeleton: Skeleton) -> None:
+    """Checks that refinement is possible: it back-projects the 2D keypoint of every 3D joint.
+
+    Raises:
+        ConfigError: the 2D keypoints have other joints than the 3D poses.
+    """
+    if keypoint_skeleton != skeleton:
+        raise ConfigError(
+            f"refinement needs a 2D keypoint for each joint of the pose, but the 2D keypoints are "
+            f"of skeleton {keypoint_skeleton.name} and the poses of {skeleton.name}; train or "
+            "evaluate without refinement"
+        )

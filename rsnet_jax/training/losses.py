@@ -1,31 +1,57 @@
 """The training losses, as published. Poses in meters, root-relative; means over a batch."""
 
+from collections.abc import Callable, Mapping
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rsnet_jax.config import LossName
 from rsnet_jax.pose import metrics
+from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.skeleton import Skeleton
 
-SQUARED_SHARE = 0.9
-"""Weight of the squared error in the lifting loss; the absolute error has the rest of 1."""
 SYMMETRY_WEIGHT = 0.01
 """Weight of the symmetry penalty in the refinement loss."""
 
 
-def lifting_loss(
-    pose: Float[Array, "batch joint 3"], target: Float[Array, "batch joint 3"]
+def mse(
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
-    """Loss of the lifted pose P against the target T, joint 0 included.
+    """mean((P - T)^2) over all coordinates, joint 0 included."""
+    return jnp.square(pose - target).mean()
 
-    L = 0.9 * mean((P - T)^2) + 0.1 * mean(|P - T|), means over poses, joints and axes.
-    """
-    difference = pose - target
-    squared, absolute = jnp.square(difference).mean(), jnp.abs(difference).mean()
-    return SQUARED_SHARE * squared + (1 - SQUARED_SHARE) * absolute
+
+def l1(
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
+) -> Float[Array, ""]:
+    """mean(|P - T|) over all coordinates, joint 0 included."""
+    return jnp.abs(pose - target).mean()
+
+
+def mse_l1(
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
+) -> Float[Array, ""]:
+    """0.9 * mean((P - T)^2) + 0.1 * mean(|P - T|), the lifting loss of RS-Net."""
+    return 0.9 * mse(pose, target) + 0.1 * l1(pose, target)
+
+
+def mpjpe_l1(
+    pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
+) -> Float[Array, ""]:
+    """0.99 * MPJPE + 0.01 * mean(|P - T|): Modulated GCN's lifting loss for detected keypoints."""
+    return 0.99 * metrics.mpjpe(pose, target).mean() + 0.01 * l1(pose, target)
+
+
+LIFTING_LOSSES: Mapping[LossName, Callable[[Array, Array], Array]] = {
+    "mse_l1": mse_l1,
+    "mse": mse,
+    "mpjpe_l1": mpjpe_l1,
+}
+"""The losses of the lifted pose that `train.loss` names."""
 
 
 def symmetry_penalty(
-    pose: Float[Array, "batch joint 3"], *, skeleton: Skeleton, absolute: bool = False
+    pose: Float[AnyArray, "batch joint 3"], *, skeleton: Skeleton, absolute: bool = False
 ) -> Float[Array, ""]:
     """Difference in length between left and right bones, summed over the pairs of bones.
 
@@ -42,8 +68,8 @@ def symmetry_penalty(
 
 
 def refinement_loss(
-    refined: Float[Array, "batch joint 3"],
-    target: Float[Array, "batch joint 3"],
+    refined: Float[AnyArray, "batch joint 3"],
+    target: Float[AnyArray, "batch joint 3"],
     *,
     skeleton: Skeleton,
     absolute_symmetry: bool = False,

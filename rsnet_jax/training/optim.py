@@ -1,4 +1,4 @@
-"""The optimizer of the published recipes and the learning rates, published or for big batches."""
+"""The optimizers of the published recipes, and learning rates, published or for big batches."""
 
 import math
 from typing import Any, NamedTuple
@@ -61,23 +61,17 @@ def scale_by_torch_amsgrad(
 def learning_rates(
     config: OptimConfig, *, epochs: int, steps_per_epoch: int, batch_size: int
 ) -> optax.Schedule:
-    """The learning rate at each optimizer step; but for a warm-up it changes between epochs only.
+    """The rate at each optimizer step, which is counted from 0, by the schedule of `config`.
 
-        rate of epoch 1     = learning_rate * batch_size / base_batch_size
-        rate of epoch e + 1 = rate of epoch e * large_decay  if large_decay_every divides e
-                              rate of epoch e * decay        else if decay_every divides e
-
-    and the same rate again otherwise. Without `base_batch_size` the first rate is `learning_rate`.
-    A warm-up of n steps multiplies step s = 0, 1, ... by min(1, (s + 1) / n).
+    It starts from learning_rate * batch_size / base_batch_size, or from `learning_rate` without a
+    `base_batch_size`. A warm-up of n steps multiplies step s by min(1, (s + 1) / n).
     """
     scale = batch_size / (config.base_batch_size or batch_size)
-    factors = {}
-    for epoch in range(1, epochs):
-        if config.large_decay_every and epoch % config.large_decay_every == 0:
-            factors[epoch * steps_per_epoch] = config.large_decay
-        elif epoch % config.decay_every == 0:
-            factors[epoch * steps_per_epoch] = config.decay
-    decayed = optax.piecewise_constant_schedule(config.learning_rate * scale, factors)
+    rate = config.learning_rate * scale
+    if config.schedule == "steps":
+        decayed = staircase(rate, decay=config.decay, every=config.decay_steps)
+    else:
+        decayed = epochs_schedule(config, rate, epochs=epochs, steps_per_epoch=steps_per_epoch)
     warmup_steps = round(config.warmup_epochs * steps_per_epoch)
     if not warmup_steps:
         return decayed
@@ -85,6 +79,57 @@ def learning_rates(
     return lambda step: decayed(step) * share(step + 1)  # a first step at rate 0 would be wasted
 
 
-def make_optimizer(schedule: optax.Schedule) -> optax.GradientTransformation:
-    """The optimizer of both published recipes: no weight decay, no clipping."""
-    return optax.chain(scale_by_torch_amsgrad(), optax.scale_by_learning_rate(schedule))
+def epochs_schedule(
+    config: OptimConfig, rate: float, *, epochs: int, steps_per_epoch: int
+) -> optax.Schedule:
+    """Multiplies the rate once after each epoch e = 1, 2, ...
+
+    By `large_decay` if `large_decay_every` divides e, else by `decay` if `decay_every` divides e,
+    else by 1.
+    """
+    factors = {}
+    for epoch in range(1, epochs):
+        if config.large_decay_every and epoch % config.large_decay_every == 0:
+            factors[epoch * steps_per_epoch] = config.large_decay
+        elif epoch % config.decay_every == 0:
+            factors[epoch * steps_per_epoch] = config.decay
+    return optax.piecewise_constant_schedule(rate, factors)
+
+
+def staircase(rate: float, *, decay: float, every: int) -> optax.Schedule:
+    """The decay by optimizer steps of SemGCN and the networks after it, bug included.
+
+    With steps s = 1, 2, ..., the official code sets the rate to `rate * decay ** (s / every)`, but
+    only at s = 1 and at multiples of `every`: the steps before the first multiple keep the rate of
+    s = 1, which is `decay ** (1 / every)` times the one that was asked for.
+    """
+
+    def schedule(count: Any) -> Any:
+        stairs = (count + 1) // every
+        return rate * decay ** jnp.where(stairs > 0, stairs, 1 / every)
+
+    return schedule
+
+
+def clip_by_torch_norm(largest: float) -> optax.GradientTransformation:
+    """Multiplies gradients g by min(1, largest / (|g| + 1e-6)), |g| their norm over all parameters.
+
+    torch's `clip_grad_norm_`; `optax.clip_by_global_norm` lacks the 1e-6.
+    """
+
+    def clip(updates: optax.Updates, params: Any = None) -> optax.Updates:
+        del params
+        share = jnp.minimum(1, largest / (optax.tree.norm(updates) + 1e-6))
+        return jax.tree.map(lambda g: g * share, updates)
+
+    return optax.stateless(clip)
+
+
+def make_optimizer(
+    schedule: optax.Schedule, config: OptimConfig | None = None
+) -> optax.GradientTransformation:
+    """The optimizer of `config`, by default AMSGrad without clipping; there is no weight decay."""
+    config = config or OptimConfig()
+    clip = [] if config.clip_norm is None else [clip_by_torch_norm(config.clip_norm)]
+    scale = scale_by_torch_amsgrad() if config.name == "amsgrad" else optax.scale_by_adam()
+    return optax.chain(*clip, scale, optax.scale_by_learning_rate(schedule))

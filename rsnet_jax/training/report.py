@@ -1,4 +1,4 @@
-"""What a training run tells: a line an epoch, what begins, what came of it."""
+"""The reports of a training run: its beginning, each epoch, and its result."""
 
 import dataclasses
 import logging
@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.distributed.devices import Devices
-from rsnet_jax.distributed.processes import HEARTBEAT_SECONDS
+from rsnet_jax.distributed.initialize import HEARTBEAT_SECONDS
 from rsnet_jax.evaluation.report import MM
 from rsnet_jax.training.step import TrainState
 
@@ -20,12 +19,13 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """The end of a run."""
+    """The result of a run."""
 
-    report: dict[str, Any]  # of the best checkpoint on the validation frames, see `evaluation`
+    report: dict[str, Any]
+    """The errors of the best checkpoint on the validation frames, see `evaluation.report`."""
     best_epoch: int
     mean_pose_mpjpe: float
-    """Millimeters: what predicting the mean training pose would give."""
+    """MPJPE of always predicting the mean training pose, in millimeters."""
 
 
 def epoch_line(
@@ -37,7 +37,7 @@ def epoch_line(
     learning_rate: float,
     seconds: float,
 ) -> dict[str, Any]:
-    """A line of metrics.jsonl: errors in millimeters, time of training without validation."""
+    """The line of an epoch in metrics.jsonl: errors in millimeters, seconds without validation."""
     sums = jax.device_get(state.sums)
     steps = int(state.step) // epoch
     line: dict[str, Any] = {
@@ -56,7 +56,7 @@ def epoch_line(
 
 
 def describe_epoch(line: dict[str, Any], epochs: int) -> str:
-    """An epoch in one line for people."""
+    """The line of an epoch for people."""
     text = (
         f"epoch {line['epoch']}/{epochs}: loss {line['loss']:.5f}, training MPJPE "
         f"{line['train_mpjpe']:.1f} mm; validation P1 {line['mpjpe']:.2f}, P2 "
@@ -70,17 +70,18 @@ def describe_epoch(line: dict[str, Any], epochs: int) -> str:
 def describe_start(
     config: Config, train: Frames, validation: Frames, *, devices: Devices, steps_per_epoch: int
 ) -> None:
-    """Logs what is about to happen, so that a surprise is seen before the hours are spent."""
+    """Logs the data, the devices and the steps of a run before it begins, for a last check."""
     batch = config.train.batch_size
-    left_out = 2 * len(train) - batch * steps_per_epoch
+    left_out = config.train.samples(len(train)) - batch * steps_per_epoch
     kind = devices.mesh.devices.flat[0].device_kind
     log.info(
-        "training on %s, %s keypoints, subjects %s: %s views and their mirror images, %d steps of "
-        "%d an epoch%s; %d x %s (%s)",
+        "training on %s, %s keypoints, subjects %s: %s views%s, %d steps of %d per epoch%s; "
+        "%d x %s (%s)",
         train.dataset,
         train.detections,
         " ".join(train.subjects),
         f"{len(train):,}",
+        " and their mirror images" if config.train.mirror else "",
         steps_per_epoch,
         batch,
         f" ({left_out} samples do not fill a batch and are left out)" if left_out else "",
@@ -101,19 +102,12 @@ def describe_start(
     )
 
 
-def what_if_one_dies(workdir: Path) -> str:
-    """Said beforehand: JAX ends the survivors of a lost process without a word of ours."""
+def lost_process_hint(workdir: Path) -> str:
+    """The advice for a run of several processes, in case that one dies.
+
+    It is logged beforehand, since JAX then aborts the others before they can print it.
+    """
     return (
         f"{jax.process_count()} processes; if one dies, JAX ends the others within "
         f"{HEARTBEAT_SECONDS} s: start all of them again with --workdir {workdir} --resume"
     )
-
-
-def mean_pose_error(train: Frames, validation: Frames) -> float:
-    """MPJPE (mm, average over actions) of always predicting the mean training pose."""
-    mean = train.joints_3d.mean(axis=0, dtype=np.float64)
-    distances = np.linalg.norm((validation.joints_3d - mean)[:, 1:], axis=-1)
-    errors = MM * distances.sum(axis=1) / validation.skeleton.num_joints
-    count = len(validation.actions)
-    sums = np.bincount(validation.action, errors, minlength=count)
-    return float(np.mean(sums / np.bincount(validation.action, minlength=count)))

@@ -1,4 +1,4 @@
-"""One process writes a run: a lock on its folder, which ends with the process however that ends."""
+"""The lock on the folder of a run: one process writes it. The lock ends with the process."""
 
 import contextlib
 import os
@@ -10,56 +10,56 @@ from typing import IO
 from rsnet_jax.distributed.processes import run_on_process_zero
 from rsnet_jax.errors import OutputError
 from rsnet_jax.files.paths import is_remote
+from rsnet_jax.training.run_files import RunFiles
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
 
-LOCK_FILE = ".rsnet_jax.lock"
-"""Of the folder of a run; it stays, and says who held the lock last."""
-
 
 @contextlib.contextmanager
 def sole_writer(workdir: Path) -> Iterator[None]:
-    """Keeps others from writing a run to `workdir`; process 0 holds the lock for all of its run.
+    """Locks `workdir`, so that no other run is written there. Process 0 locks it for its run.
 
-    Object stores and some network disks have no locks; there it does nothing.
+    The file stays afterwards; its text names the process that held the lock last. Object stores
+    and some network disks have no locks: there this does nothing.
 
     Raises:
-        OutputError: another process holds it, or the file cannot be written.
+        OutputError: another process holds the lock, or the file cannot be written.
     """
-    held: list[IO[str]] = []
+    held: IO[str] | None = None
 
     def take() -> None:
-        for file in _take(workdir):
-            held.append(file)
-            _sign(file)
+        nonlocal held
+        held = _take(workdir)
+        if held is not None:
+            _sign(held)
 
-    run_on_process_zero(take)
+    run_on_process_zero(take)  # all meet
     try:
         yield
     finally:
-        for file in held:
-            file.close()
+        if held is not None:
+            held.close()
 
 
 def check_unlocked(workdir: Path) -> None:
     """Raises an OutputError if a process writes a run to `workdir` now; changes nothing there."""
-    if (workdir / LOCK_FILE).is_file():
-        for file in _take(workdir):
-            file.close()
+    if RunFiles(workdir).lock.is_file() and (file := _take(workdir)) is not None:
+        file.close()
 
 
-def _take(workdir: Path) -> list[IO[str]]:
-    """The file, open and locked until it is closed; none where there are no locks."""
+def _take(workdir: Path) -> IO[str] | None:
+    """The lock file, locked until it is closed; None where there are no locks."""
     if fcntl is None or is_remote(workdir):
-        return []
+        return None
+    path = RunFiles(workdir).lock
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = (workdir / LOCK_FILE).open("a+")
+        file = path.open("a+")
     except OSError as error:
-        raise OutputError(f"{workdir / LOCK_FILE} cannot be written: {error.strerror}") from None
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -72,12 +72,13 @@ def _take(workdir: Path) -> list[IO[str]]:
         ) from None
     except OSError:  # a disk without locks
         file.close()
-        return []
-    return [file]
+        return None
+    return file
 
 
 def _sign(file: IO[str]) -> None:
-    with contextlib.suppress(OSError):  # a full disk; the lock holds all the same
+    """Writes the name of this process into the lock file, for the message of `_take`."""
+    with contextlib.suppress(OSError):  # the disk is full; the lock holds all the same
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()

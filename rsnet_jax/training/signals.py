@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM of a training run."""
+"""SIGINT and SIGTERM during a training run: the run saves before it stops."""
 
 import contextlib
 import signal
@@ -10,15 +10,13 @@ from rsnet_jax.distributed.processes import is_multiprocess
 
 
 class StopRequest:
-    """Remembers that a signal came, so that a run can save before it stops."""
+    """Remembers the first signal that this process received."""
 
     def __init__(self):
         self.signal: signal.Signals | None = None
-        self.asked = 0
-        """The last step at which several processes have settled whether to stop."""
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler; SIGINT after another signal stops at once."""
+        """The signal handler; SIGINT after another signal raises KeyboardInterrupt at once."""
         del frame
         if self.signal is None:
             self.signal = signal.Signals(number)
@@ -28,9 +26,9 @@ class StopRequest:
 
 @contextlib.contextmanager
 def catching_signals() -> Iterator[StopRequest]:
-    """A `StopRequest` for SIGINT and SIGTERM; it stays silent outside of the main thread.
+    """A `StopRequest` that handles SIGINT and SIGTERM; outside the main thread it handles none.
 
-    Of several processes, JAX itself catches SIGTERM and finds a step that all stop at.
+    With several processes, JAX handles SIGTERM instead, see `processes.agree`.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

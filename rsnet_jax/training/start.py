@@ -1,7 +1,6 @@
-"""What a run starts from: numbers that fit, and the state before the first step."""
+"""The start of a run: the checks of its numbers, and the state before the first step."""
 
 import logging
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,24 +12,20 @@ from rsnet_jax.config import Config
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.models.build import init_refinement_variables, init_variables
-from rsnet_jax.training.run_folder import Progress, flatten
+from rsnet_jax.training.run_checkpoints import Progress
 from rsnet_jax.training.step import TrainState, fresh_sums
 
 log = logging.getLogger(__name__)
 
 
-def must_match_across_processes(config: Config) -> dict[str, Any]:
-    """What all processes must have alike: the configuration, and what runs it.
+def check_batch(config: Config, *, samples: int, devices: int, called: str | None = None) -> int:
+    """The steps of an epoch of `samples`, in which a last batch that is not full is left out.
 
-    Where each of them finds its data may differ.
-    """
-    settings = flatten(config.model_dump(mode="json"))
-    del settings["data.root"]
-    return settings | {"the version of JAX": jax.__version__}
-
-
-def check_batch(config: Config, *, samples: int, devices: int) -> int:
-    """The steps of an epoch.
+    Args:
+        config: its `train.batch_size` is that of all devices together.
+        samples: the samples of an epoch.
+        devices: the number of devices.
+        called: a name for these devices in the message; default: "N devices".
 
     Raises:
         ConfigError: the batch does not divide among the devices, or is larger than an epoch.
@@ -46,21 +41,22 @@ def check_batch(config: Config, *, samples: int, devices: int) -> int:
         fitting = [size for size in (below, below + devices) if 0 < size <= most]
         nearest = f"nearest: {' or '.join(map(str, fitting))}" if fitting else "none fits"
         raise ConfigError(
-            f"train.batch_size {batch} does not divide among {devices} devices; {nearest}"
+            f"train.batch_size {batch} does not divide among {called or f'{devices} devices'}; "
+            f"{nearest}"
         )
     return samples // batch
 
 
 def check_progress(progress: Progress, config: Config, *, samples: int) -> None:
-    """Refuses to continue a run over other data, or to less than it has done.
+    """Checks that a run can be resumed with this configuration and these data.
 
     Raises:
-        ConfigError: which of the two.
+        ConfigError: the data are others, or the run has done more epochs than it is to have.
     """
     if progress.samples != samples:
         raise ConfigError(
-            f"data.root: the run was started with {progress.samples} samples an epoch, these data "
-            f"have {samples}"
+            f"data.root: the run was started with {progress.samples} samples per epoch, these "
+            f"data have {samples}"
         )
     if config.train.epochs < progress.epochs_done:
         raise ConfigError(
@@ -78,7 +74,10 @@ def fresh_state(
         CheckpointError, ConfigError: the weights to start from cannot be read or do not fit.
     """
     start = load_start(config, train) if init and config.train.init is not None else None
-    variables = init_variables(config, train.skeleton) if start is None else start.variables
+    if start is None:
+        variables = init_variables(config, train.skeleton, train.keypoint_skeleton)
+    else:
+        variables = start.variables
     refinement = None
     if config.train.refine:
         refinement = start.refine_variables if start is not None else None
@@ -90,7 +89,7 @@ def fresh_state(
         step=jnp.int32(0),
         params=params,
         batch_stats=variables["batch_stats"],
-        opt_state=jax.jit(tx.init)(params),  # one program, not one an array
+        opt_state=jax.jit(tx.init)(params),  # one program instead of one per array
         sums=fresh_sums(),
     )
 
@@ -104,25 +103,27 @@ def load_start(config: Config, train: Frames) -> Checkpoint:
     """
     assert config.train.init is not None
     # What a published .pth does not tell of itself is what the configuration says.
-    start = load_checkpoint(config.train.init, double_gelu=config.model.double_gelu)
-    names = ["width", "hops", "blocks", "double_gelu"]
-    if config.train.refine and start.refine_variables is not None:
-        names.append("refine_hidden")
-    for name in names:
-        got, wanted = getattr(start.config.model, name), getattr(config.model, name)
-        if got != wanted:
+    start = load_checkpoint(config.train.init, **config.model.model_dump())
+    own = start.config.model.model_dump()
+    both_refine = config.train.refine and start.refine_variables is not None
+    for name, wanted in config.model.model_dump().items():
+        changeable = "dropout" in name or (name == "refine_hidden" and not both_refine)
+        if not changeable and own.get(name) != wanted:
             raise ConfigError(
-                f"train.init: {start.source} has {name} {got}, but model.{name} is {wanted}"
+                f"train.init: {start.source} has {name} {own.get(name)}, but model.{name} is "
+                f"{wanted}"
             )
-    if start.skeleton != train.skeleton:
-        raise ConfigError(
-            f"train.init: {start.source} is for skeleton {start.skeleton.name}, the data have "
-            f"{train.skeleton.name}"
-        )
-    refinement = "no head"
+    for name in ("skeleton", "keypoint_skeleton"):
+        got, found = getattr(start, name), getattr(train, name)
+        if got != found:
+            raise ConfigError(
+                f"train.init: {start.source} is for {name.replace('_', ' ')} {got.name}, the data "
+                f"have {found.name}"
+            )
+    refinement = "no refinement"
     if start.refine_variables is not None:
-        refinement = "its head too" if config.train.refine else "its head is not used"
+        refinement = "its refinement too" if config.train.refine else "its refinement is not used"
     elif config.train.refine:
-        refinement = "the head is fresh"
+        refinement = "the refinement is fresh"
     log.info("starting from the weights of %s; %s", start.source, refinement)
     return start

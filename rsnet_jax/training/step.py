@@ -1,4 +1,4 @@
-"""The steps of training and prediction: pure functions of arrays, compiled by their callers."""
+"""The training step and the loop over it: pure functions of arrays, compiled by `program`."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,8 +8,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from rsnet_jax.config import LossName
 from rsnet_jax.data.batches import Batch, Table, gather
-from rsnet_jax.models import PostRefine, RSNet
+from rsnet_jax.models import PostRefine
+from rsnet_jax.models.build import Variables
+from rsnet_jax.models.network import Network
 from rsnet_jax.pose import metrics
 from rsnet_jax.pose.camera import backproject
 from rsnet_jax.pose.skeleton import Skeleton
@@ -21,7 +24,7 @@ class TrainState(NamedTuple):
     """Everything that changes in training; arrays only."""
 
     step: Any  # () int32, optimizer steps so far
-    params: Any  # {"network": ..., "head": ...}; no "head" without refinement
+    params: Any  # {"network": ..., "refinement": ...}; the second only if there is one
     batch_stats: Any
     opt_state: Any
     sums: Any  # over the steps of this epoch: {"loss": (), "mpjpe": () of the lifted pose, meters}
@@ -32,19 +35,35 @@ def fresh_sums() -> dict[str, Array]:
     return {"loss": jnp.zeros(()), "mpjpe": jnp.zeros(())}
 
 
+def weights_of(state: TrainState) -> dict[str, Any]:
+    """The arrays of an evaluation, in the layout of `rsnet_jax.checkpoints.orbax_folder`."""
+    weights = {"network": {"params": state.params["network"], "batch_stats": state.batch_stats}}
+    if "refinement" in state.params:
+        weights["refinement"] = {"params": state.params["refinement"]}
+    return weights
+
+
+def networks(state: TrainState) -> tuple[Variables, Variables | None]:
+    """The variables of the network and of the refinement, if there is one."""
+    weights = weights_of(state)
+    return weights["network"], weights.get("refinement")
+
+
 def make_train_step(
-    model: RSNet,
+    model: Network,
     refinement: PostRefine | None,
     tx: optax.GradientTransformation,
     *,
+    loss: LossName = "mse_l1",
     absolute_symmetry: bool = False,
 ) -> Callable[[TrainState, Batch, PRNGKeyArray], TrainState]:
     """Returns `step(state, batch, key) -> state`, per-device code over the axis of `model`.
 
-    `batch` is this device's part of the global batch, `key` that of the step; what is added to
-    `state.sums` are means over the global batch.
+    `batch` is this device's part of the global batch, and `key` belongs to the step. The means over
+    the global batch are added to `state.sums`. `loss` is that of the lifted pose.
     """
     axis_name, skeleton = model.axis_name, model.skeleton
+    lifting_loss = losses.LIFTING_LOSSES[loss]
 
     def objective(params: Any, batch_stats: Any, batch: Batch, key: PRNGKeyArray):
         variables = {"params": params["network"], "batch_stats": batch_stats}
@@ -53,7 +72,7 @@ def make_train_step(
             variables, batch.keypoints_2d, train=True, rngs=rngs, mutable=["batch_stats"]
         )
         target = relative_target(batch.joints_3d)
-        loss = losses.lifting_loss(pose, target)
+        total = lifting_loss(pose, target)
         error = metrics.mpjpe(pose, target).mean()
         if refinement is not None:
             backprojected = backproject(
@@ -66,19 +85,19 @@ def make_train_step(
             refined = refinement.apply(
                 {"params": params["refinement"]}, pose, backprojected, train=True, rngs=rngs
             )
-            loss += losses.refinement_loss(
+            total += losses.refinement_loss(
                 jnp.asarray(refined),
                 target,
                 skeleton=skeleton,
                 absolute_symmetry=absolute_symmetry,
             )
-        return loss, (updated["batch_stats"], {"loss": loss, "mpjpe": error})
+        return total, (updated["batch_stats"], {"loss": total, "mpjpe": error})
 
     def step(state: TrainState, batch: Batch, key: PRNGKeyArray) -> TrainState:
         grads, (batch_stats, measured) = jax.grad(objective, has_aux=True)(
             state.params, state.batch_stats, batch, key
         )
-        if axis_name is not None:  # after the gradient, not through it: see docs/design.md, 2.3
+        if axis_name is not None:  # after the gradient, not through it: see docs/decisions.md
             grads, measured = jax.lax.pmean((grads, measured), axis_name)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         return TrainState(
@@ -96,6 +115,7 @@ def make_train_loop(
     step: Callable[[TrainState, Batch, PRNGKeyArray], TrainState],
     *,
     skeleton: Skeleton,
+    keypoint_skeleton: Skeleton,
     axis_name: str,
     rows: int,
     devices: int,
@@ -103,25 +123,25 @@ def make_train_loop(
     length: int,
     key: PRNGKeyArray,
 ) -> Callable[[TrainState, Table, Int[Array, " sample"], Int[Array, ""]], TrainState]:
-    """Returns `run(state, table, order, until) -> state`: `length` steps, but none from `until` on.
+    """Returns `loop(state, table, order, until) -> state`: `length` steps, but none after `until`.
 
-    Per-device code; each device takes its `rows` of every global batch from `order`, the epoch's
-    order of the rows of `table`. Steps past the end are computed and dropped, so that one program
-    serves every epoch and its loop has a length known beforehand: an accelerator would ask the host
-    before each turn of any other.
+    Per-device code; each device takes its `rows` of every global batch from `order`, the order of
+    the epoch's samples. Steps after `until` are computed and dropped, so that the loop has a
+    constant length: an accelerator asks the host before each iteration of any other loop.
     """
 
-    def run(
+    def loop(
         state: TrainState, table: Table, order: Int[Array, " sample"], until: Int[Array, ""]
     ) -> TrainState:
         def body(state: TrainState, _: None) -> tuple[TrainState, None]:
             batch = (state.step % steps_per_epoch) * devices + jax.lax.axis_index(axis_name)
             mine = jax.lax.dynamic_slice(order, (batch * rows,), (rows,))
             step_key = jax.random.fold_in(key, state.step)
-            after = step(state, gather(table, mine, skeleton), step_key)
+            samples = gather(table, mine, skeleton=skeleton, keypoint_skeleton=keypoint_skeleton)
+            after = step(state, samples, step_key)
             due = state.step < until
             return jax.tree.map(lambda old, new: jnp.where(due, new, old), state, after), None
 
         return jax.lax.scan(body, state, length=length)[0]
 
-    return run
+    return loop

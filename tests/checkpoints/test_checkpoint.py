@@ -1,7 +1,9 @@
+import dataclasses
 import json
 import shutil
 
 import chex
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -11,7 +13,7 @@ from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.checkpoints.orbax_folder import save_checkpoint
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
 from rsnet_jax.checkpoints.torch_file import read_state_dict
-from rsnet_jax.config import Config, DataConfig, ModelConfig
+from rsnet_jax.config import Config, DataConfig, RSNetConfig
 from rsnet_jax.errors import CheckpointError, OutputError
 from rsnet_jax.models.build import init_variables
 from rsnet_jax.pose.skeleton import Skeleton
@@ -34,7 +36,7 @@ def assert_same(got, want):
 def star():
     config = Config(
         seed=5,
-        model=ModelConfig(width=6, blocks=1, double_gelu=False, dropout=0.1),
+        model=RSNetConfig(width=6, blocks=1, double_gelu=False, dropout=0.1),
         data=DataConfig(every=3, detections="noisy"),
     )
     return Checkpoint(init_variables(config, STAR), None, config, STAR, step=12)
@@ -121,6 +123,32 @@ def test_a_configuration_that_does_not_fit_is_refused(tmp_path, star):
     edit_about(tmp_path / "a", config=config, format=99)
     with pytest.raises(CheckpointError, match=r"newer rsnet_jax \(format 99"):
         load_checkpoint(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda scale: scale[:-1], r"norm/scale has shape \(23,\).*skeleton give it \(24,\)"),
+        (lambda scale: scale.astype(np.float16), "norm/scale .*type float16, .*float32"),
+        (lambda scale: np.full_like(scale, np.nan), "norm/scale has NaN or infinite values"),
+        (lambda scale: None, "lacks params/norm_0/norm/scale"),
+        (lambda scale: {"twice": scale}, "lacks params/norm_0/norm/scale"),
+    ],
+)
+def test_weights_of_another_shape_or_type_are_refused(star, change, message):
+    weights = jax.tree.map(np.asarray, star.variables)
+    norm = weights["params"]["norm_0"]["norm"]
+    norm["scale"] = change(norm["scale"])
+    with pytest.raises(CheckpointError, match=f"made up: the network.*{message}") as caught:
+        dataclasses.replace(star, variables=weights, source="made up")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_the_network_lacks_are_refused(star):
+    weights = jax.tree.map(np.asarray, star.variables)
+    weights["params"]["extra"] = np.zeros(3, np.float32)
+    with pytest.raises(CheckpointError, match="the network has no place for params/extra"):
+        dataclasses.replace(star, variables=weights)
 
 
 @pytest.mark.parametrize(

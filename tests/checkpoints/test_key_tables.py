@@ -5,12 +5,12 @@ from flax import traverse_util
 from random_tensors import random_tensors
 
 from rsnet_jax.checkpoints import key_tables
-from rsnet_jax.config import Config, ModelConfig
+from rsnet_jax.config import Config, RSNetConfig
 from rsnet_jax.errors import CheckpointError
 from rsnet_jax.models.build import init_variables
 from rsnet_jax.pose.skeleton import Skeleton
 
-MODEL = ModelConfig(width=6, hops=3, blocks=2)
+MODEL = RSNetConfig(width=6, hops=3, blocks=2)
 JOINTS = 5
 
 
@@ -42,7 +42,7 @@ def test_table_has_every_variable_of_the_network(table):
 
 def test_sizes_are_read_off_the_shapes(tensors):
     sizes = key_tables.infer_model(tensors, source="made up")
-    assert sizes == {"width": 6, "hops": 3, "blocks": 2, "joints": JOINTS}
+    assert sizes == {"name": "rsnet", "width": 6, "hops": 3, "blocks": 2, "joints": JOINTS}
 
 
 def test_half_precision_is_widened(tensors, table):
@@ -61,6 +61,10 @@ def add(tensors):
     tensors["optimizer.step"] = np.zeros(3)
 
 
+def add_hostile(tensors):
+    tensors["\x1b[31mred\n"] = np.zeros(3)
+
+
 def misshape(tensors):
     tensors["gconv_layers.gconv2.gconv.M"] = np.zeros((3, 4, 6), np.float32)
 
@@ -70,6 +74,7 @@ def misshape(tensors):
     [
         (drop, r"made up: 1 tensors are missing: gconv_layers\.gconv3\.ln\.bias"),
         (add, r"made up: 1 tensors have no place: optimizer\.step"),
+        (add_hostile, r"made up: 1 tensors have no place: \?\[31mred$"),
         (misshape, r"gconv2\.gconv\.M has shape \(3, 4, 6\), wanted \(3, 5, 6\)"),
     ],
 )
@@ -82,5 +87,5 @@ def test_every_tensor_is_accounted_for(tensors, table, break_it, message):
 def test_alien_weights_are_refused():
     with pytest.raises(CheckpointError, match=r"not a published RS-Net.*found conv1\.weight"):
         key_tables.infer_model({"conv1.weight": np.zeros((3, 3))}, source="alien.pth")
-    with pytest.raises(CheckpointError, match=r"not a refinement head.*found nothing"):
+    with pytest.raises(CheckpointError, match=r"not a refinement.*found nothing"):
         key_tables.infer_hidden({}, source="alien.pth")

@@ -1,6 +1,7 @@
 import shutil
 
 import chex
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from random_tensors import random_tensors
@@ -12,7 +13,9 @@ from rsnet_jax.checkpoints.published import (
     to_published,
 )
 from rsnet_jax.checkpoints.torch_file import read_state_dict
-from rsnet_jax.errors import CheckpointError, OutputError
+from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
+from rsnet_jax.models import reference
+from rsnet_jax.pose.skeleton import H36M_16, H36M_17
 
 NETWORK = "model_rsnet_2_eva_post_9957.pth"
 HEAD = "model_post_refine_2_eva_post_9957.pth"
@@ -48,16 +51,38 @@ def test_several_networks_are_not_guessed_among(golden):
 
 def test_network_and_head_must_not_be_exchanged(golden):
     network, refinement = golden / "e2e_tiny" / NETWORK, golden / "e2e_tiny" / HEAD
-    with pytest.raises(CheckpointError, match="holds a refinement head only"):
+    with pytest.raises(CheckpointError, match="holds a refinement only"):
         load_torch_checkpoint(refinement)
-    with pytest.raises(CheckpointError, match="not a refinement head: it holds gconv_input"):
+    with pytest.raises(CheckpointError, match="not a refinement: it holds gconv_input"):
         load_torch_checkpoint(network, network)
 
 
 def test_another_skeleton_is_refused(rng):
     tensors = random_tensors(rng, width=3, hops=4, blocks=1, joints=17)
     with pytest.raises(CheckpointError, match="made for 17 joints, but skeleton h36m_16 has 16"):
+        from_published(tensors, source="made up", skeleton=H36M_16)
+    tensors = random_tensors(rng, width=3, hops=4, blocks=1, joints=15)
+    with pytest.raises(CheckpointError, match="made for 15 joints.* 16 or 17 were wanted"):
         from_published(tensors, source="made up")
+
+
+def test_seventeen_joints_are_those_of_human36m(rng):
+    tensors = random_tensors(rng, width=3, hops=4, blocks=1, joints=17)
+    checkpoint = from_published(tensors, source="made up")
+    assert checkpoint.skeleton == checkpoint.keypoint_skeleton == H36M_17
+    keypoints = jnp.float32(rng.normal(size=(2, 17, 2)))
+    got = checkpoint.model.apply(checkpoint.variables, keypoints)
+    want = reference.rsnet(checkpoint.variables, keypoints, skeleton=H36M_17)
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+    again, _ = to_published(checkpoint)
+    assert all(np.array_equal(again[key], tensors[key]) for key in tensors)
+
+
+@pytest.mark.parametrize("setting", [{"doubel_gelu": False}, {"non_local": True}])
+def test_settings_that_the_network_lacks_are_refused(rng, setting):
+    tensors = random_tensors(rng, width=3, hops=4, blocks=1, joints=16)
+    with pytest.raises(ConfigError, match=f"unknown setting model.{next(iter(setting))}"):
+        from_published(tensors, source="made up", **setting)
 
 
 @pytest.mark.parametrize("width", [16, 64, 96])

@@ -41,7 +41,7 @@ def test_options_that_would_be_ignored_are_errors(refused, cli, network, tmp_pat
     folder, out = tmp_path / "hr", tmp_path / "out"
     assert cli("convert", network, "--out", folder)[0] == 0
     assert "0.2, not 0.5" in refused("convert", folder, "--dropout", 0.5, "--out", out)
-    assert "double GELU" in refused("convert", folder, "--no-double-gelu", "--out", out)
+    assert "double-gelu" in refused("convert", folder, "--no-double-gelu", "--out", out)
     assert "--refine" in refused("convert", folder, "--refine", network, "--out", out)
     assert not out.exists()
 

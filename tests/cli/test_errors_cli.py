@@ -57,46 +57,19 @@ def test_a_huge_batch_is_the_whole_set(cli, network):
     assert cli("evaluate", network, *few, "--batch-size", "9" * 30)[0] == 0
 
 
-def lose_subject(made, *, poses):
-    (made.poses if poses else made.views).pop("S11")
-
-
-def lose_clip(made, *, poses):
-    (made.poses if poses else made.views)["S9"].pop("Eating")
-
-
-def lose_camera(made):
-    made.views["S9"]["Eating"].pop()
-
-
-def shorten_view(made):
-    made.views["S9"]["Eating"][1] = made.views["S9"]["Eating"][1][:-1]
-
-
-def lose_joint(made):
-    made.map_views(lambda view: view[:, :15])
+def lose_subject(made):
+    made.views.pop("S11")
 
 
 def spoil_pose(made):
     made.poses["S9"]["Eating"][2, 3, 1] = np.nan
 
 
-def spoil_view(made):
-    made.views["S9"]["Eating"][2][1, 3, 1] = np.inf
-
-
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda m: lose_subject(m, poses=True), ["data_3d_h36m.npz", "'S11'", "found: S9"]),
-        (lambda m: lose_subject(m, poses=False), ["data_2d_h36m_hr.npz", "'S11'", "found: S9"]),
-        (lambda m: lose_clip(m, poses=True), ["data_3d_h36m.npz: no S9 'Eating'"]),
-        (lambda m: lose_clip(m, poses=False), ["data_2d_h36m_hr.npz: no S9 'Eating'"]),
-        (lose_camera, ["data_2d_h36m_hr.npz: S9 'Eating'", "4 cameras", "not 3"]),
-        (shorten_view, ["S9 'Eating'", "55011271", "3 frames", "4"]),
-        (lose_joint, ["data_2d_h36m_hr.npz", "16 or 17 joints", "not 15"]),
+        (lose_subject, ["data_2d_h36m_hr.npz", "'S11'", "found: S9"]),
         (spoil_pose, ["data_3d_h36m.npz: S9 'Eating': frame 2"]),
-        (spoil_view, ["data_2d_h36m_hr.npz: S9 'Eating'", "58860488", "frame 1"]),
     ],
 )
 def test_broken_data(refused, tmp_path, change, told):
@@ -177,7 +150,7 @@ def test_damaged_checkpoints(cli, refused, network, folder, tmp_path):
 
 def test_heads_and_networks_mixed_up(refused, network, refinement, golden, folder):
     assert "--refine" in refused("evaluate", refinement)
-    assert "not a refinement head" in refused("evaluate", network, "--refine", network)
+    assert "not a refinement" in refused("evaluate", network, "--refine", network)
     assert "--refine" in refused("evaluate", folder, "--refine", refinement)
     assert "CHECKPOINT" in refused("evaluate", "--refine", refinement)
     assert "no refinement head" in refused("evaluate", network, "--refine-dropout-seed", 1)
@@ -194,7 +167,8 @@ def test_checkpoint_of_another_skeleton(refused, network, tmp_path):
         state[key] = tensor
     path = tmp_path / "seventeen.pth"
     torch.save(state, path)
-    assert "made for 17 joints" in refused("evaluate", path)
+    told = refused("evaluate", path)
+    assert "for skeleton h36m_17 (17 joints), the data have h36m_16 (16 joints)" in told
 
 
 def test_outputs_are_claimed_before_the_work(refused, tmp_path, monkeypatch):
@@ -215,14 +189,14 @@ def test_outputs_are_claimed_before_the_work(refused, tmp_path, monkeypatch):
     assert contents(tmp_path) == ["file"]
 
 
-def test_a_failed_write_keeps_the_result_and_leaves_nothing(cli, tmp_path, monkeypatch):
+def test_failed_write_keeps_the_result_and_leaves_nothing(cli, network, tmp_path, monkeypatch):
     def fail(path, *_, **__):
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("numpy.savez_compressed", fail)
     few = ["--data.actions", "Run", "--data.every", "48"]
-    code, out, err = cli("evaluate", *few, "--predictions", tmp_path / "out.npz")
+    code, out, err = cli("evaluate", network, *few, "--predictions", tmp_path / "out.npz")
     assert code == 2 and "average" in out
     assert err.endswith("out.npz cannot be written: No space left on device\n")
     assert contents(tmp_path) == []

@@ -1,16 +1,18 @@
 import json
 
 import pytest
+from plan_figures import FIGURES
 
 from rsnet_jax.config import find_preset, load_preset
 from rsnet_jax.plan import libtpu
+from rsnet_jax.plan.figures import CompiledFigures
 
 SMALL = ["--config", "smoke", "--model.width", "4", "--train.batch-size", "64"]
 GPU = [*SMALL, "--topology", "gpu:h200:8"]
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "words"),
     [
         ([], ["--topology is missing", "v5e:16x16"]),
         (["--topology", "v5e:3x3"], ["v5e:3x3", "2 axes", "v5e:2x2"]),
@@ -27,12 +29,12 @@ GPU = [*SMALL, "--topology", "gpu:h200:8"]
         (["--read", "nope.json"], ["nope.json", "No such file"]),
     ],
 )
-def test_options(refused, argv, told):
+def test_wrong_options_are_refused(refused, argv, words):
     message = refused("plan", *argv)
-    assert all(word in message for word in told), message
+    assert all(word in message for word in words), message
 
 
-def test_without_libtpu(refused, monkeypatch, tmp_path):
+def test_plan_without_libtpu_names_the_command_to_install_it(refused, monkeypatch, tmp_path):
     monkeypatch.setattr(libtpu.importlib.util, "find_spec", lambda name: None)
     out = tmp_path / "new" / "out.json"
     message = refused("plan", "--topology", "v5e:2x2", *SMALL, "--json", out)
@@ -40,26 +42,26 @@ def test_without_libtpu(refused, monkeypatch, tmp_path):
     assert not out.parent.exists()
 
 
-def test_files_and_folders_that_are_in_the_way(refused, tmp_path):
+def test_existing_files_are_not_replaced(refused, tmp_path):
     (tmp_path / "file").write_text("{}")
     assert "exists already" in refused("plan", *GPU, "--json", tmp_path / "file")
     assert "not a file that plan --json wrote" in refused("plan", "--read", tmp_path / "file")
     assert "File exists" in refused("plan", *GPU, "--hlo", tmp_path / "file")
 
 
-def test_a_strategy_that_has_no_mesh(refused, tmp_path):
+def test_plan_refuses_pmap(refused, tmp_path):
     path = tmp_path / "pmap.yaml"
     path.write_text("parallel: {strategy: pmap}\n")
     assert "pmap" in refused("plan", "--config", path, "--topology", "gpu:h200:8")
 
 
-def test_gpus_are_counted(cli, tmp_path):
+def test_plan_for_gpus_is_counted(cli, tmp_path):
     out = tmp_path / "out.json"
     sizes = ["--batch-per-chip", "2", "--batch-per-chip", "64"]
     code, printed, err = cli("plan", *GPU, *sizes, "--json", out)
     assert (code, err) == (0, "")
-    assert "gpu:h200:8: 8 chips, batch 16 (2 a chip), width 4" in printed
-    assert "batch 512 (64 a chip)" in printed and "counted, not compiled" in printed
+    assert "gpu:h200:8: 8 chips, batch 16 (2 per chip), width 4" in printed
+    assert "batch 512 (64 per chip)" in printed and "counted, not compiled" in printed
     assert "min, 2 epochs" in printed
     first, second = json.loads(out.read_text())["plans"]
     assert (first["batch"], second["batch"]) == (16, 512)
@@ -73,65 +75,31 @@ def test_gpus_are_counted(cli, tmp_path):
     assert second["config"]["model"]["width"] == 4
 
 
-def test_plans_become_a_table(cli, tmp_path):
+def test_plans_are_printed_as_a_table(cli, tmp_path):
     out = tmp_path / "out.json"
     assert cli("plan", *GPU, "--json", out)[0] == 0
     code, printed, _ = cli("plan", "--read", out, *SMALL, "--topology", "gpu:a100:16", "--markdown")
-    refinement, rule, *rows = printed.strip().splitlines()
-    assert code == 0 and refinement.startswith("| topology | chips | batch | a chip |")
-    assert rule.count("---") == refinement.count("|") - 1
+    header, rule, *rows = printed.strip().splitlines()
+    assert code == 0 and header.startswith("| topology | chips | batch | per chip |")
+    assert rule.count("---") == header.count("|") - 1
     assert [row.split(" | ")[:4] for row in rows] == [
         ["| gpu:h200:8", "8", "64", "8"],
         ["| gpu:a100:16", "16", "64", "4"],
     ]
-    assert all(row.count("|") == refinement.count("|") for row in rows)
+    assert all(row.count("|") == header.count("|") for row in rows)
 
 
-FIGURES = {
-    "turns": 64,
-    "compile_seconds": 12.5,
-    "memory": {"arguments": 5e8, "temporary": 3e8, "code": 1e7, "peak": 8.1e8},
-    "flops": 2e9,
-    "bytes": 1e9,
-    "traced": {
-        "random_bits": 640, "flops": 197e6, "product_bytes": 1, "reduced_bytes": 9, "reductions": 1,
-    },
-    "loop": {
-        "cycles": 3_000_000,
-        "cycles_by_kind": {"product": 2_000_000, "copy": 1_000_000},
-        "without_estimate": {},
-        "kernels": 7,
-        "hbm_bytes": 819_000,
-        "collectives": [{"kind": "all-reduce", "count": 1, "bytes": 9000, "largest": 9000}],
-        "operations": [
-            {
-                "what": "jit(run)/while/body/closed_call/jvp(RSNet)/gelu_*/dot",
-                "kind": "product", "source": "rsnet.py:1", "count": 2,
-                "cycles": 1_500_000, "hbm_bytes": 4096,
-            }
-        ],
-    },
-    "buffers": {
-        "bytes": 4e6,
-        "during": "jit(run)/while/body/closed_call/transpose(jvp(RSNet))/x",
-        "largest": [
-            {"what": "made", "source": "a.py:1", "shape": "f32[8,8]", "count": 1, "bytes": 3e6}
-        ],
-    },
-}  # fmt: skip
-
-
-def test_what_a_compiler_found_is_told(cli, monkeypatch, caplog):
+def test_compiled_plan_is_printed(cli, monkeypatch, caplog):
     asked = []
 
-    def compile_for(topology, tasks, *, top, save, begun):
+    def compile_for(topology, tasks, *, top, save, on_start):
         asked.append((topology, [(task.name, task.config) for task in tasks], top, save))
         for task in tasks:
-            begun(task.name)
+            on_start(task.name)
             cut = {"batch": 2048, "batches": 10} if task.name == "evaluation" else {
                 "batch": task.config.train.batch_size, "steps_per_epoch": 100,
             }  # fmt: skip
-            yield FIGURES | cut
+            yield CompiledFigures(**FIGURES | cut)
 
     monkeypatch.setattr("rsnet_jax.cli.plan.compile_for", compile_for)
     monkeypatch.setattr("rsnet_jax.cli.plan.check_libtpu", lambda: None)
@@ -156,14 +124,17 @@ def test_what_a_compiler_found_is_told(cli, monkeypatch, caplog):
     words = " ".join(printed.split())
     assert "compile time 12.5 s" in words
     assert "arguments 500 MB, temporary 300 MB, program 10 MB; together 810 MB of 16 GB" in words
-    assert "communication a turn 1 all-reduce, 9 kB (largest 9 kB)" in words
+    assert "collectives per iteration 1 all-reduce, 9 kB (largest 9 kB)" in words
     assert "gathered from chips nothing" in words
-    assert "random bits a turn 640 a chip" in words
+    assert "random bits 640 per chip and iteration" in words
     # 3 million cycles at 197e12 / (2 * 4 * 128 * 128) Hz
     assert "compiler's estimate 1.996 ms (3,000,000 cycles at 1.50 GHz" in words
     assert "product 67%, copy 33%" in words
     # 9 kB over two links of 45 GB/s, times 1.5; two hops there and two back
     assert "step, predicted 2.000 ms; limit: product" in words
-    assert "samples a second 4,000" in words
+    assert "samples per second 4,000" in words
     assert "1,500,000 50.0% 998.0 2 4.096 kB product rsnet.py:1 FORWARD/gelu_*/dot" in words
-    assert "4 MB, during BACKWARD/x" in words and "3 MB 1 f32[8,8] a.py:1 made" in words
+    assert (
+        "largest arrays at peak memory, 4 MB, during BACKWARD/x" in words
+        and "3 MB 1 f32[8,8] a.py:1 made" in words
+    )

@@ -1,28 +1,32 @@
-import json
 import re
 
 import pytest
-from training_runs import SMOKE, STEPS, Command, lines, train
+from training_runs import (
+    EPOCHS,
+    SMOKE,
+    STEPS,
+    Command,
+    lines,
+    train,
+    train_until_killed,
+    train_without_computing,
+)
 
 from rsnet_jax import load_checkpoint
 from rsnet_jax.checkpoints.load import saved_steps
 from rsnet_jax.training import loop
 
-EPOCHS = 4
 
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("cli") / "run"
-    train(workdir, train={"epochs": EPOCHS})
-    return workdir
+@pytest.fixture
+def run(finished_run):
+    return finished_run.workdir
 
 
 def no_loading(*args):
     raise AssertionError("data were loaded")
 
 
-def test_refused_before_any_work(refused, run, tmp_path, monkeypatch):
+def test_train_refuses_bad_workdirs_before_any_work(refused, run, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "load_train_and_validation", no_loading)
     (tmp_path / "file").write_text("")
     assert "holds a run already" in refused("train", SMOKE, "--workdir", run)
@@ -38,7 +42,7 @@ def test_refused_before_any_work(refused, run, tmp_path, monkeypatch):
     assert "no preset" in refused("train", "missing.yaml")
 
 
-def test_errors_of_the_configuration(cli, tmp_path):
+def test_train_explains_errors_of_the_configuration(cli, tmp_path):
     for options, told in [
         (["--parallel.devices", 99], "parallel.devices: 99 were wanted, only 8 found"),
         (["--train.batch-size", 9999], "at most 1520 fits"),
@@ -51,18 +55,19 @@ def test_errors_of_the_configuration(cli, tmp_path):
         assert not (tmp_path / "x").exists()
 
 
-def test_overwrite_replaces_a_run(cli, tmp_path):
+def test_train_overwrite_replaces_a_run(cli, tmp_path, monkeypatch):
+    train_without_computing(monkeypatch)
     (tmp_path / "config.yaml").write_text("seed: 3\n")
     (tmp_path / "checkpoints" / "9999").mkdir(parents=True)
-    options = ["--train.epochs", EPOCHS, "--parallel.devices", 1, "--overwrite"]
+    options = ["--train.epochs", 1, "--parallel.devices", 1, "--overwrite"]
     code, out, _ = cli("train", SMOKE, "--workdir", tmp_path, *options)
     assert code == 0
     assert "always predicting the mean training pose would give 21" in out
     assert f"Evaluate again with: python evaluate.py {tmp_path}" in out
-    assert saved_steps(tmp_path / "checkpoints")[-1] == EPOCHS * STEPS
+    assert saved_steps(tmp_path / "checkpoints")[-1] == STEPS
 
 
-def test_step_of_a_run(cli, refused, run, tmp_path):
+def test_step_option_chooses_a_checkpoint_of_a_run(cli, refused, run, tmp_path):
     best = load_checkpoint(run).step
     for command in ("info", "evaluate"):
         assert f"checkpoints/{best}" in cli(command, run)[1]
@@ -75,30 +80,18 @@ def test_step_of_a_run(cli, refused, run, tmp_path):
     assert "step goes with a CHECKPOINT" in refused("evaluate", "--step", "best")
 
 
-def test_evaluate_agrees_with_the_run(cli, run, tmp_path):
-    assert cli("evaluate", run, "--json", tmp_path / "out.json")[0] == 0
-    report = json.loads((tmp_path / "out.json").read_text())
-    told = min(line["refined_mpjpe"] for line in lines(run))
-    assert report["refined"]["mpjpe"]["average"] == pytest.approx(told, rel=1e-5)
-    assert (report["detections"], report["frames"]) == ("noisy", 304)
-
-
-def test_disk_that_fills_while_saving(tmp_path):
+def test_train_explains_a_disk_that_fills_while_saving(tmp_path):
     """Files of a checkpoint are larger than the limit, those of metrics and configuration not."""
     workdir, log = tmp_path / "run", tmp_path / "log"
-    train(workdir, train={"epochs": 2})
-    before = load_checkpoint(workdir, step="latest")
-    options = ["--resume", "--train.epochs", EPOCHS, "--workdir", workdir]
-    command = Command(log, "train", *options, file_size=100_000)
+    newest = train_until_killed(workdir)
+    command = Command(log, "train", "--resume", "--workdir", workdir, file_size=100_000)
     assert command.wait() == 2
     told = log.read_text()
     assert "Traceback" not in told
     last = told.splitlines()[-1]
     assert re.match(r"rsnet-jax train: error: .*a checkpoint could not be written: ", last), told
-    assert f"step {2 * STEPS} is intact, continue from it with --resume" in last
-    after = load_checkpoint(workdir, step="latest")
-    assert before.step == after.step == 2 * STEPS
-    command = Command(log, "train", *options)
-    assert command.wait() == 0, log.read_text()
-    assert [line["epoch"] for line in lines(workdir)] == [1, 2, 3, 4]
+    assert f"step {newest} is intact, continue from it with --resume" in last
+    assert load_checkpoint(workdir, step="latest").step == newest
+    train(workdir, resume=True)
+    assert [line["epoch"] for line in lines(workdir)] == [1, 2, 3]
     assert all(path.name.isdigit() for path in (workdir / "checkpoints").iterdir())

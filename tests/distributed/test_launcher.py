@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rsnet_jax.distributed import launcher
-from rsnet_jax.distributed.launcher import LaunchResult, ProcessExit, launch, summarize
+from rsnet_jax.distributed import child, launcher
+from rsnet_jax.distributed.child import ProcessExit
+from rsnet_jax.distributed.launcher import LaunchResult, launch, summarize
 
 STAND_IN = """
 import os, signal, sys, time
@@ -193,7 +194,7 @@ meet()
 if number == 0: signal_launcher("SIGTERM")
 """
     message = "stopped by SIGTERM; 2 of 3 processes did not end and were killed"
-    assert run(tmp_path, script + WAIT, patience=0.5, grace=0) == LaunchResult(75, message)
+    assert run(tmp_path, script + WAIT, save_timeout=0.5, grace=0) == LaunchResult(75, message)
 
 
 def test_a_process_that_dies_while_the_others_save(tmp_path):
@@ -210,8 +211,8 @@ if number == 0: signal_launcher("SIGTERM")
 def test_much_output_blocks_nothing(tmp_path, text):
     script = f"if number: print({text}); sys.exit(7)"
     outcome = run(tmp_path, script, 2)
-    assert outcome.code == 1 and 0 < len(outcome.lines) <= launcher.KEPT_LINES
-    assert max(map(len, outcome.lines)) < launcher.LINE_BYTES + 20
+    assert outcome.code == 1 and 0 < len(outcome.lines) <= child.KEPT_LINES
+    assert max(map(len, outcome.lines)) < child.LINE_BYTES + 20
 
 
 def test_nothing_is_left_after_an_error_of_ours(tmp_path, monkeypatch):
@@ -227,8 +228,11 @@ def test_nothing_is_left_after_an_error_of_ours(tmp_path, monkeypatch):
 
 def start_launcher(folder, script, shell=""):
     words = commands(folder, script)
-    imports = "import sys; from rsnet_jax.distributed.launcher import launch"
-    code = f"{imports}; sys.exit(launch({words}).code)"
+    # A bare package in the place of ours, which would import JAX.
+    package = "package = sys.modules['rsnet_jax'] = types.ModuleType('rsnet_jax')"
+    path = f"package.__path__ = [{str(Path(launcher.__file__).parents[1])!r}]"
+    launch_ = f"from rsnet_jax.distributed.launcher import launch; sys.exit(launch({words}).code)"
+    code = f"import sys, types; {package}; {path}; {launch_}"
     return subprocess.Popen(["sh", "-c", f'{shell} exec "$0" -c "$1"', sys.executable, code])
 
 
@@ -257,9 +261,9 @@ meet("started")
 
 
 def test_a_process_that_cannot_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(launcher, "_dying_with_us", list)
+    monkeypatch.setattr(child, "_dying_with_launcher", list)
     words = [*commands(tmp_path, WAIT)[:2], [str(tmp_path / "nothere")]]
-    with pytest.raises(launcher.TrainingError, match="process 2 could not be started: No such"):
+    with pytest.raises(child.TrainingError, match="process 2 could not be started: No such"):
         launch(words)
     assert not any(map(is_running, pids(tmp_path)))
 

@@ -7,18 +7,13 @@ import signal
 import socket
 import time
 
-import jax
 import numpy as np
 import pytest
-from training_runs import OFTEN, SMOKE, STEPS, Command, assert_same_run, lines, smoke, train
+from training_runs import EPOCHS, OFTEN, SMOKE, STEPS, Command, assert_same_run, lines, train
 
 from rsnet_jax import load_checkpoint
 from rsnet_jax.checkpoints.load import saved_steps
-from rsnet_jax.config import ParallelConfig
-from rsnet_jax.distributed import processes
-from rsnet_jax.errors import ConfigError, LostProcess
 
-EPOCHS = 3
 SECONDS = 240  # for a run to end; compiling twice at once takes its time on two cores
 
 
@@ -70,21 +65,49 @@ def resumed(folder, count):
     return Group(folder / "again", count, "train", "--resume", "--workdir", folder / "run")
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """The run, and an epoch more, in one process on one device."""
-    workdir = tmp_path_factory.mktemp("alone") / "run"
-    train(workdir, train={"epochs": EPOCHS + 1})
-    return workdir
+@pytest.fixture
+def alone(finished_run):
+    """The run in one process on one device."""
+    return finished_run.workdir
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
+@pytest.fixture(scope="session")
+def pair(once):
     """The run in two processes, never interrupted."""
-    folder = tmp_path_factory.mktemp("pair")
-    with new_run(folder, 2) as group:
-        assert group.codes() == [0, 0], group.told()
-    return folder / "run", group.told(0), group.told(1)
+
+    def make(folder):
+        with new_run(folder, 2) as group:
+            assert group.codes() == [0, 0], group.told()
+        told = [group.told(number) for number in range(2)]
+        (folder / "told").write_text(json.dumps(told))
+
+    folder = once("pair", make)
+    return folder / "run", *json.loads((folder / "told").read_text())
+
+
+@pytest.fixture(scope="session")
+def killed(once):
+    """What is left of the run in two processes when one is killed in the second epoch."""
+
+    def make(folder):
+        with new_run(folder, 2, "--train.save-minutes", OFTEN) as group:
+            wait_for_step(folder / "run", STEPS + 1)
+            group.commands[1].process.kill()
+            began = time.monotonic()
+            code = group.commands[0].wait(120)
+            assert time.monotonic() - began < 120
+        # An error of the broken connection if noticed first, otherwise an abort by the runtime.
+        assert code in (1, -signal.SIGABRT)
+        if code == 1:
+            told = "error: another process has ended, cannot be reached or did not"
+            assert told in group.told()[-1]
+
+    return once("killed", make) / "run"
+
+
+@pytest.fixture
+def killed_here(killed, tmp_path):
+    return shutil.copytree(killed, tmp_path / "run")
 
 
 def assert_close_metrics(workdir, reference):
@@ -93,7 +116,7 @@ def assert_close_metrics(workdir, reference):
         np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=5e-3)
 
 
-def test_two_processes_are_one_run(pair, alone):
+def test_run_in_two_processes_equals_one(pair, alone):
     workdir, first, second = pair
     assert_close_metrics(workdir, alone)
     best = load_checkpoint(workdir)
@@ -107,7 +130,7 @@ def test_two_processes_are_one_run(pair, alone):
 
 
 @pytest.mark.slow
-def test_four_processes_by_pmap_are_one_run(tmp_path, alone):
+def test_run_in_four_processes_by_pmap_equals_one(tmp_path, alone):
     settings = ("--parallel.strategy", "pmap", "--train.epochs", 2)
     with new_run(tmp_path, 4, *settings) as group:
         assert group.codes() == [0] * 4, group.told()
@@ -116,54 +139,43 @@ def test_four_processes_by_pmap_are_one_run(tmp_path, alone):
     assert load_checkpoint(tmp_path / "run", step="latest").step == 2 * STEPS
 
 
-def test_one_process_goes_on_with_the_run_of_two(tmp_path, pair, alone):
-    workdir = shutil.copytree(pair[0], tmp_path / "run")
-    train(workdir, resume=True, train={"epochs": EPOCHS + 1})
-    assert len(lines(workdir)) == EPOCHS + 1
-    assert_close_metrics(workdir, alone)
-
-
-def test_a_killed_process_ends_the_others_and_the_run_goes_on(tmp_path, pair):
-    with new_run(tmp_path, 2, "--train.save-minutes", OFTEN) as group:
-        wait_for_step(tmp_path / "run", STEPS + 1)
-        group.commands[1].process.kill()
-        began = time.monotonic()
-        code = group.commands[0].wait(120)
-        assert time.monotonic() - began < 120
-    # An error of the broken connection if it is noticed first, otherwise an abort by the runtime.
-    assert code in (1, -signal.SIGABRT)
-    if code == 1:
-        assert "error: another process has ended, cannot be reached or did not" in group.told()[-1]
+def test_run_resumes_to_the_bit_after_one_of_two_processes_was_killed(killed_here, tmp_path, pair):
     with resumed(tmp_path, 2) as group:
         assert group.codes() == [0, 0], group.told()
-    assert_same_run(tmp_path / "run", pair[0])
+    assert_same_run(killed_here, pair[0])
 
 
-def assert_signal_stops_all(folder, number, code):
-    """A signal to process 1 saves and stops the run."""
-    with new_run(folder, 2, "--train.save-minutes", OFTEN) as group:
-        wait_for_step(folder / "run", 1)
-        os.kill(group.commands[1].process.pid, number)
-        assert group.codes() == [code, code], group.told()
-    steps = saved_steps(folder / "run" / "checkpoints")
+def test_one_process_resumes_the_run_of_two(killed_here, alone):
+    train(killed_here, resume=True)
+    assert len(lines(killed_here)) == EPOCHS
+    assert_close_metrics(killed_here, alone)
+
+
+def test_preempted_process_saves_and_stops_all_before_its_first_step(killed_here, tmp_path, pair):
+    with resumed(tmp_path, 2) as group:
+        for command in group.commands:
+            command.wait_for("2 processes; if one dies", seconds=SECONDS)
+        os.kill(group.commands[1].process.pid, signal.SIGTERM)
+        assert group.codes() == [75, 75], group.told()
+    assert_saved_and_stopped(group, killed_here, signal.SIGTERM)
+    with resumed(tmp_path, 2) as group:
+        assert group.codes() == [0, 0], group.told()
+    assert_same_run(killed_here, pair[0])
+
+
+def test_interrupt_of_one_process_saves_and_stops_all(tmp_path):
+    with new_run(tmp_path, 2, "--train.save-minutes", OFTEN) as group:
+        wait_for_step(tmp_path / "run", 1)
+        os.kill(group.commands[1].process.pid, signal.SIGINT)
+        assert group.codes() == [130, 130], group.told()
+    assert_saved_and_stopped(group, tmp_path / "run", signal.SIGINT)
+
+
+def assert_saved_and_stopped(group, workdir, number):
+    steps = saved_steps(workdir / "checkpoints")
     for told in (group.told(0), group.told(1)):
         assert told[-1].startswith(f"rsnet-jax train: {number.name}: saved at step {steps[-1]}; ")
     assert steps[-1] < EPOCHS * STEPS
-
-
-def test_a_preempted_process_saves_and_stops_all_and_the_run_goes_on(tmp_path, pair):
-    assert_signal_stops_all(tmp_path, signal.SIGTERM, 75)
-    with resumed(tmp_path, 2) as group:  # preempted again, before it has done a step
-        group.commands[0].wait_for("continuing after step", seconds=SECONDS)
-        os.kill(group.commands[0].process.pid, signal.SIGTERM)
-        assert group.codes() == [75, 75], group.told()
-    with resumed(tmp_path, 2) as group:
-        assert group.codes() == [0, 0], group.told()
-    assert_same_run(tmp_path / "run", pair[0])
-
-
-def test_an_interrupt_of_one_process_saves_and_stops_all(tmp_path):
-    assert_signal_stops_all(tmp_path, signal.SIGINT, 130)
 
 
 def wait_for_step(workdir, step):
@@ -174,7 +186,7 @@ def wait_for_step(workdir, step):
         time.sleep(0.02)
 
 
-def test_evaluation_in_two_processes(tmp_path, golden, alone):
+def test_evaluation_in_two_processes_equals_one(tmp_path, golden):
     options = ("--data.every", 7, "--data.detections", "noisy", "--published")
     for count in (1, 2):
         out = ("--json", tmp_path / f"{count}.json", "--predictions", tmp_path / f"{count}.npz")
@@ -200,17 +212,10 @@ def test_evaluation_in_two_processes(tmp_path, golden, alone):
             "the same configuration",
         ),
         (["--data.root", "elsewhere"], "process 1: elsewhere"),
-        (["--workdir", "elsewhere"], "workdir is elsewhere in process 1, but "),
-        (["--overwrite"], "overwrite is True in process 1, but False in process 0"),
-        (["--resume"], "resume is True in process 1, but False in process 0"),
-        (
-            ["--parallel.strategy", "pmap"],
-            "parallel.strategy is pmap in process 1, but mesh in pro",
-        ),
     ],
-    ids=["setting", "data", "workdir", "overwrite", "resume", "strategy"],
+    ids=["setting", "data"],
 )
-def test_processes_that_differ(tmp_path, changed, told):
+def test_processes_that_differ_are_refused(tmp_path, changed, told):
     with new_run(tmp_path, 2, changed={1: changed}) as group:
         assert group.codes() == [2, 2]
     for number in (0, 1):
@@ -219,22 +224,7 @@ def test_processes_that_differ(tmp_path, changed, told):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("changed", "told"),
-    [
-        (["--json", "out.json"], "json is True in process 1, but False in process 0"),
-        (["--published"], "published is True in process 1, but False in process 0"),
-        (["--parallel.devices", 2], "parallel.devices is 2 in process 1, but None in process 0"),
-    ],
-)
-def test_evaluations_that_differ(tmp_path, golden, changed, told):
-    argv = ("evaluate", golden / "e2e_tiny")
-    with Group(tmp_path, 2, *argv, changed={1: changed}) as group:
-        assert group.codes() == [2, 2]
-    assert group.told(0)[-1].startswith(f"rsnet-jax evaluate: error: {told}")
-
-
-def test_a_workdir_that_cannot_be_written_ends_all(tmp_path):
+def test_workdir_that_cannot_be_written_ends_all_processes(tmp_path):
     (tmp_path / "file").write_text("")
     argv = ("train", SMOKE, "--workdir", tmp_path / "file" / "run")
     with Group(tmp_path / "logs", 2, *argv) as group:
@@ -243,113 +233,8 @@ def test_a_workdir_that_cannot_be_written_ends_all(tmp_path):
     assert "cannot be written" in group.told(1)[-1]
 
 
-def test_a_run_that_process_0_cannot_see_is_not_resumed(tmp_path):
+def test_run_that_process_0_cannot_see_is_not_resumed(tmp_path):
     with resumed(tmp_path, 2) as group:
         assert group.codes() == [2, 2]
     assert group.told(1) == group.told(0)
     assert group.told(0)[-1].endswith("run: no run to resume here (no config.yaml)")
-
-
-def test_one_process_too_many_is_refused(tmp_path):
-    """The others wait on, here until their time is up."""
-    options = ("--parallel.num-processes", 3, "--parallel.process-id", 2)
-    argv = ("train", SMOKE, "--workdir", tmp_path / "run")
-    with Group(tmp_path, 2, *argv, changed={1: options}, join_seconds=15) as group:
-        assert group.codes() == [2, 2]
-    assert group.told(1)[-1].endswith("process 0 expects 2 processes, process 2 3")
-    assert group.told(0)[-1].endswith("1 of 2 processes came within 15 s; missing: 1")
-
-
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ({"coordinator": "a:1"}, "go together; missing: parallel.num_processes, parallel.process"),
-        ({"num_processes": 2}, "go together; missing: parallel.coordinator, parallel.process_id"),
-        (
-            {"coordinator": "a:1", "num_processes": 2, "process_id": 2},
-            "parallel.process_id 2 of 2 processes; 0 to 1 was wanted",
-        ),
-    ],
-)
-def test_settings_that_do_not_fit(settings, told):
-    with pytest.raises(ConfigError, match=told):
-        processes.initialize_distributed(ParallelConfig(**settings))
-
-
-@pytest.mark.parametrize("address", ["host", "host:", ":1", "host:x", "host:70000"])
-def test_addresses_that_cannot_be_meant(address):
-    with pytest.raises(ConfigError, match="parallel.coordinator: HOST:PORT was wanted, got"):
-        ParallelConfig(coordinator=address)
-
-
-@pytest.mark.parametrize(
-    ("variables", "source"),
-    [
-        ({}, None),
-        ({"SLURM_NTASKS": "4"}, None),  # in the allocation, but not under srun
-        ({"SLURM_NTASKS": "4", "SLURM_STEP_NODELIST": "n[1-4]"}, "Slurm"),
-        ({"SLURM_NTASKS": "1", "SLURM_STEP_NODELIST": "n1"}, None),
-        ({"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"}, "Open MPI"),
-        ({"TPU_WORKER_HOSTNAMES": "localhost"}, None),
-        ({"TPU_WORKER_HOSTNAMES": "a,b"}, "TPU pod"),
-        ({"MEGASCALE_NUM_SLICES": "2"}, "TPU pod"),
-    ],
-)
-def test_environments(monkeypatch, variables, source):
-    for name in list(os.environ):
-        if name.startswith(("SLURM_", "OMPI_", "TPU_WORKER", "TPU_PROCESS", "MEGASCALE_")):
-            monkeypatch.delenv(name)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert processes.environment() == source
-
-
-def test_where_a_run_happens_is_not_stored(tmp_path):
-    config = smoke(parallel={"coordinator": "a:1", "num_processes": 4, "process_id": 3})
-    stored = config.model_dump(mode="json")["parallel"]
-    assert sorted(stored) == ["devices", "strategy"]
-
-
-def test_alone_nothing_is_exchanged():
-    assert not processes.is_multiprocess() and processes.is_process_zero()
-    assert processes.run_on_process_zero(lambda: {"a": 1}) == {"a": 1}
-    decision = processes.HostDecision(signal.SIGTERM, True, 7)
-    assert processes.agree(decision, asked=0, until=4) == decision
-    with pytest.raises(ConfigError, match="as it is"), processes.raise_on_all_processes():
-        raise ConfigError("as it is")
-
-
-@pytest.mark.parametrize(
-    ("error", "lost"),
-    [
-        (jax.errors.JaxRuntimeError("UNKNOWN: Gloo all-reduce failed: Connection closed"), True),
-        (ValueError("UNKNOWN: Gloo AllGather failed: Connection closed by peer"), True),
-        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"), False),
-        (ValueError("not enough values to unpack"), False),
-        (KeyError("peer"), False),
-    ],
-)
-def test_what_the_runtime_says_of_lost_processes(monkeypatch, error, lost):
-    assert processes.as_lost_process(error) is error  # of one process
-    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
-    assert isinstance(processes.as_lost_process(error), LostProcess) == lost
-
-
-@pytest.mark.parametrize(
-    ("variables", "own"),
-    [
-        ({}, False),
-        ({"SLURM_STEP_TASKS_PER_NODE": "1(x4)"}, True),
-        ({"SLURM_STEP_TASKS_PER_NODE": "8(x4)"}, False),
-        ({"SLURM_STEP_TASKS_PER_NODE": "8(x4)", "SLURM_GPUS_PER_TASK": "1"}, True),
-        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "1"}, True),
-        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, False),
-    ],
-)
-def test_whose_the_gpus_are(monkeypatch, variables, own):
-    for name in list(os.environ):
-        if name.startswith(("SLURM_", "OMPI_")):
-            monkeypatch.delenv(name)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert processes.has_own_gpus() == own

@@ -1,19 +1,21 @@
 import dataclasses
 import json
 
+import h36m_files
 import numpy as np
 import pytest
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
+from rsnet_jax.config import Config, DataConfig, ParallelConfig, RSNetConfig
 from rsnet_jax.data.load import load_frames
-from rsnet_jax.errors import DataError
-from rsnet_jax.evaluation.evaluator import evaluate
+from rsnet_jax.distributed.devices import Devices
+from rsnet_jax.errors import ConfigError, DataError
+from rsnet_jax.evaluation.evaluator import Evaluator, evaluate
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.pose import metrics
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.skeleton import H36M_16, H36M_17, Skeleton
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +32,8 @@ def synthetic():
 def test_real_motion_gives_the_figures_of_the_released_code(golden, mocap, released, mode):
     want = json.loads((golden / "e2e_tiny/expected.json").read_text())
     data = DataConfig(root=mocap / "cmu_mocap_tiny", detections="hr")
-    protocol = EvaluationSettings(published=mode == "published")
-    report = evaluate(released, load_frames(data, "test"), protocol=protocol).report
+    settings = EvaluationSettings(published=mode == "published")
+    report = evaluate(released, load_frames(data, "test"), settings=settings).report
     assert report["frames"] == want["frames"]
     for stage in ("lifted", "refined"):
         for metric, table in want[mode][stage].items():
@@ -43,7 +45,7 @@ def test_real_motion_gives_the_figures_of_the_released_code(golden, mocap, relea
 
 def test_the_batch_size_changes_nothing(released, synthetic):
     one, other = (
-        evaluate(released, synthetic, protocol=EvaluationSettings(batch_size=size)).report
+        evaluate(released, synthetic, settings=EvaluationSettings(batch_size=size)).report
         for size in (64, 100)
     )
     for stage in ("lifted", "refined"):
@@ -95,8 +97,8 @@ def test_figures_are_those_of_the_predictions(released, synthetic):
 
 
 def test_published_p2_credits_the_batch_mean(released, synthetic):
-    protocol = EvaluationSettings(published=True, batch_size=50, flip_test=False)
-    result = evaluate(released, synthetic, protocol=protocol, keep_predictions=True)
+    settings = EvaluationSettings(published=True, batch_size=50, flip_test=False)
+    result = evaluate(released, synthetic, settings=settings, keep_predictions=True)
     kept = result.predictions
     target = synthetic.joints_3d.copy()
     target[:, 0] = 0
@@ -110,48 +112,46 @@ def test_published_p2_credits_the_batch_mean(released, synthetic):
 @pytest.fixture(scope="module")
 def small():
     """Untrained, with a head, and with the dropout of its head on where asked for."""
-    config = Config(model=ModelConfig(width=3, blocks=1, refine_hidden=8))
+    config = Config(model=RSNetConfig(width=4, blocks=1))  # of the smoke preset: compiled already
     return Checkpoint(init_variables(config), init_refinement_variables(config), config)
 
 
-@pytest.mark.parametrize("strategy", ["mesh", "pmap"])
 @pytest.mark.parametrize(
-    "protocol",
+    ("settings", "strategy"),
     [
-        EvaluationSettings(batch_size=50),
-        EvaluationSettings(batch_size=50, published=True, refine_dropout_seed=1),
+        (EvaluationSettings(batch_size=50), "mesh"),
+        (EvaluationSettings(batch_size=50, published=True, refine_dropout_seed=1), "pmap"),
     ],
     ids=["true", "published"],
 )
-def test_devices_change_rounding_only(small, synthetic, protocol, strategy):
+def test_evaluation_on_four_devices_changes_rounding_only(small, synthetic, settings, strategy):
     """Neither the last batch nor a batch that does not divide among the devices is even."""
     assert len(synthetic) % 50 and 50 % 4
-    one, *others = (
+    one, four = (
         evaluate(
             small,
             synthetic,
-            protocol=protocol,
+            settings=settings,
             parallel=ParallelConfig(devices=devices, strategy=strategy),
             keep_predictions=True,
         )
-        for devices in (1, 2, 4, 8)
+        for devices in (1, 4)
     )
-    for other in others:
-        for name, want in one.predictions.items():
-            if name.endswith(("_mm", "_pose")):
-                # Millimeters and meters.
-                tolerance = 1e-2 if name.endswith("_mm") else 1e-5
-                np.testing.assert_allclose(other.predictions[name], want, rtol=0, atol=tolerance)
-            else:
-                np.testing.assert_array_equal(other.predictions[name], want)
-        for stage in ("lifted", "refined"):
-            for metric, table in one.report[stage].items():
-                assert other.report[stage][metric] == pytest.approx(table, rel=1e-5)
+    for name, want in one.predictions.items():
+        if name.endswith(("_mm", "_pose")):
+            # Millimeters and meters.
+            tolerance = 1e-2 if name.endswith("_mm") else 1e-5
+            np.testing.assert_allclose(four.predictions[name], want, rtol=0, atol=tolerance)
+        else:
+            np.testing.assert_array_equal(four.predictions[name], want)
+    for stage in ("lifted", "refined"):
+        for metric, table in one.report[stage].items():
+            assert four.report[stage][metric] == pytest.approx(table, rel=1e-5)
 
 
 def test_head_dropout_is_off_unless_asked_for(released, synthetic):
     plain, again, one, one_again, two = (
-        evaluate(released, synthetic, protocol=EvaluationSettings(refine_dropout_seed=seed)).report
+        evaluate(released, synthetic, settings=EvaluationSettings(refine_dropout_seed=seed)).report
         for seed in (None, None, 1, 1, 2)
     )
     assert plain == again
@@ -166,7 +166,7 @@ def test_precision_is_an_option(released, synthetic):
         evaluate(
             released,
             synthetic,
-            protocol=EvaluationSettings(precision=precision),
+            settings=EvaluationSettings(precision=precision),
             keep_predictions=True,
         ).predictions["lifted_pose"]
         for precision in ("highest", "bfloat16")
@@ -181,6 +181,34 @@ def test_another_skeleton_is_refused(released, synthetic):
     )
     with pytest.raises(DataError, match=r"skeleton other \(16 joints\), the data have h36m_16"):
         evaluate(dataclasses.replace(released, skeleton=other), synthetic)
+    with pytest.raises(DataError, match="for 2D keypoints of skeleton h36m_16 .*data have other"):
+        evaluate(released, dataclasses.replace(synthetic, keypoint_skeleton=other))
+    with pytest.raises(ConfigError, match="refinement needs a 2D keypoint for each joint"):
+        Evaluator(
+            released.config,
+            dataclasses.replace(synthetic, keypoint_skeleton=other),
+            Devices.choose(ParallelConfig()),
+            refine=True,
+            protocol=EvaluationSettings(),
+        )
+
+
+def test_17_joints_are_evaluated_under_their_own_names(tmp_path):
+    h36m_files.write(tmp_path, h36m_files.make(neck=True))
+    data = DataConfig(root=tmp_path, detections="hr", joint_set="h36m17")
+    config = Config(model=RSNetConfig(width=3, blocks=1, refine_hidden=8), data=data)
+    variables, refinement = (
+        init(config, H36M_17) for init in (init_variables, init_refinement_variables)
+    )
+    frames = load_frames(data, "test")
+    checkpoint = Checkpoint(variables, refinement, config, H36M_17)
+    result = evaluate(checkpoint, frames, keep_predictions=True)
+    target = frames.joints_3d.copy()
+    target[:, 0] = 0
+    for stage in ("lifted", "refined"):
+        errors = np.linalg.norm(result.predictions[f"{stage}_pose"] - target, axis=-1)
+        want = dict(zip(H36M_17.joints, 1000 * errors.mean(axis=0), strict=True))
+        assert result.report[stage]["per_joint_mpjpe"] == pytest.approx(want, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -192,8 +220,10 @@ def test_another_skeleton_is_refused(released, synthetic):
     ],
 )
 def test_calls_have_full_batches(frames, rows):
-    assert EvaluationSettings().rows(frames, at_once=128, batches_per_call=4) == rows
-    assert EvaluationSettings(batch_size=60).rows(frames, at_once=128, batches_per_call=4) == 60
-    assert EvaluationSettings(published=True).rows(frames, at_once=999, batches_per_call=4) == min(
-        128, frames
-    )
+    def size(**settings):
+        settings = EvaluationSettings(**settings)
+        return settings.choose_batch_size(frames, max_batch=128, max_batches_per_call=4)
+
+    assert size() == rows
+    assert size(batch_size=60) == 60
+    assert size(published=True) == min(128, frames)

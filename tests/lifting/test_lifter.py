@@ -40,6 +40,12 @@ def test_bad_keypoints_are_named(path):
     good[2, 12] = np.nan
     with pytest.raises(DataError, match="left_wrist of frame 2 is NaN"):
         lifter(good, image_size=(10, 10))
+    with pytest.raises(DataError, match="real numbers, not of type complex128"):
+        lifter(np.zeros((4, 16, 2), complex), image_size=(10, 10))
+    with pytest.raises(DataError, match="real numbers, not of type <U"):
+        lifter(np.full((4, 16, 2), "1"), image_size=(10, 10))
+    with pytest.raises(DataError, match="keypoints: .*inhomogeneous"):
+        lifter([[1, 2], [3]], image_size=(10, 10))
     with pytest.raises(DataError, match="positive width and height"):
         lifter(np.zeros((4, 16, 2)), image_size=(0, 10))
 

@@ -31,8 +31,8 @@ def test_powers_are_walks_on_the_released_graph(golden, hops):
 
 
 def test_modulation_is_symmetric_and_splits_without_loss(rng):
-    powers, modulation = rng.normal(size=(2, 4, 5, 5)).astype(np.float32)
-    graph = modulate(powers, modulation)
+    powers, modulation = np.float32(rng.normal(size=(2, 4, 5, 5)))
+    graph = modulate(jnp.asarray(powers), jnp.asarray(modulation))
     np.testing.assert_array_equal(graph, np.swapaxes(graph, 1, 2))
     want = (powers + modulation + (powers + modulation).transpose(0, 2, 1)) / 2
     np.testing.assert_allclose(graph, want, rtol=1e-6)
@@ -48,7 +48,7 @@ def test_aggregate_follows_the_formula_for_few_and_many_poses(rng, batch):
     own, neighbors = rng.normal(size=(2, 3, 7, 5, batch)).astype(np.float32)
     graph, modulation = rng.normal(size=(3, 5, 5)), rng.normal(size=(3, 5, 7))
     split = split_diagonal(jnp.float32(graph))
-    messages = np.stack([own, neighbors], axis=2)
+    messages = jnp.stack([own, neighbors], axis=2)
     got = aggregate(split, jnp.float32(modulation), messages)
     identity = np.eye(5)
     for hop, channel, pose in np.ndindex(3, 7, batch):

@@ -10,7 +10,7 @@ from random_tensors import random_tensors
 
 from rsnet_jax.checkpoints import key_tables
 from rsnet_jax.checkpoints.torch_file import read_state_dict
-from rsnet_jax.config import Config, ModelConfig
+from rsnet_jax.config import Config, RSNetConfig
 from rsnet_jax.models import PostRefine, reference
 from rsnet_jax.models.build import build_model
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
@@ -36,7 +36,7 @@ def wide(tree):
 
 
 def random_network(rng, sizes, skeleton, batch):
-    model, joints = ModelConfig(**sizes, dropout=0), skeleton.num_joints
+    model, joints = RSNetConfig(**sizes, dropout=0), skeleton.num_joints
     tensors = random_tensors(rng, joints=joints, **sizes)
     table = key_tables.rsnet_table(model, joints)
     keypoints = rng.normal(size=(batch, joints, 2)).astype(np.float32)
@@ -46,7 +46,7 @@ def random_network(rng, sizes, skeleton, batch):
 def test_reference_matches_the_released_modules(golden):
     data = np.load(golden / "rsnet/forward.npz")
     tensors = read_state_dict(golden / "rsnet/model_rsnet_3_eva_post_4711.pth")
-    table = key_tables.rsnet_table(ModelConfig(width=16), 16)
+    table = key_tables.rsnet_table(RSNetConfig(width=16), 16)
     variables = key_tables.to_ours(tensors, table, source="golden")
     plain = functools.partial(reference.rsnet, skeleton=H36M_16)
     got = jax.jit(plain)(variables, data["input_2d"])
@@ -56,7 +56,7 @@ def test_reference_matches_the_released_modules(golden):
 def test_reference_refinement_matches_the_released_module(golden):
     data = np.load(golden / "rsnet/refine.npz")
     tensors = read_state_dict(golden / "rsnet/model_post_refine_3_eva_post_4711.pth")
-    table = key_tables.refine_table(ModelConfig(width=16), 16)
+    table = key_tables.refine_table(RSNetConfig(width=16), 16)
     variables = key_tables.to_ours(tensors, table, source="golden")
     pose, backprojected = jnp.asarray(data["pred_3d"]), jnp.asarray(data["xyz"])
     got = reference.post_refine(variables, pose, backprojected)

@@ -10,7 +10,7 @@ from scipy.special import erf
 from rsnet_jax.checkpoints import key_tables
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.torch_file import read_state_dict
-from rsnet_jax.config import Config, ModelConfig
+from rsnet_jax.config import Config, RSNetConfig
 from rsnet_jax.errors import DataError
 from rsnet_jax.models import PostRefine, RSNet
 from rsnet_jax.models.build import build_model, build_refinement, init_variables
@@ -20,7 +20,7 @@ from rsnet_jax.training import losses
 
 # No two sizes equal: 5 joints, 3 channels, 4 hops... of a body with one pair of mirrored joints.
 STAR = Skeleton("star", ("a", "b", "c", "d", "e"), (-1, 0, 0, 1, 1), left=(1,), right=(2,))
-SMALL = ModelConfig(width=7, hops=4, blocks=2)
+SMALL = RSNetConfig(width=7, hops=4, blocks=2)
 
 
 def gelu(x):
@@ -29,7 +29,7 @@ def gelu(x):
 
 def load(path, config=None):
     tensors = read_state_dict(path)
-    config = config or ModelConfig(width=16)
+    config = config or RSNetConfig(width=16)
     return key_tables.to_ours(tensors, key_tables.rsnet_table(config, 16), source="golden")
 
 
@@ -87,7 +87,7 @@ def test_bfloat16_stays_near_float32(released, forward):
 
 
 @pytest.mark.parametrize("shape", [(16, 2), (1, 17, 2), (1, 16, 3), (1, 2, 16)])
-def test_misshapen_keypoints_are_refused(shape):
+def test_misshapen_keypoints_are_refused(unchecked_calls, shape):
     with pytest.raises(DataError, match=r"\(batch, 16, 2\), not \(.*\)"):
         RSNet().init(jax.random.key(0), jnp.zeros(shape))
 
@@ -95,7 +95,7 @@ def test_misshapen_keypoints_are_refused(shape):
 # From the paper's repository: the parameters of both published widths and of the refinement.
 @pytest.mark.parametrize(("width", "count"), [(96, 3_924_847), (64, 1_768_079)])
 def test_parameter_count(width, count):
-    shapes = jax.eval_shape(lambda: init_variables(Config(model=ModelConfig(width=width))))
+    shapes = jax.eval_shape(lambda: init_variables(Config(model=RSNetConfig(width=width))))
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == count
 
 
@@ -123,7 +123,7 @@ def test_refinement_and_backprojection_match_the_released_modules(golden):
 @pytest.fixture(scope="module")
 def first_gradients(golden):
     """Our gradients of the first step of the golden run, under the published names."""
-    config = Config(model=ModelConfig(width=16, dropout=0, refine_dropout=0))
+    config = Config(model=RSNetConfig(width=16, dropout=0, refine_dropout=0))
     variables = load(golden / "rsnet/train_init_rsnet.pth")
     refinement_table = key_tables.refine_table(config.model, 16)
     refinement_tensors = read_state_dict(golden / "rsnet/train_init_post_refine.pth")
@@ -142,7 +142,7 @@ def first_gradients(golden):
             {"params": params["refinement"]}, pose, backprojected, train=True
         )
         refine = losses.refinement_loss(refined, target, skeleton=H36M_16)
-        return losses.lifting_loss(pose, target) + refine
+        return losses.mse_l1(pose, target) + refine
 
     loss, grads = jax.jit(jax.value_and_grad(objective))(
         {"network": variables["params"], "refinement": refinement_variables["params"]}
@@ -187,7 +187,7 @@ def test_unused_biases_have_no_gradient(golden, first_gradients):
 
 def test_dropout_follows_the_row_of_the_global_batch(rng):
     """Rows on several devices get the masks they have on one; their statistics agree too."""
-    config = Config(model=ModelConfig(width=6, blocks=1, dropout=0.3))
+    config = Config(model=RSNetConfig(width=6, blocks=1, dropout=0.3))
     variables = init_variables(config, STAR)
     scale = variables["params"]["non_local"]["norm"]["scale"]
     variables["params"]["non_local"]["norm"]["scale"] = scale + 0.5  # or the block is the identity
@@ -210,7 +210,7 @@ def test_dropout_follows_the_row_of_the_global_batch(rng):
 
 
 def test_weights_that_are_not_numbers_are_refused():
-    config = Config(model=ModelConfig(width=6, blocks=1, dropout=0.3))
+    config = Config(model=RSNetConfig(width=6, blocks=1, dropout=0.3))
     variables = init_variables(config, STAR)
     weight = variables["params"]["norm_0"]["conv"]["weight"]
     variables["params"]["norm_0"]["conv"]["weight"] = weight.at[0, 0, 0, 0].set(jnp.nan)
@@ -220,7 +220,7 @@ def test_weights_that_are_not_numbers_are_refused():
 
 def test_dropout_is_where_the_paper_has_it(rng):
     """Block I: after the normalization. Block II: between the two GELUs."""
-    config = Config(model=ModelConfig(width=40, blocks=1, dropout=0.25))
+    config = Config(model=RSNetConfig(width=40, blocks=1, dropout=0.25))
     variables = init_variables(config, STAR)
     keypoints = rng.normal(size=(64, 5, 2)).astype(np.float32)
 
@@ -254,7 +254,7 @@ def test_dropout_is_where_the_paper_has_it(rng):
 
 def test_gradients_under_strict_promotion_are_float32(rng):
     """Strict promotion: no other type slips into a computation in float32."""
-    config = Config(model=ModelConfig(width=4, blocks=1))
+    config = Config(model=RSNetConfig(width=4, blocks=1))
     variables = init_variables(config, STAR)
     keypoints = jnp.asarray(rng.normal(size=(4, 5, 2)), jnp.float32)
 
@@ -276,7 +276,7 @@ def test_gradients_under_strict_promotion_are_float32(rng):
 
 def test_bfloat16_is_kept_between_layers(rng):
     """Flax's own layer norm mixes types under strict promotion; what it returns counts."""
-    config = Config(model=ModelConfig(width=4, blocks=1), precision="bfloat16")
+    config = Config(model=RSNetConfig(width=4, blocks=1), precision="bfloat16")
     variables = init_variables(config, STAR)
     assert {x.dtype for x in jax.tree.leaves(variables["params"])} == {jnp.dtype(jnp.float32)}
     keypoints = jnp.asarray(rng.normal(size=(4, 5, 2)), jnp.float32)

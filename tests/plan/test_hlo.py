@@ -2,8 +2,8 @@
 
 import pytest
 
-from rsnet_jax.plan.hlo import array_of, parse
-from rsnet_jax.plan.loop_cost import as_dict, loop_cost, main_loop
+from rsnet_jax.plan.hlo import array_of, count_kernels, parse
+from rsnet_jax.plan.loop_cost import loop_cost, main_loop
 from rsnet_jax.plan.peak_memory import peak_live_buffers
 
 COST = 'backend_config={"window_config":{"estimated_cycles":"%d"}}'
@@ -46,7 +46,7 @@ StackFrames
 %inner_body (carried: (f32[8,128])) -> (f32[8,128]) {{
   %carried = (f32[8,128]{{1,0:T(8,128)}}) parameter(0)
   %value = f32[8,128]{{1,0:T(8,128)}} get-tuple-element(%carried), index=0
-  %negate.1 = f32[8,128]{{1,0:T(8,128)}} negate(%value), {META % ("turn/neg", 1)}, {COST % 10}
+  %negate.1 = f32[8,128]{{1,0:T(8,128)}} negate(%value), {META % ("inner/neg", 1)}, {COST % 10}
   ROOT %back = (f32[8,128]{{1,0:T(8,128)}}) tuple(%negate.1)
 }}
 
@@ -123,16 +123,16 @@ def cost(module):
         ("s32", "2,3", "", 0, 24),
     ],
 )
-def test_arrays_take_what_their_layout_pads_them_to(dtype, dims, layout, space, size):
+def test_size_of_an_array_includes_the_padding_of_its_layout(dtype, dims, layout, space, size):
     array = array_of(dtype, dims, layout)
     assert (array.space, array.size) == (space, size)
 
 
-def test_the_payload_is_without_padding():
+def test_payload_of_an_array_excludes_padding():
     assert array_of("bf16", "3,5", "1,0:T(8,128)(2,1)").payload == 3 * 5 * 2
 
 
-def test_instructions_are_read(module):
+def test_parse_reads_instructions(module):
     body = {one.name: one for one in module.computations["body"]}
     assert main_loop(module).called == {"condition": "condition", "body": "body"}
     layer = body["layer.1"]
@@ -148,7 +148,7 @@ def test_instructions_are_read(module):
         parse("HloModule nothing")
 
 
-def test_cycles_are_those_of_one_turn(cost):
+def test_cycles_are_of_one_loop_iteration(cost):
     # Not the copy outside the loop; the inner loop runs five times.
     assert cost.cycles == 100 + 120 + 7 + 5 * 10
     assert cost.cycles_by_kind == {
@@ -159,7 +159,7 @@ def test_cycles_are_those_of_one_turn(cost):
     assert cost.kernels == 4 + 5 + 3
 
 
-def test_layers_that_differ_by_number_are_one_line(cost):
+def test_operations_of_layers_that_differ_by_number_are_one_group(cost):
     first = cost.operations[0]
     assert (first.what, first.kind, first.source) == (
         "jit(run)/while/body/gelu_*/dot",
@@ -169,7 +169,7 @@ def test_layers_that_differ_by_number_are_one_line(cost):
     assert (first.count, first.cycles) == (2, 220)
 
 
-def test_main_memory_is_what_is_not_on_the_chip(cost):
+def test_hbm_bytes_exclude_arrays_on_the_chip(cost):
     moved = {
         operation.what.rsplit("/", 1)[-1]: operation.hbm_bytes for operation in cost.operations
     }
@@ -180,18 +180,18 @@ def test_main_memory_is_what_is_not_on_the_chip(cost):
     assert moved["copy"] == 128 * 128 * 4  # from the chip; eight numbers now lie in rows of 128
 
 
-def test_collectives_are_counted_without_padding(cost):
+def test_bytes_of_collectives_exclude_padding(cost):
     found = {one.kind: one for one in cost.collectives}
     reduced = found["all-reduce"]
     assert (reduced.count, reduced.bytes, reduced.largest) == (2, 2 * X + 30, X + 30)
     assert (found["all-gather"].count, found["all-gather"].bytes) == (1, 2 * X)
 
 
-def test_only_the_most_expensive_operations_are_kept(cost):
-    assert [one["cycles"] for one in as_dict(cost, top=2)["operations"]] == [220, 50]
+def test_operations_are_sorted_by_cycles(cost):
+    assert [one.cycles for one in cost.operations[:3]] == [220, 50, 7]
 
 
-def test_a_program_without_a_loop(module):
+def test_loop_cost_refuses_a_program_without_a_loop(module):
     text = PROGRAM.replace("while(%start)", "custom-call(%start)")
     with pytest.raises(ValueError, match="no loop"):
         loop_cost(parse(text))
@@ -225,36 +225,36 @@ ENTRY %main (x: f32[8,128]) -> (f32[8,128]) {
 """  # noqa: E501
 
 
-def test_memory_is_fullest_where_most_arrays_are_alive():
+def test_peak_live_buffers_by_hand():
     # When c is made: b (seen through a bitcast), what came from the chip, and c itself. Not a,
     # which b reads for the last time; not what stays on the chip, nor what the loop was given.
     found = peak_live_buffers(parse(LIVES), top=5)
-    assert (found["bytes"], found["during"]) == (2 * X + X + X, "c")
-    told = {one["what"]: (one["shape"], one["count"], one["bytes"]) for one in found["largest"]}
-    assert told == {
+    assert (found.bytes, found.during) == (2 * X + X + X, "c")
+    largest = {one.what: (one.shape, one.count, one.bytes) for one in found.largest}
+    assert largest == {
         "b": ("f32[16,128]", 1, 2 * X),
         "on the chip": ("f32[8,128]", 1, X),
         "c": ("f32[8,128]", 1, X),
     }
 
 
-def test_the_length_of_the_main_loop_is_the_planned_one():
+def test_loop_cost_refuses_another_number_of_iterations():
     marked = "condition=%condition, body=%body"
     known = PROGRAM.replace(marked, marked + ', backend_config={"known_trip_count":{"n":"9"}}')
-    assert loop_cost(parse(known), turns=9) == loop_cost(parse(PROGRAM), turns=64)
-    with pytest.raises(ValueError, match="internal error.* 8 turns .* 9"):
-        loop_cost(parse(known), turns=8)
+    assert loop_cost(parse(known), iterations=9) == loop_cost(parse(PROGRAM), iterations=64)
+    with pytest.raises(ValueError, match="internal error.* 8 iterations .* 9"):
+        loop_cost(parse(known), iterations=8)
 
 
-def test_loops_of_unknown_length_are_told(cost):
+def test_inner_loops_of_unknown_length_are_counted(cost):
     assert cost.unknown_loops == 0
     found = loop_cost(parse(PROGRAM.replace('"known_trip_count":{"n":"5"}', "")))
     assert found.unknown_loops == 1
     assert found.cycles == 100 + 120 + 7 + 10
 
 
-def beside(line, computation=""):
-    """The program with another operation than its gathering from all chips."""
+def cost_with(line, computation=""):
+    """The cost of the program with another operation in place of its all-gather."""
     whole = next(row for row in PROGRAM.splitlines() if "all-gather-start" in row)
     done = next(row for row in PROGRAM.splitlines() if "all-gather-done" in row)
     text = PROGRAM.replace(whole + "\n", "  " + line + "\n").replace(done + "\n", "")
@@ -273,23 +273,87 @@ ASYNC = (
 )
 
 
-def test_what_runs_beside_the_work_and_is_not_known_is_told(cost):
+def test_unknown_asynchronous_operations_are_counted(cost):
     assert cost.unknown == {}
-    assert beside("%go = (f32[], u32[]{:S(2)}) host-start(%turned)").unknown == {"host-start": 1}
-    found = beside(ASYNC, CALLED.replace("OPERATION", "sort"))
+    assert cost_with("%go = (f32[], u32[]{:S(2)}) host-start(%turned)").unknown == {"host-start": 1}
+    found = cost_with(ASYNC, CALLED.replace("OPERATION", "sort"))
     assert found.unknown == {"async-start": 1} and found.without_estimate["unknown"] == 1
-    found = beside(ASYNC, CALLED.replace("OPERATION", "copy"))
+    found = cost_with(ASYNC, CALLED.replace("OPERATION", "copy"))
     assert found.unknown == {} and found.without_estimate["prefetch"] == 2
     assert [one.hbm_bytes for one in found.operations if one.what == "async-start"] == [X]
 
 
-def test_several_arrays_are_gathered_at_once():
-    found = beside(
+def test_all_gather_of_several_arrays_is_one_collective():
+    found = cost_with(
         "%all = ((f32[8,128]{1,0:T(8,128)}, bf16[8]{0}), (f32[16,128]{1,0:T(8,128)}, bf16[16]{0}),"
         " u32[]{:S(2)}, u32[]{:S(2)}) all-gather-start(%turned, %moved), dimensions={0}"
     )
     [gathered] = [one for one in found.collectives if one.kind == "all-gather"]
     assert (gathered.count, gathered.bytes) == (1, 2 * X + 16 * 2)
-    found = beside("%one-start = f32[]{:T(128)} all-reduce-start(%scalar), to_apply=%add")
+    found = cost_with("%one-start = f32[]{:T(128)} all-reduce-start(%scalar), to_apply=%add")
     [reduced] = [one for one in found.collectives if one.kind == "all-reduce"]
     assert (reduced.count, reduced.bytes) == (3, 2 * X + 30 + 4)
+
+
+# By hand: in the entry a product, a fusion, a call of one copy, a loop whose body has one fusion
+# and whose condition has one comparison, and a sum; what is inside of fusions and of the sum's
+# region is part of them.
+KERNELS = """\
+HloModule jit_step, is_scheduled=true, entry_computation_layout={(f32[4]{0})->f32[4]{0}}
+
+%fused_computation (param_0: f32[4]) -> f32[4] {
+  %param_0 = f32[4]{0} parameter(0)
+  %negate.1 = f32[4]{0} negate(%param_0)
+  ROOT %exponential.1 = f32[4]{0} exponential(%negate.1)
+}
+
+%region_0.1 (a: f32[], b: f32[]) -> f32[] {
+  %a = f32[] parameter(0)
+  %b = f32[] parameter(1)
+  ROOT %add.1 = f32[] add(%a, %b)
+}
+
+%body.2 (arg: (s32[], f32[4])) -> (s32[], f32[4]) {
+  %arg = (s32[], /*index=1*/f32[4]{0}) parameter(0)
+  %x.1 = f32[4]{0} get-tuple-element(%arg), index=1
+  %i.1 = s32[] get-tuple-element(%arg), index=0
+  %fusion.9 = f32[4]{0} fusion(%x.1), kind=kLoop, calls=%fused_computation
+  ROOT %tuple.1 = (s32[], f32[4]{0}) tuple(%i.1, %fusion.9)
+}
+
+%condition.2 (arg.1: (s32[], f32[4])) -> pred[] {
+  %arg.1 = (s32[], f32[4]{0}) parameter(0)
+  %i.2 = s32[] get-tuple-element(%arg.1), index=0
+  %limit = s32[] constant(8)
+  ROOT %compare.1 = pred[] compare(%i.2, %limit), direction=LT
+}
+
+%parallel_copy (p: f32[4]) -> f32[4] {
+  %p = f32[4]{0} parameter(0)
+  ROOT %copy.7 = f32[4]{0} copy(%p)
+}
+
+ENTRY %main.3 (x: f32[4], y: f32[4,4]) -> f32[4] {
+  %x = f32[4]{0} parameter(0)
+  %y = f32[4,4]{1,0:T(8,128)} parameter(1)
+  %zero = s32[] constant(0)
+  %dot.1 = f32[4]{0} dot(%x, %y), lhs_contracting_dims={0}, rhs_contracting_dims={0}
+  %fusion.1 = f32[4]{0} fusion(%dot.1), kind=kLoop, calls=%fused_computation
+  %bitcast.1 = f32[4]{0} bitcast(%fusion.1)
+  %call.1 = f32[4]{0} call(%bitcast.1), to_apply=%parallel_copy
+  %tuple.2 = (s32[], f32[4]{0}) tuple(%zero, %call.1)
+  %while.1 = (s32[], /*index=1*/f32[4]{0}) while(%tuple.2), condition=%condition.2, body=%body.2
+  %result.1 = f32[4]{0} get-tuple-element(%while.1), index=1
+  %while.2 = (s32[], f32[4]{0}) while(%while.1), condition=%condition.2, body=%body.2
+  ROOT %reduce.1 = f32[] reduce(%result.1, %zero), dimensions={0}, to_apply=%region_0.1
+}
+"""
+
+
+def test_count_kernels_by_hand():
+    def count(text):
+        return count_kernels(parse(text))
+
+    assert count(KERNELS) == 6
+    assert count(KERNELS.replace("call(%bitcast.1), to_apply", "fusion(%bitcast.1), calls")) == 6
+    assert count(KERNELS.replace("bitcast(%fusion.1)", "copy(%fusion.1)")) == 7

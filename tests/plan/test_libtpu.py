@@ -1,24 +1,25 @@
-"""What happens around libtpu; with it where it is installed, without it elsewhere."""
+"""The process of libtpu: with libtpu where it is installed, with a stand-in elsewhere."""
 
 import importlib.util
 
 import pytest
+from plan_figures import FIGURES
 
-from rsnet_jax.config import Config, ModelConfig, TrainConfig
+from rsnet_jax.config import Config, RSNetConfig, TrainConfig
 from rsnet_jax.errors import CompileError, ConfigError
 from rsnet_jax.plan import libtpu
 from rsnet_jax.plan.libtpu import Task, check_libtpu, compile_for, first_sentence
 
-SMALL = Config(model=ModelConfig(width=4, blocks=1), train=TrainConfig(batch_size=64))
+SMALL = Config(model=RSNetConfig(width=4, blocks=1), train=TrainConfig(batch_size=64))
 
 
-def test_without_libtpu_the_command_to_install_it_is_told(monkeypatch):
+def test_check_libtpu_names_the_command_to_install_it(monkeypatch):
     monkeypatch.setattr(libtpu.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"libtpu.*pip install 'rsnet-jax\[plan\]'"):
         check_libtpu()
 
 
-def test_what_libtpu_cannot_do_is_one_line_and_what_it_said(capsys):
+def test_failure_of_libtpu_is_one_line_and_its_output(capsys):
     # Without libtpu nothing can be compiled; with it, 3 x 3 chips are no part of any machine.
     with pytest.raises(CompileError) as caught:
         list(compile_for("v5e:3x3", [Task("training", SMALL, "x")], top=0))
@@ -26,30 +27,31 @@ def test_what_libtpu_cannot_do_is_one_line_and_what_it_said(capsys):
     assert "topology" in capsys.readouterr().err
 
 
-def test_a_process_that_dies_is_told(monkeypatch, capsys):
-    monkeypatch.setattr(libtpu, "CHILD", ("-c", "import sys; sys.exit('gone')"))
-    with pytest.raises(CompileError, match="ended without a word .exit code 1"):
+def test_worker_that_dies_is_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(libtpu, "WORKER", ("-c", "import sys; sys.exit('gone')"))
+    with pytest.raises(CompileError, match="ended without a message .exit code 1"):
         list(compile_for("v5e:2x2", [Task("training", SMALL, "x")], top=0))
     assert capsys.readouterr().err == "gone\n"
 
 
-def test_answers_come_as_they_are_made(monkeypatch):
-    script = """
+def test_figures_are_yielded_as_soon_as_they_are_made(monkeypatch):
+    script = f"""
 import json, sys
 for task in json.load(sys.stdin)["tasks"]:
-    print(json.dumps({"begun": task["name"]}), flush=True)
-    print(json.dumps({"done": {"batch": task["config"]["train"]["batch_size"]}}), flush=True)
+    print(json.dumps({{"started": task["name"]}}), flush=True)
+    batch = task["config"]["train"]["batch_size"]
+    print(json.dumps({{"done": {FIGURES} | {{"batch": 2 * batch}}}}), flush=True)
 """
-    monkeypatch.setattr(libtpu, "CHILD", ("-c", script))
-    begun = []
+    monkeypatch.setattr(libtpu, "WORKER", ("-c", script))
+    started = []
     tasks = [Task("evaluation", SMALL, "a"), Task("training", SMALL, "b")]
-    answers = compile_for("v5e:2x2", tasks, top=0, begun=begun.append)
-    assert next(answers) == {"batch": 64} and begun == ["evaluation"]
-    assert list(answers) == [{"batch": 64}] and begun == ["evaluation", "training"]
+    answers = compile_for("v5e:2x2", tasks, top=0, on_start=started.append)
+    assert next(answers).batch == 128 and started == ["evaluation"]
+    assert [one.batch for one in answers] == [128] and started == ["evaluation", "training"]
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("report", "line"),
     [
         ("XlaRuntimeError: INTERNAL: something\nlong\n", "XlaRuntimeError: INTERNAL: something"),
         (
@@ -59,8 +61,8 @@ for task in json.load(sys.stdin)["tasks"]:
         ),
     ],
 )
-def test_a_compilers_report_becomes_a_line(said, told):
-    assert first_sentence(said) == told
+def test_first_sentence_of_a_compilers_report(report, line):
+    assert first_sentence(report) == line
 
 
 @pytest.mark.slow
@@ -68,18 +70,18 @@ def test_a_compilers_report_becomes_a_line(said, told):
 def test_programs_are_compiled_for_a_tpu(tmp_path):
     tasks = [Task("evaluation", SMALL, "evaluation"), Task("training", SMALL, "training")]
     evaluation, training = compile_for("v5e:2x2", tasks, top=5, save=tmp_path)
-    assert training["batch"] == 64 and training["turns"] == 64
-    loop = training["loop"]
-    reduced = [one for one in loop["collectives"] if one["kind"] == "all-reduce"]
-    assert [one["kind"] for one in loop["collectives"]] == ["all-reduce"], "nothing is gathered"
+    assert training.batch == 64 and training.iterations == 64
+    loop = training.loop
+    reduced = [one for one in loop.collectives if one.kind == "all-reduce"]
+    assert [one.kind for one in loop.collectives] == ["all-reduce"], "nothing is gathered"
     # What is not used is not sent: the published layers have biases that never take part.
-    traced = training["traced"]["reduced_bytes"]
-    assert 0.9 * traced < sum(one["bytes"] for one in reduced) <= traced
-    assert loop["cycles"] > 0 and loop["hbm_bytes"] > 0
+    traced = training.traced.reduced_bytes
+    assert 0.9 * traced < sum(one.bytes for one in reduced) <= traced
+    assert loop.cycles > 0 and loop.hbm_bytes > 0
     # A table of half a gigabyte, and an order; what a program itself takes is counted besides.
-    assert 0.5e9 < training["memory"]["arguments"] < 0.6e9
-    assert len(loop["operations"]) == 5 and loop["operations"][0]["source"]
-    assert sum(one["bytes"] for one in training["buffers"]["largest"]) > 0
-    assert training["buffers"]["during"]
-    assert evaluation["batches"] == 270  # 266 would not fill 5 calls of 54
+    assert 0.5e9 < training.memory.arguments < 0.6e9
+    assert len(loop.operations) == 5 and loop.operations[0].source
+    assert sum(one.bytes for one in training.buffers.largest) > 0
+    assert training.buffers.during
+    assert evaluation.batches == 270  # 266 would not fill 5 calls of 54
     assert (tmp_path / "training.hlo").read_text().startswith("HloModule")

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rsnet_jax.config import Config, DataConfig, ModelConfig, TrainConfig
+from rsnet_jax.config import Config, DataConfig, RSNetConfig, TrainConfig
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.plan.chips import parse_topology
 from rsnet_jax.plan.estimate import count_for
@@ -20,7 +20,7 @@ from rsnet_jax.plan.programs import (
 from rsnet_jax.plan.traced_cost import trace_cost
 
 SMALL = Config(
-    model=ModelConfig(width=4, blocks=1, refine_hidden=8),
+    model=RSNetConfig(width=4, blocks=1, refine_hidden=8),
     train=TrainConfig(batch_size=64, refine=True, epochs=2),
 )
 
@@ -29,7 +29,7 @@ def with_batch(batch):
     return SMALL.model_copy(update={"train": TrainConfig(batch_size=batch, refine=True)})
 
 
-def test_products_sums_and_hashes_are_counted_as_often_as_they_run():
+def test_trace_cost_counts_products_sums_and_hashes_of_inner_loops():
     devices = devices_of(jax.devices()[:2])
 
     def run(x):
@@ -54,16 +54,16 @@ def test_products_sums_and_hashes_are_counted_as_often_as_they_run():
     assert traced.flops == 4 * (2 * 4**3)
     assert traced.product_bytes == 4 * (3 * 16 * 4)
     assert traced.reduced_bytes == 16 * 4 + 4 * 4 + 4
-    assert traced.reductions == 2
+    assert traced.all_reduces == 2
     assert traced.random_bits == 64 * (5 * 7 + 1)
 
 
-def test_a_program_without_a_loop():
+def test_trace_cost_refuses_a_program_without_a_scan():
     with pytest.raises(ValueError, match="no scan"):
         trace_cost(jax.jit(lambda x: x + 1).trace(1.0).jaxpr)
 
 
-def test_random_bits_do_not_grow_with_the_devices():
+def test_random_bits_per_device_do_not_depend_on_the_devices():
     one, eight = (
         trace_cost(
             training_program(with_batch(64 * n), devices_of(jax.devices()[:n]))[0].trace().jaxpr
@@ -73,15 +73,15 @@ def test_random_bits_do_not_grow_with_the_devices():
     )
     assert one.random_bits == eight.random_bits
     # A byte for each output of the three layers that drop (16 channels, 16 joints), once more for
-    # those whose activation is computed again (input, gelu_0); eight for the head; per row.
+    # those whose activation is computed again (input, gelu_0); eight for the refinement; per row.
     drawn = 8 * 64 * (5 * 16 * 16 + 8)
     assert drawn <= one.random_bits <= drawn + 64 * 16  # and the keys of them
     # Besides gradients, eight devices add up the batch statistics and the gradients of these.
-    assert (one.reductions, eight.reductions) == (1, 3)
+    assert (one.all_reduces, eight.all_reduces) == (1, 3)
     assert one.flops == eight.flops
 
 
-def test_views_without_values_are_like_any_others():
+def test_views_without_values_have_the_types_of_real_ones():
     real = load_frames(DataConfig(every=50), "test")
     made = views_without_values(1000)
     for field in dataclasses.fields(real):
@@ -106,12 +106,12 @@ def test_programs_have_the_size_of_human36m():
     assert (cut.batches, cut.stride, cut.batch) == (1064, 4, 511)
 
 
-def test_gpus_are_counted_as_many_devices_are_traced():
+def test_count_for_gpus_equals_the_trace_for_as_many_devices():
     plan = count_for(parse_topology("gpu:h200:8"), with_batch(8 * 64), evaluation=True)
     program, steps = training_program(with_batch(8 * 64), devices_of(jax.devices()[:8]))
-    assert plan.training["traced"] == dataclasses.asdict(trace_cost(program.trace().jaxpr))
-    assert plan.training["steps_per_epoch"] == steps
+    assert plan.training.traced == trace_cost(program.trace().jaxpr)
+    assert plan.training.steps_per_epoch == steps
     assert plan.evaluation is not None
     # 133 batches of up to 8 * 512 views take 3 calls of 45.
-    assert (plan.evaluation["batch"], plan.evaluation["batches"]) == (4025, 135)
+    assert (plan.evaluation.batch, plan.evaluation.batches) == (4025, 135)
     assert not plan.compiled

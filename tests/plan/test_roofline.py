@@ -27,17 +27,17 @@ from rsnet_jax.plan.roofline import StepWork, Times, all_reduce, recipe_seconds,
         ("gpu:h200:10", 10, 1.8, 5 * 50e9, 20e-6 * 2),
     ],
 )
-def test_a_sum_over_all_chips(name, chips, share, rate, latency):
+def test_all_reduce_time_of_a_topology(name, chips, share, rate, latency):
     topology = parse_topology(name)
     assert topology.chips == chips
     assert all_reduce(topology) == pytest.approx((share / rate, latency), rel=1e-12)
 
 
-def test_one_chip_tells_nobody():
+def test_all_reduce_of_one_chip_takes_no_time():
     assert all_reduce(parse_topology("gpu:h100:1")) == (0, 0)
 
 
-def test_clocks_are_the_published_ones():
+def test_clocks_of_tpus_are_the_published_ones():
     gigahertz = {name: (chip.clock or 0) / 1e9 for name, chip in CHIPS.items()}
     assert gigahertz["v5e"] == pytest.approx(1.5, rel=0.01)  # the scaling book
     assert gigahertz["v5p"] == pytest.approx(1.75, rel=0.01)
@@ -45,15 +45,15 @@ def test_clocks_are_the_published_ones():
     assert seconds_of(1.5e9, CHIPS["v5e"]) == pytest.approx(1, rel=0.01)
 
 
-def test_every_chip_says_where_its_rates_come_from():
+def test_every_chip_names_the_sources_of_its_rates():
     for chip in CHIPS.values():
         assert all(source.startswith("https://") for source in chip.sources) and chip.sources
         assert set(chip.peak) == {"highest", "default", "bfloat16"}
         assert chip.peak["highest"] <= chip.peak["default"] <= chip.peak["bfloat16"]
 
 
-def test_the_parts_of_a_step():
-    work = StepWork(flops=197e9, hbm_bytes=819e6, reductions=5, reduced_bytes=9e6)
+def test_times_of_a_step_by_hand():
+    work = StepWork(flops=197e9, hbm_bytes=819e6, all_reduces=5, reduced_bytes=9e6)
     step = times(work, parse_topology("v5e:2x2"), "default")
     assert (step.products, step.memory) == pytest.approx((1e-3, 1e-3))
     assert step.bandwidth == pytest.approx(1.5 * 9e6 / 90e9)  # 150 us
@@ -76,7 +76,7 @@ def test_the_parts_of_a_step():
         ({"product": 3.0, "copy": 6.0}, 10.5, "copy"),
     ],
 )
-def test_the_compiler_may_know_better(kinds, predicted, limit):
+def test_predicted_time_is_never_below_the_roofline(kinds, predicted, limit):
     step = Times(products=2.0, memory=1.0, bandwidth=1.0, latency=0.5, kinds=kinds)
     assert step.roofline == 3.5
     assert (step.predicted, step.limit) == (predicted, limit)
@@ -86,19 +86,19 @@ def test_the_compiler_may_know_better(kinds, predicted, limit):
     ("bandwidth", "latency", "limit"),
     [(5.0, 0.5, "communication (bytes)"), (0.5, 5.0, "communication (latency)")],
 )
-def test_the_limit_of_small_batches(bandwidth, latency, limit):
+def test_limit_of_a_step_may_be_communication(bandwidth, latency, limit):
     work = {"product": 2.0, "copy": 1.0}
     parts = Times(products=2.0, memory=1.0, bandwidth=bandwidth, latency=latency, kinds=work)
     assert parts.limit == limit
 
 
-def test_a_recipe_is_its_epochs():
+def test_recipe_seconds_by_hand():
     seconds = recipe_seconds(epochs=3, steps=100, step_seconds=0.01, batches=10, batch_seconds=0.02)
     assert seconds == pytest.approx(3 * (1 + 0.2))
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "words"),
     [
         ("v5e", ["v5e:4x4", "v5p:4x4x4", "gpu:h200:8", "'v5e'"]),
         ("v9:2x2", ["'v9:2x2'"]),
@@ -112,7 +112,7 @@ def test_a_recipe_is_its_epochs():
         ("v5p:4x4", ["3 axes", "v5p:2x2x1", "v5p:16x16x24"]),
     ],
 )
-def test_what_is_no_topology(name, told):
+def test_parse_topology_refuses_unknown_names(name, words):
     with pytest.raises(ConfigError) as caught:
         parse_topology(name)
-    assert all(word in str(caught.value) for word in told), caught.value
+    assert all(word in str(caught.value) for word in words), caught.value

@@ -1,48 +1,28 @@
-"""Plans that are kept: while others are still being made, and between versions."""
+"""Stored plans: written while others are still being made, and read by later versions."""
 
+import dataclasses
+import functools
 import json
-import logging
 
 import pytest
+from plan_figures import FIGURES
 
-from rsnet_jax.cli.main import main
 from rsnet_jax.errors import CompileError
+from rsnet_jax.plan.figures import CompiledFigures
 from rsnet_jax.plan.report import uncertain
 
 SMALL = ["--config", "smoke", "--model.width", "4", "--train.batch-size", "64", "--no-evaluation"]
-FIGURES = {
-    "batch": 64, "steps_per_epoch": 100, "turns": 64, "compile_seconds": 12.5,
-    "memory": {"arguments": 5, "temporary": 3, "code": 1, "peak": 9}, "flops": 2, "bytes": 1,
-    "traced": {
-        "random_bits": 640, "flops": 9, "product_bytes": 1, "reduced_bytes": 9, "reductions": 1,
-    },
-    "loop": {
-        "cycles": 3, "cycles_by_kind": {"product": 3}, "without_estimate": {"copy": 1200},
-        "kernels": 7, "hbm_bytes": 8, "collectives": [], "operations": [],
-    },
-    "buffers": {"bytes": 4, "during": "x", "largest": []},
-}  # fmt: skip
 
 
 @pytest.fixture
-def plan(capsys):
+def plan(cli):
     """Runs `rsnet-jax plan ...` in this process; the exit code and what was printed."""
-    ours, root = logging.getLogger("rsnet_jax"), logging.getLogger()
-    level, handlers = ours.level, list(root.handlers)
-
-    def run(*argv):
-        code = main(["plan", *map(str, argv)])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    yield run
-    ours.setLevel(level)
-    root.handlers[:] = handlers
+    return functools.partial(cli, "plan")
 
 
 @pytest.fixture
 def compiled(monkeypatch):
-    """Plans are made by this function: of a topology, its figures."""
+    """Replaces the compiler by a function from a topology to its figures."""
 
     def use(figures):
         monkeypatch.setattr("rsnet_jax.cli.plan.check_libtpu", lambda: None)
@@ -57,14 +37,15 @@ def names(path):
     return [one["topology"] for one in json.loads(path.read_text())["plans"]]
 
 
+COMPILED = CompiledFigures(**FIGURES)
 TPUS = ["--topology", "v5e:2x2", "--topology", "v5e:4x4", "--topology", "v5e:4x8"]
 
 
-def test_a_topology_that_fails_does_not_end_the_others(plan, compiled, caplog, tmp_path):
+def test_plans_of_other_topologies_follow_one_that_fails(plan, compiled, caplog, tmp_path):
     def figures(topology):
         if topology == "v5e:4x4":
             raise CompileError(f"{topology}: too large")
-        yield FIGURES
+        yield COMPILED
 
     compiled(figures)
     code, _, message = plan(*SMALL, *TPUS, "--json", tmp_path / "out.json")
@@ -76,12 +57,12 @@ def test_a_topology_that_fails_does_not_end_the_others(plan, compiled, caplog, t
     assert caplog.messages.count("v5e:4x4: too large") == 1
 
 
-def test_what_was_made_is_kept_when_the_user_has_enough(plan, compiled, tmp_path):
+def test_plans_are_kept_when_the_user_interrupts(plan, compiled, tmp_path):
     def figures(topology):
         if topology == "v5e:4x4":
             assert names(tmp_path / "out.json") == ["v5e:2x2"]
             raise KeyboardInterrupt
-        yield FIGURES
+        yield COMPILED
 
     compiled(figures)
     out = tmp_path / "out.json"
@@ -90,37 +71,56 @@ def test_what_was_made_is_kept_when_the_user_has_enough(plan, compiled, tmp_path
     assert "| v5e:2x2 |" in printed and "v5e:4x4" not in printed
 
 
-def test_files_of_other_versions(plan, compiled, tmp_path):
-    compiled(lambda topology: iter([FIGURES]))
+def test_stored_plans_of_other_versions(plan, compiled, tmp_path):
+    compiled(lambda topology: iter([COMPILED]))
     out = tmp_path / "out.json"
     assert plan(*SMALL, "--topology", "v5e:2x2", "--json", out)[0] == 0
     stored = json.loads(out.read_text())
     assert stored.pop("format") == 1
     out.write_text(json.dumps(stored))  # as the first files were
     code, printed, _ = plan("--read", out)
-    assert code == 0 and "without an estimate     1,200 copy" in printed
+    assert code == 0 and "without an estimate       1,200 copy" in printed
     out.write_text(json.dumps(stored | {"format": 2}))
     code, _, message = plan("--read", out)
     assert code == 2 and str(out) in message and "format 1 were wanted, not of 2" in message
-    del stored["plans"][0]["training"]["loop"]["kernels"]
-    for damaged in (stored, {"plans": ["x"]}, ["x"], 3):
+    [one] = stored["plans"]
+    damages = [
+        {key: value for key, value in one.items() if key != "evaluation"},
+        one | {"training": {k: v for k, v in one["training"].items() if k != "steps_per_epoch"}},
+        one | {"training": one["training"] | {"loop": {}}},
+        one | {"training": one["training"] | {"flops": "many"}},
+        "x",
+    ]
+    for damaged in (*({"plans": [damage]} for damage in damages), ["x"], 3, {}):
         out.write_text(json.dumps(damaged))
         code, _, message = plan("--read", out, "--markdown")
         assert code == 2 and str(out) in message and "not a file that plan --json wrote" in message
 
 
-def test_what_is_not_known_of_a_loop_is_told():
-    loop = FIGURES["loop"]
+def test_uncertain_parts_of_a_loop_are_listed():
+    loop = COMPILED.loop
     assert [text for _, text in uncertain(loop)] == ["1,200 copy", "", ""]
-    told = uncertain(loop | {"unknown_loops": 2, "unknown": {"host-start": 3}})
-    assert [text for _, text in told] == [
+    loop = dataclasses.replace(loop, unknown_loops=2, unknown={"host-start": 3})
+    assert [text for _, text in uncertain(loop)] == [
         "1,200 copy",
-        "2 of unknown length, counted as one turn",
+        "2 of unknown length, counted as one iteration",
         "3 host-start: unknown operations",
     ]
 
 
-def test_programs_are_written_to_this_machine_only(plan, monkeypatch, tmp_path):
+def test_hlo_folder_must_be_local(plan, monkeypatch, tmp_path):
     monkeypatch.setattr("rsnet_jax.files.paths.importlib.util.find_spec", lambda name: True)
     code, _, message = plan(*SMALL, "--topology", "v5e:2x2", "--hlo", "gs://bucket/folder")
     assert code == 2 and "a folder on this machine was wanted, not gs://bucket/folder" in message
+
+
+def test_figures_keep_the_names_of_format_1():
+    stored = COMPILED.as_json()
+    assert stored["loop"] == FIGURES["loop"] | {"unknown_loops": 0, "unknown": {}}
+    assert stored | {"loop": FIGURES["loop"]} == FIGURES
+
+
+def test_figures_keep_what_a_later_version_wrote():
+    later = FIGURES | {"new": 1, "memory": FIGURES["memory"] | {"new": 2}}
+    stored = CompiledFigures(**later).as_json()
+    assert (stored["new"], stored["memory"]["new"]) == (1, 2)

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +7,7 @@ import pytest
 from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 
+from rsnet_jax.config import LossName
 from rsnet_jax.pose import metrics
 from rsnet_jax.pose.skeleton import H36M_16
 from rsnet_jax.training import losses
@@ -23,10 +26,24 @@ def test_metrics_match_the_released_ones(poses):
     np.testing.assert_allclose(metrics.pa_mpjpe(pose, target), poses["p_mpjpe"], rtol=0, atol=1e-5)
 
 
+def test_lifting_losses_by_hand():
+    target = jnp.zeros((1, 2, 3))
+    pose = target.at[0, 1].set(jnp.array([3.0, 0.0, -4.0]))
+    squared, absolute, distance = 25 / 6, 7 / 6, 5 / 2
+    want = {
+        "mse": squared,
+        "mse_l1": 0.9 * squared + 0.1 * absolute,
+        "mpjpe_l1": 0.99 * distance + 0.01 * absolute,
+    }
+    assert set(want) == set(losses.LIFTING_LOSSES) == set(get_args(LossName))
+    for name, value in want.items():
+        np.testing.assert_allclose(losses.LIFTING_LOSSES[name](pose, target), value, rtol=1e-6)
+
+
 def test_losses_match_the_released_ones(poses):
     pose, target = poses["pred"], poses["target"]
     want = 0.9 * poses["mse"] + 0.1 * poses["l1"]
-    np.testing.assert_allclose(losses.lifting_loss(pose, target), want, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(losses.mse_l1(pose, target), want, rtol=0, atol=1e-5)
     penalty = losses.symmetry_penalty(pose, skeleton=H36M_16)
     np.testing.assert_allclose(penalty, poses["sym_penalty_hr"], rtol=0, atol=1e-5)
     assert penalty < 0

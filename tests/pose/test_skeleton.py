@@ -1,8 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.pose.skeleton import H36M_16, Skeleton
+from rsnet_jax.pose.skeleton import H36M_16, H36M_17, Skeleton, require_equal_joints
 
 
 def test_graph_is_the_released_one(golden):
@@ -12,15 +14,34 @@ def test_graph_is_the_released_one(golden):
     assert not np.diagonal(H36M_16.adjacency).any()
 
 
-def test_mirroring_exchanges_the_names_of_left_and_right():
-    for joint, twin in enumerate(H36M_16.mirror):
-        name = H36M_16.joints[joint]
+@pytest.mark.parametrize("skeleton", [H36M_16, H36M_17])
+def test_mirroring_exchanges_the_names_of_left_and_right(skeleton):
+    for joint, twin in enumerate(skeleton.mirror):
+        name = skeleton.joints[joint]
         swapped = name.replace("left", "?").replace("right", "left").replace("?", "right")
-        assert H36M_16.joints[twin] == swapped
+        assert skeleton.joints[twin] == swapped
+
+
+def test_16_joints_have_the_bones_of_17_past_neck_nose():
+    """Without neck/nose, the head hangs from the thorax; all other bones are the same."""
+
+    def named_bones(skeleton):
+        return {tuple(skeleton.joints[joint] for joint in bone) for bone in skeleton.bones}
+
+    common = named_bones(H36M_16) & named_bones(H36M_17)
+    assert named_bones(H36M_16) - common == {("head", "thorax")}
+    assert named_bones(H36M_17) - common == {("neck_nose", "thorax"), ("head", "neck_nose")}
+    assert len(common) == 14
+
+
+def test_refinement_needs_a_keypoint_for_each_joint():
+    require_equal_joints(H36M_17, H36M_17)
+    with pytest.raises(ConfigError, match=r"refinement needs .*h36m_17 and the poses of h36m_16"):
+        require_equal_joints(H36M_16, H36M_17)
 
 
 def test_survives_storage():
-    again = Skeleton.from_dict(H36M_16.to_dict())
+    again = Skeleton.from_dict(dataclasses.asdict(H36M_16))
     assert again == H36M_16
     assert hash(again) == hash(H36M_16)
 

@@ -7,13 +7,13 @@ import pytest
 
 from rsnet_jax.checkpoints import key_tables
 from rsnet_jax.checkpoints.torch_file import read_state_dict
-from rsnet_jax.config import Config, ModelConfig
+from rsnet_jax.config import Config, RSNetConfig
 from rsnet_jax.data.batches import Batch
 from rsnet_jax.models.build import build_model, build_refinement
 from rsnet_jax.training.optim import make_optimizer
 from rsnet_jax.training.step import TrainState, make_train_step
 
-CONFIG = Config(model=ModelConfig(width=16, dropout=0, refine_dropout=0))
+CONFIG = Config(model=RSNetConfig(width=16, dropout=0, refine_dropout=0))
 TABLE = key_tables.rsnet_table(CONFIG.model, 16)
 HEAD_TABLE = key_tables.refine_table(CONFIG.model, 16)
 
@@ -68,7 +68,7 @@ def test_losses_at_every_step(golden, run):
 
 # Their gradient is exactly zero in exact arithmetic; Adam turns its rounding into full steps.
 UNDETERMINED = {f"non_local.{name}.bias" for name in ("g", "phi", "W.0")}
-# Carries the drift of two of them; its rule has a test of its own in models/test_layers.py.
+# Carries the drift of two of them; its rule has a test of its own in models/test_norms.py.
 UNDETERMINED |= {"non_local.W.1.running_mean"}
 
 

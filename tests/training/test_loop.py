@@ -1,5 +1,4 @@
 import json
-import logging
 import re
 import struct
 
@@ -8,7 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from training_runs import OFTEN, SMOKE, STEPS, Command, lines, run_hook, smoke, train
+from training_runs import (
+    EPOCHS,
+    OFTEN,
+    SMOKE,
+    STEPS,
+    Command,
+    lines,
+    run_hook,
+    smoke,
+    train,
+    train_without_computing,
+)
 
 from rsnet_jax import load_checkpoint
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
@@ -18,53 +28,41 @@ from rsnet_jax.checkpoints.safetensors_file import save_safetensors
 from rsnet_jax.config import DataConfig, TrainConfig
 from rsnet_jax.data.load import load_train_and_validation
 from rsnet_jax.errors import ConfigError, TrainingError
-from rsnet_jax.evaluation import evaluator
+from rsnet_jax.evaluation import program as eval_program
 from rsnet_jax.evaluation.evaluator import evaluate
 from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.training import loop
-from rsnet_jax.training.start import check_batch
+from rsnet_jax.training import program as train_program
+from rsnet_jax.training.monitor import next_dispatch
+from rsnet_jax.training.optim import make_optimizer
+from rsnet_jax.training.start import check_batch, fresh_state
 from rsnet_jax.training.step import fresh_sums
 
-EPOCHS = 4
 KEYS = ["epoch", "learning_rate", "loss", "train_mpjpe", "seconds", "samples_per_second",
         "mpjpe", "pa_mpjpe", "refined_mpjpe", "refined_pa_mpjpe"]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run of four epochs, its result, and what it logged."""
-    workdir = tmp_path_factory.mktemp("run") / "new" / "run"
-    told, handler = [], logging.Handler()
-    handler.emit = lambda record: told.append(record.getMessage())
-    logger = logging.getLogger("rsnet_jax")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    result = train(workdir, train={"epochs": EPOCHS})
-    logger.removeHandler(handler)
-    logger.setLevel(logging.NOTSET)
-    return workdir, result, told
-
-
-def test_a_run_learns(run):
-    workdir, result, told = run
+def test_training_lowers_loss_and_errors(finished_run):
+    workdir, result, messages = finished_run
     found = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [list(line) for line in found] == [KEYS] * EPOCHS
-    assert [line["epoch"] for line in found] == [1, 2, 3, 4]
+    assert [line["epoch"] for line in found] == [1, 2, 3]
     np.testing.assert_allclose(
-        [line["learning_rate"] for line in found], 1e-3 * 0.95 ** np.arange(4), rtol=1e-6
+        [line["learning_rate"] for line in found], 1e-3 * 0.95 ** np.arange(EPOCHS), rtol=1e-6
     )
     for key in ("loss", "train_mpjpe", "mpjpe"):
         assert found[-1][key] < 0.8 * found[0][key], key
     assert found[-1]["refined_mpjpe"] < found[0]["refined_mpjpe"]  # the true depth helps at once
     assert found[-1]["refined_mpjpe"] < 0.75 * result.mean_pose_mpjpe
     assert 200 < result.mean_pose_mpjpe < 225
-    assert f"{STEPS} steps of 64 an epoch (48 samples do not fill a batch" in told[0]
-    assert "chosen on the test subjects, as published" in told[1]
-    assert re.match(r"epoch 1/4: loss \d\.\d+, training MPJPE \d+\.\d mm; validation P1", told[2])
+    assert f"{STEPS} steps of 64 per epoch (48 samples do not fill a batch" in messages[0]
+    assert "chosen on the test subjects, as published" in messages[1]
+    told = r"epoch 1/3: loss \d\.\d+, training MPJPE \d+\.\d mm; validation P1"
+    assert re.match(told, messages[2])
 
 
-def test_the_best_is_evaluated_from_its_checkpoint(run):
-    workdir, result, _ = run
+def test_best_checkpoint_evaluates_to_the_reported_errors(finished_run):
+    workdir, result, _ = finished_run
     best = load_checkpoint(workdir)
     assert best.step == result.best_epoch * STEPS
     _, validation = load_train_and_validation(best.config.data, "test")
@@ -91,12 +89,12 @@ def board(folder):
     return figures
 
 
-def test_tensorboard_holds_the_metrics(run):
-    workdir, _, _ = run
+def test_tensorboard_holds_the_metrics(finished_run):
+    workdir = finished_run.workdir
     figures = board(workdir / "tensorboard")
     assert list(figures) == KEYS[1:]
     for name in ("loss", "refined_pa_mpjpe"):
-        assert [step for step, _ in figures[name]] == [1, 2, 3, 4]
+        assert [step for step, _ in figures[name]] == [1, 2, 3]
         want = [line[name] for line in lines(workdir)]
         np.testing.assert_allclose([value for _, value in figures[name]], want, rtol=1e-6)
 
@@ -106,32 +104,28 @@ def traced_once(make):
     return lambda *args, **kwargs: chex.assert_max_traces(make(*args, **kwargs), n=1)
 
 
-@pytest.mark.parametrize(
-    ("devices", "strategy"), [(2, "mesh"), (4, "pmap"), (8, "mesh"), (8, "pmap")]
-)
-def test_devices_and_strategy_change_rounding_only(run, tmp_path, devices, strategy, monkeypatch):
-    """And the steps are traced once, whatever the lengths of the dispatches."""
+def test_eight_devices_by_pmap_change_rounding_only(finished_run, tmp_path, monkeypatch):
+    """Training and evaluation are traced once, whatever the lengths of the dispatches."""
     untils = []
     chex.clear_trace_counter()
-    for module, name in ((loop, "make_run"), (evaluator, "make_pass")):
+    for module, name in ((train_program, "make_train_loop"), (eval_program, "make_eval_loop")):
         monkeypatch.setattr(module, name, traced_once(getattr(module, name)))
     run_hook(monkeypatch, lambda state, until: untils.append(until))
-    parallel = {"devices": devices, "strategy": strategy}
-    train(tmp_path, train={"epochs": EPOCHS}, parallel=parallel)
+    train(tmp_path, parallel={"devices": 8, "strategy": "pmap"})
     assert len(set(np.diff(untils))) > 1
-    for got, want in zip(lines(tmp_path), lines(run[0]), strict=True):
+    for got, want in zip(lines(tmp_path), lines(finished_run.workdir), strict=True):
         np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=5e-3)
 
 
-def test_rate_of_an_epoch_is_that_of_its_last_step(tmp_path):
-    """With a batch of twice the base, and a warm-up of twice the epoch."""
-    optim = {"base_batch_size": 32, "warmup_epochs": 2}
-    train(tmp_path, train={"epochs": 3}, optim=optim)
+def test_learning_rate_of_an_epoch_is_that_of_its_last_step(tmp_path, monkeypatch):
+    """The batch size is twice the base, and the warm-up takes two epochs."""
+    train_without_computing(monkeypatch)
+    train(tmp_path, optim={"base_batch_size": 32, "warmup_epochs": 2})
     got = [line["learning_rate"] for line in lines(tmp_path)]
     np.testing.assert_allclose(got, [2e-3 / 2, 2e-3 * 0.95, 2e-3 * 0.95**2], rtol=1e-6)
 
 
-def test_not_finite_weights_are_never_saved(run, tmp_path, monkeypatch):
+def test_weights_that_are_not_finite_are_never_saved(finished_run, tmp_path, monkeypatch):
     """The loss of the step that spoils the weights is still finite."""
 
     def spoil(state, until):
@@ -143,23 +137,40 @@ def test_not_finite_weights_are_never_saved(run, tmp_path, monkeypatch):
     spoil.at = STEPS + 1  # within the second epoch, about to be saved
     told = "weights between steps 23 and 27; the last good checkpoint, step 23, is kept in .*Try a"
     with pytest.raises(TrainingError, match=told):
-        train(tmp_path / "a", train={"epochs": EPOCHS, "save_minutes": OFTEN})
+        train(tmp_path / "a", train={"save_minutes": OFTEN})
     assert saved_steps(tmp_path / "a" / "checkpoints") == [STEPS]
-    assert lines(tmp_path / "a") == lines(run[0])[:1]
+    assert lines(tmp_path / "a") == lines(finished_run.workdir)[:1]
     spoil.at = STEPS  # the last step of an epoch
     with pytest.raises(TrainingError, match="between steps 0 and 23; no checkpoint had been saved"):
-        train(tmp_path / "b", train={"epochs": EPOCHS})
+        train(tmp_path / "b")
     assert saved_steps(tmp_path / "b" / "checkpoints") == []
     assert lines(tmp_path / "b") == []
 
 
-def test_not_finite_loss_ends_the_run(tmp_path):
-    with pytest.raises(TrainingError, match=r"infinite loss between steps \d and \d; no check"):
-        train(tmp_path, optim={"learning_rate": 1e30}, train={"epochs": EPOCHS})
+def test_loss_that_is_not_finite_ends_the_run(tmp_path, monkeypatch):
+    def overflow(state):
+        return state._replace(sums=state.sums | {"loss": jnp.float32(jnp.inf)})
+
+    train_without_computing(monkeypatch, overflow)
+    with pytest.raises(TrainingError, match=r"infinite loss between steps 0 and 4; no check"):
+        train(tmp_path)
     assert saved_steps(tmp_path / "checkpoints") == []
 
 
-def test_samples_of_an_epoch():
+@pytest.mark.parametrize(
+    ("previous", "speed", "dispatch"),
+    [
+        (4, 1000, 16),  # at most four times the last one
+        (400, 1000, 500),  # half a second
+        (400, 1003, 500),  # a multiple of the steps of a call
+        (4, 0.1, 4),  # one call at least
+    ],
+)
+def test_next_dispatch_takes_half_a_second(previous, speed, dispatch):
+    assert next_dispatch(previous, steps_per_second=speed, steps_per_call=4) == dispatch
+
+
+def test_epoch_order_has_every_sample_once():
     """Every sample once an epoch, in an order of the epoch and nothing else."""
     key = jax.random.key(3)
     first, second = (loop.epoch_order(key, epoch, samples=50) for epoch in (1, 2))
@@ -179,22 +190,21 @@ def test_samples_of_an_epoch():
         (7, 2000, "2000 devices; none fits"),
     ],
 )
-def test_batches_that_do_not_fit(batch, devices, told):
+def test_check_batch_refuses_sizes_that_do_not_fit(batch, devices, told):
     with pytest.raises(ConfigError, match=told):
         check_batch(smoke(train={"batch_size": batch}), samples=1520, devices=devices)
 
 
-def test_batches_that_fit():
+def test_check_batch_returns_the_steps_of_an_epoch():
     assert check_batch(smoke(train={"batch_size": 1520}), samples=1520, devices=4) == 1
     assert check_batch(smoke(train={"batch_size": 64}), samples=1520, devices=4) == STEPS
 
 
 @pytest.mark.parametrize("kind", ["orbax", "safetensors", "run", "pth"])
-def test_init_starts_from_those_weights(tmp_path, kind, run, golden):
-    """With a learning rate of nearly nothing, the weights stay those of the start."""
+def test_init_loads_weights_of_every_format(tmp_path, kind, finished_run, golden):
     model = {}
     if kind == "run":
-        path, start = run[0], load_checkpoint(run[0])
+        path, start = finished_run.workdir, load_checkpoint(finished_run.workdir)
     elif kind == "pth":
         path, start = golden / "e2e_tiny", load_checkpoint(golden / "e2e_tiny")
         model = {"model": start.config.model.model_dump()}
@@ -205,7 +215,7 @@ def test_init_starts_from_those_weights(tmp_path, kind, run, golden):
         (save_checkpoint if kind == "orbax" else save_safetensors)(path, start)
     config = smoke(train={"init": path, "epochs": EPOCHS}, **model)
     frames, _ = load_train_and_validation(config.data, "test")
-    state = loop.fresh_state(config, loop.make_optimizer(lambda _: 0), frames, init=True)
+    state = fresh_state(config, make_optimizer(lambda _: 0), frames, init=True)
     chex.assert_trees_all_equal(state.params["network"], start.variables["params"])
     chex.assert_trees_all_equal(state.params["refinement"], start.refine_variables["params"])
     chex.assert_trees_all_equal(state.batch_stats, start.variables["batch_stats"])
@@ -213,19 +223,19 @@ def test_init_starts_from_those_weights(tmp_path, kind, run, golden):
     assert state.step == 0
 
 
-def test_init_is_where_a_run_begins(run, tmp_path):
-    start = load_checkpoint(run[0])
-    train(tmp_path, train={"epochs": EPOCHS, "init": run[0]}, optim={"learning_rate": 1e-12})
-    got = load_checkpoint(tmp_path, step="latest")
-    chex.assert_trees_all_close(got.variables["params"], start.variables["params"], atol=1e-9)
-    np.testing.assert_allclose(lines(tmp_path)[-1]["loss"], lines(run[0])[-1]["loss"], rtol=0.05)
+def test_training_begins_with_the_weights_of_init(finished_run, tmp_path, monkeypatch):
+    train_without_computing(monkeypatch)
+    train(tmp_path, train={"epochs": 1, "init": finished_run.workdir})
+    start, got = load_checkpoint(finished_run.workdir), load_checkpoint(tmp_path, step="latest")
+    chex.assert_trees_all_equal(got.variables, start.variables)
+    chex.assert_trees_all_equal(got.refine_variables, start.refine_variables)
 
 
-def test_init_of_another_network_is_refused(run, tmp_path):
+def test_init_of_another_network_is_refused(finished_run, tmp_path):
     for model in ({"width": 5}, {"blocks": 2}, {"double_gelu": False}, {"refine_hidden": 7}):
         name, value = next(iter(model.items()))
         with pytest.raises(ConfigError, match=f"train.init: .* but model.{name} is {value}"):
-            train(tmp_path / "new", train={"init": run[0]}, model=model)
+            train(tmp_path / "new", train={"init": finished_run.workdir}, model=model)
     assert not (tmp_path / "new").exists()
 
 
@@ -241,8 +251,9 @@ def test_held_out_subject(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_selected_stage_decides(tmp_path, monkeypatch):
+def test_selected_stage_decides_which_epoch_is_best(tmp_path, monkeypatch):
     """The lifted error rises here while the refined one falls."""
+    train_without_computing(monkeypatch)
 
     class Evaluator(loop.Evaluator):
         calls = 0
@@ -255,17 +266,14 @@ def test_selected_stage_decides(tmp_path, monkeypatch):
             return result
 
     monkeypatch.setattr(loop, "Evaluator", Evaluator)
-    result = train(tmp_path, train={"epochs": EPOCHS, "select": "lifted"})
+    result = train(tmp_path, train={"select": "lifted"})
     assert result.best_epoch == 1
     assert saved_steps(tmp_path / "checkpoints") == [STEPS, EPOCHS * STEPS]
 
 
-def test_progress_bar_is_for_terminals(tmp_path):
-    argv = ["train", SMOKE, "--train.epochs", EPOCHS, "--parallel.devices", 1, "--workdir"]
-    screen = Command(tmp_path / "screen", *argv, tmp_path / "a", terminal=True)
+def test_terminal_shows_a_progress_bar(tmp_path):
+    argv = ["train", SMOKE, "--train.epochs", EPOCHS, "--parallel.devices", 1]
+    screen = Command(tmp_path / "screen", *argv, "--workdir", tmp_path / "run", terminal=True)
     assert screen.wait() == 0
-    pipe = Command(tmp_path / "pipe", *argv, tmp_path / "b")
-    assert pipe.wait() == 0
     shown = screen.log.read_text()
-    assert "epoch 1/4:" in shown and "samples/s" in shown and "loss=" in shown
-    assert "\r" not in pipe.log.read_text() and "loss=" not in pipe.log.read_text()
+    assert "epoch 1/3:" in shown and "samples/s" in shown and "loss=" in shown

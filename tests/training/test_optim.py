@@ -5,7 +5,7 @@ import optax
 import pytest
 
 from rsnet_jax.config import OptimConfig, find_preset, load_preset
-from rsnet_jax.training.optim import learning_rates, make_optimizer
+from rsnet_jax.training.optim import clip_by_torch_norm, learning_rates, make_optimizer
 
 RATE = 0.01
 
@@ -67,6 +67,56 @@ def test_amsgrad_is_torchs(gradients):
 def test_amsgrad_is_not_optaxs(gradients):
     got = follow(make_optimizer(lambda step: RATE), gradients)
     assert relative_distance(follow(optax.amsgrad(RATE), gradients), got) > 0.1
+
+
+def test_adam_is_its_definition(gradients):
+    """Against the recurrences in float64; optax takes the bias corrections in float32."""
+    params = mean = square = np.zeros(gradients.shape[1:])
+    for t, grads in enumerate(gradients.astype(np.float64), start=1):
+        mean = 0.9 * mean + 0.1 * grads
+        square = 0.999 * square + 0.001 * grads**2
+        denominator = np.sqrt(square / (1 - 0.999**t)) + 1e-8
+        params = params - RATE * mean / (1 - 0.9**t) / denominator
+    got = follow(make_optimizer(lambda step: RATE, OptimConfig(name="adam")), gradients)
+    assert relative_distance(got, params) < 1e-4
+
+
+@pytest.mark.parametrize(("norm", "share"), [(0.5, 1.0), (4.0, 1 / (4 + 1e-6)), (1e-8, 1.0)])
+def test_gradients_are_clipped_by_their_global_norm(norm, share):
+    grads = {
+        "a": np.full((2,), 0.6 * norm / np.sqrt(2)),
+        "b": np.full((3,), 0.8 * norm / np.sqrt(3)),
+    }
+    grads = jax.tree.map(jnp.float32, grads)
+    clipped, _ = clip_by_torch_norm(1.0).update(grads, optax.EmptyState())
+    for name, grad in grads.items():
+        np.testing.assert_allclose(clipped[name], share * grad, rtol=1e-6)
+
+
+def test_clipping_comes_before_adam():
+    """Adam itself forgets the scale of all gradients, but not of one among many."""
+    gradients = np.ones((10, 1, 1), np.float32)
+    gradients[4:] = 100
+    got = follow(make_optimizer(lambda step: RATE, OptimConfig(clip_norm=1)), gradients)
+    want = follow(make_optimizer(lambda step: RATE), np.ones((10, 1, 1), np.float32))
+    assert relative_distance(got, want) < 1e-5
+
+
+def test_rate_by_steps_falls_at_multiples_only():
+    """Steps count from 1; those before the first multiple keep the rate of step 1."""
+    config = OptimConfig(learning_rate=2.0, schedule="steps", decay=0.5, decay_steps=4)
+    schedule = learning_rates(config, epochs=1, steps_per_epoch=3, batch_size=64)
+    got = [float(schedule(step - 1)) for step in range(1, 13)]
+    want = [2 * 0.5**0.25] * 3 + [1.0] * 4 + [0.5] * 4 + [0.25]
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_rate_by_steps_of_the_published_recipe():
+    optim = load_preset(find_preset("semgcn_gt")).optim
+    schedule = learning_rates(optim, epochs=50, steps_per_epoch=24_371, batch_size=64)
+    steps = np.array([0, 99_998, 99_999, 199_998, 199_999, 1_199_999])
+    want = 1e-3 * 0.96 ** np.array([1e-5, 1e-5, 1, 1, 2, 12])
+    np.testing.assert_allclose([schedule(jnp.int32(step)) for step in steps], want, rtol=2e-6)
 
 
 @pytest.mark.parametrize("recipe", ["hr", "gt"])

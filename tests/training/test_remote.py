@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fake_gcs import fake_gcs
 from test_run_folder import CONFIG, TWENTY, save, state
-from training_runs import assert_same_run, train
+from training_runs import assert_same_run, train, train_until_killed
 
 from rsnet_jax import Lifter, load_checkpoint
 from rsnet_jax.checkpoints.load import saved_steps
@@ -17,7 +17,8 @@ from rsnet_jax.errors import CheckpointError, OutputError, StorageError
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.files.paths import RemotePath, append, local_copy, remove_tree, size, to_path
 from rsnet_jax.pose.skeleton import H36M_16
-from rsnet_jax.training.run_folder import RunCheckpoints, claim_workdir, start_run
+from rsnet_jax.training.run_checkpoints import RunCheckpoints
+from rsnet_jax.training.run_folder import claim_workdir, start_run
 from rsnet_jax.training.run_log import MetricsLog, read_metrics
 
 pytestmark = [
@@ -101,9 +102,9 @@ def test_places_that_cannot_be_written(server, bucket):
         claim_workdir(RemotePath("s3://bucket/run"), overwrite=False)
 
 
-def test_data(server, bucket, cli, refused):
+def test_data_in_a_bucket(server, bucket, cli, network, refused):
     root = bucket / "data"
-    options = ["--data.detections", "gt", "--data.every", "40"]
+    options = [network, "--data.detections", "gt", "--data.every", "40"]
     assert cli("prepare", "synthetic", "--out", "made")[0] == 0
     assert cli("evaluate", "--data.root", "made", *options, "--json", "here.json")[0] == 0
     for file in to_path("made").iterdir():
@@ -185,12 +186,11 @@ def test_metrics(server, bucket):
     assert events and all(b"loss" in server.content(f"{bucket.name}/{name}") for name in events)
 
 
-def test_a_run(server, bucket, tmp_path, cli, refused):
+def test_run_in_a_bucket_equals_a_local_run(server, bucket, finished_run, cli, refused):
     """Trained in two parts at gs://, it is the run of one piece on this machine, to the bit."""
-    train(tmp_path / "whole", train={"epochs": 3})
-    train(bucket, train={"epochs": 2})
-    train(bucket, resume=True, train={"epochs": 3})
-    assert_same_run(bucket, tmp_path / "whole")
+    train_until_killed(bucket)
+    train(bucket, resume=True)
+    assert_same_run(bucket, finished_run.workdir)
     assert cli("evaluate", bucket, "--predictions", bucket / "poses.npz")[0] == 0
     assert "poses.npz" in names(server, bucket)
     assert "holds a run already" in refused("train", "smoke", "--workdir", bucket).splitlines()[-1]

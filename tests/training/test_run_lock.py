@@ -8,8 +8,9 @@ import pytest
 
 from rsnet_jax.errors import OutputError
 from rsnet_jax.training import run_lock
+from rsnet_jax.training.run_files import LOCK_FILE
 from rsnet_jax.training.run_folder import claim_workdir
-from rsnet_jax.training.run_lock import LOCK_FILE, check_unlocked, sole_writer
+from rsnet_jax.training.run_lock import check_unlocked, sole_writer
 
 HOLD = """
 import sys, time

@@ -1,10 +1,12 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from rsnet_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
+from rsnet_jax.config import Config, DataConfig, ParallelConfig, RSNetConfig
 from rsnet_jax.data.batches import Table, gather
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.distributed.devices import AXIS, Devices
@@ -20,7 +22,8 @@ from rsnet_jax.pose.skeleton import H36M_16
 from rsnet_jax.pose.transforms import mirror
 from rsnet_jax.training.step import TrainState, fresh_sums, make_train_loop, make_train_step
 
-CONFIG = Config(model=ModelConfig(width=6, blocks=1))
+CONFIG = Config(model=RSNetConfig(width=4, blocks=1))  # of the smoke preset: compiled already
+samples_of = functools.partial(gather, skeleton=H36M_16, keypoint_skeleton=H36M_16)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,7 @@ def test_mirrored_samples_are_views_of_the_mirrored_scene(table):
     """Projecting the mirrored pose with the mirrored camera gives the mirrored keypoints."""
     count = len(table.keypoints_2d)
     rows = np.arange(2 * count)
-    batch = jax.tree.map(np.asarray, gather(jax.tree.map(np.asarray, table), rows, H36M_16))
+    batch = jax.tree.map(np.asarray, samples_of(jax.tree.map(np.asarray, table), rows))
     points = batch.joints_3d.copy()
     points[:, 1:] += points[:, :1]
     for i in rows:
@@ -79,10 +82,8 @@ def test_mirrored_samples_are_views_of_the_mirrored_scene(table):
 
 def train_on(devices, strategy, table, *, steps=20, rate=0.05):
     """Plain SGD with dropout: Adam would turn rounding noise in zero gradients into full steps."""
-    config = Config(
-        model=ModelConfig(width=6, blocks=1, refine_hidden=16),
-        parallel=ParallelConfig(devices=devices, strategy=strategy),
-    )
+    parallel = ParallelConfig(devices=devices, strategy=strategy)
+    config = CONFIG.model_copy(update={"parallel": parallel})
     where, tx = Devices.choose(config.parallel), optax.sgd(rate)
     step = make_train_step(
         build_model(config, axis_name=AXIS), build_refinement(config, axis_name=AXIS), tx
@@ -94,6 +95,7 @@ def train_on(devices, strategy, table, *, steps=20, rate=0.05):
         make_train_loop(
             step,
             skeleton=H36M_16,
+            keypoint_skeleton=H36M_16,
             axis_name=AXIS,
             rows=16 // devices,
             devices=devices,
@@ -120,12 +122,11 @@ def assert_same_tensor(got, want):
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
 
 
-@pytest.mark.parametrize("strategy", ["mesh", "pmap"])
-@pytest.mark.parametrize("devices", [1, 2, 4, 8])
+@pytest.mark.parametrize(("devices", "strategy"), [(1, "pmap"), (4, "mesh"), (8, "pmap")])
 def test_training_does_not_depend_on_the_devices(table, on_one_device, devices, strategy):
     many = train_on(devices, strategy, table)
     assert many.step == on_one_device.step == 20
-    start = init_variables(Config(model=ModelConfig(width=6, blocks=1)))["params"]
+    start = init_variables(CONFIG)["params"]
     moved = jnp.sqrt(
         sum(
             jnp.sum((a - b) ** 2)
@@ -166,6 +167,7 @@ def test_a_run_follows_the_order_and_draws_new_keys(table, devices):
         make_train_loop(
             note,
             skeleton=H36M_16,
+            keypoint_skeleton=H36M_16,
             axis_name=AXIS,
             rows=rows // devices,
             devices=devices,
@@ -191,13 +193,11 @@ def test_a_run_follows_the_order_and_draws_new_keys(table, devices):
 
 def test_options_of_the_step_reach_the_loss(table):
     """The sign of the symmetry penalty, and the dropout of the head."""
-    batch = gather(jax.tree.map(jnp.asarray, table), jnp.arange(16), H36M_16)
+    batch = samples_of(jax.tree.map(jnp.asarray, table), jnp.arange(16))
 
     def loss(*, absolute=False, head_dropout=0.5, key=0):
         config = Config(
-            model=ModelConfig(
-                width=4, blocks=1, dropout=0, refine_hidden=64, refine_dropout=head_dropout
-            )
+            model=RSNetConfig(width=4, blocks=1, dropout=0, refine_dropout=head_dropout)
         )
         network, refinement = init_variables(config), init_refinement_variables(config)
         params = {"network": network["params"], "refinement": refinement["params"]}

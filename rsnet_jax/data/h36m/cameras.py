@@ -1,4 +1,4 @@
-"""The calibration of Human3.6M: four cameras, placed anew for each of the seven subjects."""
+"""The calibration of Human3.6M: four cameras, positioned anew for each of the seven subjects."""
 
 import functools
 import json

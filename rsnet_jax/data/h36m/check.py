@@ -1,4 +1,4 @@
-"""A report on a folder of Human3.6M files that does not stop at the first problem."""
+"""A report on a folder of Human3.6M files, with all of its problems rather than the first."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN
 from rsnet_jax.data.frames import Clip, action_of
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.joint_order import (
-    H36M32_TO_16,
+    POSE_JOINTS,
     distance_to_truth,
     far_remark,
     resolve_order,
@@ -27,28 +27,30 @@ from rsnet_jax.data.h36m.read import (
 )
 from rsnet_jax.data.h36m.validate import (
     MISSING_ORIGINALLY,
-    count_joints,
+    count_keypoints,
+    count_pose_joints,
     pairing_problems,
     pose_problems,
     view_problems,
 )
 from rsnet_jax.errors import DataError
+from rsnet_jax.pose.skeleton import H36M_16
 
 
 @dataclasses.dataclass
 class Report:
-    """What a folder holds; each entry is one line for a person to read."""
+    """The contents and problems of a folder; each entry is one line for a person to read."""
 
     lines: list[str] = dataclasses.field(default_factory=list)
-    """Subjects, clips, frames, joints and ranges of each file."""
+    """The subjects, clips, frames, joints and ranges of each file."""
     problems: list[str] = dataclasses.field(default_factory=list)
-    """Evaluation on the usual subjects would fail or mean nothing."""
+    """Faults with which evaluation on the usual subjects would fail or mean nothing."""
     remarks: list[str] = dataclasses.field(default_factory=list)
-    """Worth knowing, but harmless."""
+    """Facts that are worth knowing, but harmless."""
 
 
 def check_h36m(root: str | os.PathLike[str]) -> Report:
-    """Reads every Human3.6M file of a folder and gathers what is there and what is wrong."""
+    """Reads every Human3.6M file of a folder and reports its contents and problems."""
     report = Report()
     try:
         found = available_detections(root)
@@ -80,10 +82,12 @@ def check_h36m(root: str | os.PathLike[str]) -> Report:
 
 
 def _check_poses(poses: Contents, report: Report) -> Contents:
-    """Reports on the 3D file; returns those of its clips that are without fault."""
+    """Reports on the 3D file; returns it with only those clips that have no problem."""
+    num_joints = count_pose_joints(poses.clips)
     sound: dict[str, dict[str, Any]] = {subject: {} for subject in poses.clips}
     for subject, name, joints in _each(poses):
-        problems = list(pose_problems(joints, where=f"{poses.name}: {subject} {name!r}"))
+        where = f"{poses.name}: {subject} {name!r}"
+        problems = list(pose_problems(joints, num_joints=num_joints, where=where))
         report.problems += problems
         if not problems:
             sound[subject][name] = joints
@@ -91,8 +95,14 @@ def _check_poses(poses: Contents, report: Report) -> Contents:
         subject: {name: len(joints) for name, joints in clips.items()}
         for subject, clips in sound.items()
     }
-    arrays = [joints[:, H36M32_TO_16] for clips in sound.values() for joints in clips.values()]
-    report.lines.append(f"{poses.name}: {_total(lengths)}, 32 joints, {_range(arrays)} m")
+    arrays = [
+        joints[:, POSE_JOINTS[joints.shape[1]][H36M_16]]
+        for clips in sound.values()
+        for joints in clips.values()
+    ]
+    report.lines.append(
+        f"{poses.name}: {_total(lengths)}, {num_joints or 'no'} joints, {_range(arrays)} m"
+    )
     report.lines += _table(lengths)
     _check_subjects(poses, report)
     report.remarks += _original_gaps(poses)
@@ -114,8 +124,8 @@ def _check_subjects(poses: Contents, report: Report) -> None:
 
 
 def _check_views(views: Contents, poses: Contents, report: Report) -> None:
-    """Reports on a 2D file, given the 3D clips that are without fault."""
-    num_joints = count_joints(views.clips)
+    """Reports on a 2D file, given the 3D clips that have no problem."""
+    num_joints = count_keypoints(views.clips)
     lengths: dict[str, dict[str, int]] = {subject: {} for subject in views.clips}
     clips: list[Clip] = []
     arrays, surplus, confident = [], [], 0
@@ -130,14 +140,16 @@ def _check_views(views: Contents, poses: Contents, report: Report) -> None:
         if problems:
             continue
         lengths[subject][name] = len(seen[0])
-        arrays += [view[:frames, :, :2] for view in seen]
-        confident += any(view.shape[2] == 3 for view in seen)
+        arrays += [points[:frames, :, :2] for points in seen]
+        confident += any(points.shape[2] == 3 for points in seen)
         if frames is not None:
-            surplus += [longest - frames for longest in [max(map(len, seen))] if longest > frames]
+            longest = max(map(len, seen))
+            if longest > frames:
+                surplus.append(longest - frames)
             clips.append(make_clip(poses, views, subject=subject, name=name))
     layout = _check_order(clips, views, report)
     report.lines.append(
-        f"{views.name}: {_total(lengths)} a camera, {num_joints or 'no'} joints{layout}, "
+        f"{views.name}: {_total(lengths)} per camera, {num_joints or 'no'} joints{layout}, "
         f"{_range(arrays)} px"
     )
     report.lines += _table(lengths)
@@ -146,7 +158,7 @@ def _check_views(views: Contents, poses: Contents, report: Report) -> None:
 
 
 def _check_order(clips: list[Clip], views: Contents, report: Report) -> str:
-    """Reports on the joint order; returns what the file's line says about it."""
+    """Reports on the joint order; returns the words about it for the line of the file."""
     if not clips:
         return ""
     try:
@@ -163,10 +175,11 @@ def _check_order(clips: list[Clip], views: Contents, report: Report) -> str:
 
 
 def _clip_remarks(views: Contents, *, surplus: list[int], confident: int) -> Iterable[str]:
+    """Remarks on the clips with more frames than in 3D (`surplus`) and with a third coordinate."""
     if surplus:
         yield (
             f"{views.name}: {len(surplus)} clips go on longer than in 3D, by up to "
-            f"{max(surplus)} frames, and are cut"
+            f"{max(surplus)} frames, and are cut off"
         )
     if confident:
         yield f"{views.name}: the third coordinate (confidence) of {confident} clips is ignored"

@@ -1,8 +1,8 @@
-"""Reading Human3.6M files, as the field has them on disk.
+"""Reads Human3.6M files in the layout that the field uses (VideoPose3D, PoseAug).
 
-A folder holds `data_3d_h36m.npz` (`positions_3d`: subject -> clip -> (time, 32, 3), world axes,
-meters) and for each kind of detections a `data_2d_h36m_<detections>.npz` (`positions_2d`:
-subject -> clip -> one (time, joint, 2) array a camera, pixels; `metadata`: the joint order).
+A folder holds `data_3d_h36m.npz` (`positions_3d`: subject -> clip -> (time, 32 or 17, 3), world
+axes, meters) and for each kind of detections a `data_2d_h36m_<detections>.npz` (`positions_2d`:
+subject -> clip -> one (time, joint, 2) array per camera, pixels; `metadata`: the joint order).
 """
 
 import dataclasses
@@ -15,21 +15,23 @@ from typing import Any
 from rsnet_jax.data.frames import Clip, Frames, action_of, frames_from_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.joint_order import (
-    H36M32_TO_16,
+    POSE_JOINTS,
     far_remark,
     reorder,
     resolve_order,
 )
 from rsnet_jax.data.h36m.validate import (
-    count_joints,
+    count_keypoints,
+    count_pose_joints,
     pairing_problems,
     pose_problems,
     raise_first,
     view_problems,
 )
-from rsnet_jax.errors import ConfigError, DataError
+from rsnet_jax.errors import ConfigError, DataError, quote
 from rsnet_jax.files.paths import to_path
 from rsnet_jax.files.safe_npz import load_npz
+from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 FILE_3D = "data_3d_h36m.npz"
 PREFIX_2D = "data_2d_h36m_"
@@ -39,7 +41,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """One file; its subjects and clips are known to be dicts, the arrays are not checked yet."""
+    """The content of one file: dicts of subjects and clips whose arrays are not checked yet."""
 
     name: str
     clips: Mapping[str, Mapping[str, Any]]
@@ -47,12 +49,12 @@ class Contents:
 
 
 def file_2d(detections: str) -> str:
-    """The name of the file that holds these detections."""
+    """The name of the 2D file of the given detections."""
     return f"{PREFIX_2D}{detections}.npz"
 
 
 def available_detections(root: str | os.PathLike[str]) -> list[str]:
-    """The detections that a folder has 2D files of, sorted.
+    """The detections for which a folder has 2D files, sorted.
 
     Raises:
         DataError: there is no such folder.
@@ -71,10 +73,11 @@ def load_h36m(
     subjects: Sequence[str],
     actions: Sequence[str] = (),
     every: int = 1,
+    skeleton: Skeleton = H36M_16,
 ) -> Frames:
-    """Reads the clips of some subjects and actions into one table.
+    """Reads the clips of some subjects and actions into one table of views.
 
-    Rows are in file order: subject (as asked for), clip (as in the 2D file), camera, time.
+    Rows are in file order: subject (as in `subjects`), clip (as in the 2D file), camera, time.
 
     Args:
         root: the folder.
@@ -82,17 +85,25 @@ def load_h36m(
         subjects: such as `config.SUBJECTS_TRAIN`.
         actions: clip names up to the first space; empty for all.
         every: keeps frames 0, every, 2 * every, ... of each clip.
+        skeleton: the joints to read, one of `pose.skeleton.JOINT_SETS`.
 
     Raises:
-        DataError: a file is missing, damaged or inconsistent with the other, or the folder lacks
-            a subject or action that was asked for.
-        ConfigError: `every` is not positive, or a subject is asked for twice.
+        DataError: a file is missing, damaged or inconsistent with the other, or lacks one of
+            `subjects`, `actions` or the joints.
+        ConfigError: `every` is not positive, or `subjects` names one twice.
     """
     if every < 1:
         raise ConfigError(f"every: a frame stride of at least 1 was wanted, not {every}")
-    clips = load_clips(root, detections=detections, subjects=subjects, actions=actions)
+    clips = load_clips(
+        root, detections=detections, subjects=subjects, actions=actions, skeleton=skeleton
+    )
     return frames_from_clips(
-        clips, h36m_cameras(), dataset="h36m", detections=detections, every=every
+        clips,
+        h36m_cameras(),
+        dataset="h36m",
+        detections=detections,
+        every=every,
+        skeleton=skeleton,
     )
 
 
@@ -102,21 +113,22 @@ def load_clips(
     detections: str,
     subjects: Sequence[str],
     actions: Sequence[str] = (),
+    skeleton: Skeleton = H36M_16,
 ) -> list[Clip]:
-    """Reads whole recordings; arguments, order and errors are those of `load_h36m`."""
+    """Reads whole clips; arguments, order and errors are those of `load_h36m`."""
     poses = read_positions_3d(root)
     views = read_keypoints_2d(root, detections=detections)
     clips = [
-        _checked_clip(poses, views, subject=subject, name=name)
+        _checked_clip(poses, views, subject=subject, name=name, skeleton=skeleton)
         for subject, name in _select(poses, views, subjects=subjects, actions=actions)
     ]
-    order, remark = resolve_order(clips, views.metadata, source=views.name)
+    order, remark = resolve_order(clips, views.metadata, source=views.name, skeleton=skeleton)
     if remark:
         level = logging.INFO if remark == order.note else logging.WARNING
         log.log(level, "%s: %s", views.name, remark)
-    if remark := far_remark(clips, order):
+    if remark := far_remark(clips, order, skeleton=skeleton):
         log.warning("%s: %s", views.name, remark)
-    return [reorder(clip, order) for clip in clips]
+    return [reorder(clip, order, skeleton=skeleton) for clip in clips]
 
 
 def read_positions_3d(root: str | os.PathLike[str]) -> Contents:
@@ -134,7 +146,7 @@ def read_positions_3d(root: str | os.PathLike[str]) -> Contents:
 
 
 def read_keypoints_2d(root: str | os.PathLike[str], *, detections: str) -> Contents:
-    """Reads the 2D points and metadata of some detections.
+    """Reads the 2D points and the metadata of the given detections.
 
     Raises:
         DataError: the folder or file is missing or damaged, or holds no dict of dicts.
@@ -146,35 +158,51 @@ def read_keypoints_2d(root: str | os.PathLike[str], *, detections: str) -> Conte
     return _read(path, "positions_2d")
 
 
-def make_clip(poses: Contents, views: Contents, *, subject: str, name: str) -> Clip:
-    """Joins arrays that are known to be right: our joints in 3D, those of the file in 2D.
+def make_clip(
+    poses: Contents, views: Contents, *, subject: str, name: str, skeleton: Skeleton = H36M_16
+) -> Clip:
+    """Joins checked arrays to a clip: 3D joints of `skeleton`, 2D joints as the file has them.
 
-    2D points beyond the end of the 3D clip, and their confidence, are left out.
+    2D points beyond the end of the 3D clip, and the confidence of points, are left out.
     """
-    joints = poses.clips[subject][name][:, H36M32_TO_16]
-    keypoints = [view[: len(joints), :, :2] for view in views.clips[subject][name]]
+    joints = poses.clips[subject][name]
+    joints = joints[:, POSE_JOINTS[joints.shape[1]][skeleton]]
+    keypoints = [points[: len(joints), :, :2] for points in views.clips[subject][name]]
     return Clip(subject=subject, name=name, joints=joints, keypoints=keypoints)
 
 
-def _checked_clip(poses: Contents, views: Contents, *, subject: str, name: str) -> Clip:
+def _checked_clip(
+    poses: Contents, views: Contents, *, subject: str, name: str, skeleton: Skeleton
+) -> Clip:
     joints, keypoints = poses.clips[subject][name], views.clips[subject][name]
-    raise_first(pose_problems(joints, where=f"{poses.name}: {subject} {name!r}"))
-    where = f"{views.name}: {subject} {name!r}"
-    num_joints = count_joints(views.clips)
     raise_first(
-        view_problems(
-            keypoints, frames=len(joints), num_joints=num_joints, subject=subject, where=where
+        pose_problems(
+            joints,
+            num_joints=count_pose_joints(poses.clips),
+            skeleton=skeleton,
+            where=f"{poses.name}: {subject} {name!r}",
         )
     )
-    return make_clip(poses, views, subject=subject, name=name)
+    raise_first(
+        view_problems(
+            keypoints,
+            frames=len(joints),
+            num_joints=count_keypoints(views.clips),
+            subject=subject,
+            where=f"{views.name}: {subject} {name!r}",
+        )
+    )
+    return make_clip(poses, views, subject=subject, name=name, skeleton=skeleton)
 
 
 def _select(
     poses: Contents, views: Contents, *, subjects: Sequence[str], actions: Sequence[str]
 ) -> list[tuple[str, str]]:
-    """The wanted (subject, clip name) in file order; both files are known to have them."""
+    """The (subject, clip name) of all clips to read, in file order; both files have each."""
     if len(set(subjects)) != len(subjects) or not subjects:
-        raise ConfigError(f"subjects: names that differ were wanted, not {list(subjects)}")
+        raise ConfigError(
+            f"subjects: one or more different names were wanted, not {list(subjects)}"
+        )
     files = (poses.name, views.name)
     raise_first(
         pairing_problems(poses.clips, views.clips, subjects=subjects, actions=actions, files=files)
@@ -190,7 +218,7 @@ def _select(
         if action not in found:
             raise DataError(
                 f"{views.name}: no action {action!r} of {', '.join(subjects)}; "
-                f"found: {', '.join(found)}"
+                f"found: {quote(', '.join(found))}"
             )
     if not common:
         raise DataError(f"{views.name}: no clips of {', '.join(subjects)}")
@@ -198,9 +226,10 @@ def _select(
 
 
 def _read(path: Path, key: str) -> Contents:
+    """Reads the clips under `key` and checks that they are a dict of dicts with names."""
     stored = load_npz(path)
     if key not in stored:
-        raise DataError(f"{path}: no {key!r} in it; found: {', '.join(stored) or 'nothing'}")
+        raise DataError(f"{path}: no {key!r} in it; found: {quote(', '.join(stored)) or 'nothing'}")
     clips, metadata = stored[key], stored.get("metadata")
     wanted = f"{path}: {key!r}: a dict of subjects, each a dict of clips, was wanted, not"
     if not isinstance(clips, dict):

@@ -1,7 +1,7 @@
-"""What can be wrong with the arrays of Human3.6M files, as one-line descriptions.
+"""Checks of the arrays in Human3.6M files; each problem is described in one line.
 
-Every function yields problems in the order they are met: a reader raises the first one, a report
-gathers them all.
+Every `..._problems` function yields problems in the order in which it finds them: a reader raises
+the first one, a report gathers them all.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -11,27 +11,39 @@ import numpy as np
 
 from rsnet_jax.data.frames import action_of
 from rsnet_jax.data.h36m.cameras import h36m_cameras
-from rsnet_jax.data.h36m.joint_order import H36M32_TO_16
-from rsnet_jax.errors import DataError
+from rsnet_jax.data.h36m.joint_order import POSE_JOINTS
+from rsnet_jax.errors import DataError, quote
+from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 MISSING_ORIGINALLY = {("S11", "Directions")}
-"""Clips that the data set has only in part; a file that lacks them is whole."""
+"""Clips that are incomplete in the data set itself; files may lack them."""
 
 ROOM_METERS = 20.0
+"""Half of the coordinates are below this, unless they are in millimeters."""
 NORMALIZED_LIMIT = 2.0
+"""Some coordinate is beyond this, unless they are normalized already."""
 
 Clips = Mapping[str, Mapping[str, Any]]
-"""Subject and clip name to arrays that are not checked yet."""
+"""Subject -> clip name -> the clip's arrays, which are not checked yet."""
 
 
 def raise_first(problems: Iterable[str]) -> None:
-    """Raises a DataError of the first problem, if there is one."""
+    """Raises the first problem, if there is one, as a DataError."""
     for problem in problems:
         raise DataError(problem)
 
 
-def count_joints(clips_2d: Clips) -> int | None:
-    """Joints of the first 2D array that could be one; None if there is none."""
+def count_pose_joints(clips_3d: Clips) -> int | None:
+    """The number of joints of the first usable array of a 3D file, None if there is none."""
+    for clips in clips_3d.values():
+        for poses in clips.values():
+            if not _array_problem(poses) and poses.shape[1] in POSE_JOINTS:
+                return poses.shape[1]
+    return None
+
+
+def count_keypoints(clips_2d: Clips) -> int | None:
+    """The number of joints of the first usable array of a 2D file, None if there is none."""
     for clips in clips_2d.values():
         for views in clips.values():
             if _is_list(views) and len(views) and not _array_problem(views[0]):
@@ -47,20 +59,20 @@ def pairing_problems(
     actions: Collection[str] = (),
     files: tuple[str, str],
 ) -> Iterator[str]:
-    """Subjects and clips that only one of the two files has.
+    """Yields the subjects and clips that only one of the two files has.
 
     Args:
         clips_3d: content of the 3D file.
         clips_2d: content of the 2D file.
-        subjects: those to look at.
-        actions: those to look at; empty for all.
+        subjects: the subjects to compare.
+        actions: the actions to compare; empty for all.
         files: the names of the 3D and the 2D file.
     """
     contents = (clips_3d, clips_2d)
     for here, there in ((0, 1), (1, 0)):
         for subject in subjects:
             if subject not in contents[here]:
-                found = ", ".join(contents[here]) or "none"
+                found = quote(", ".join(contents[here])) or "none"
                 yield f"{files[here]}: no subject {subject!r}; found: {found}"
                 continue
             for name in contents[there].get(subject, {}):
@@ -70,17 +82,28 @@ def pairing_problems(
                     yield f"{files[here]}: no {subject} {name!r}, which {files[there]} has"
 
 
-def pose_problems(poses: Any, *, where: str) -> Iterator[str]:
-    """World poses that are not (time, 32, 3), finite and in meters."""
+def pose_problems(
+    poses: Any, *, num_joints: int | None, skeleton: Skeleton = H36M_16, where: str
+) -> Iterator[str]:
+    """Yields the ways in which world poses are not (time, joint, 3), finite and in meters.
+
+    Args:
+        poses: the array.
+        num_joints: that of the file's other arrays; None if no array tells.
+        skeleton: its joints are the ones that must be finite.
+        where: file and clip, for the message.
+    """
     problem = _array_problem(poses)
+    counts = POSE_JOINTS if num_joints is None else (num_joints,)
     if problem:
         yield f"{where}: {problem}"
-    elif poses.shape[1:] != (32, 3):
-        yield f"{where}: shape (time, 32, 3) was wanted, not {poses.shape}"
+    elif poses.shape[1] not in counts or poses.shape[2] != 3:
+        wanted = " or ".join(f"(time, {count}, 3)" for count in counts)
+        yield f"{where}: shape {wanted} was wanted, not {poses.shape}"
     elif not len(poses):
         yield f"{where}: it has no frames"
     else:
-        kept = poses[:, H36M32_TO_16]
+        kept = poses[:, POSE_JOINTS[poses.shape[1]][skeleton]]
         finite = np.isfinite(kept)
         if not finite.all():
             yield f"{where}: {_first_bad_frame(finite)}"
@@ -95,13 +118,15 @@ def pose_problems(poses: Any, *, where: str) -> Iterator[str]:
 def view_problems(
     views: Any, *, frames: int | None, num_joints: int | None, subject: str, where: str
 ) -> Iterator[str]:
-    """2D points that are not four arrays (time, joint, 2 or 3), long enough, finite and in pixels.
+    """Yields the problems of a clip's 2D points.
+
+    There must be four arrays (time, joint, 2 or 3), finite, in pixels and no shorter than in 3D.
 
     Args:
-        views: the cameras' arrays.
+        views: the arrays, one per camera.
         frames: length of the 3D clip; None if that is unknown.
-        num_joints: of the file's other arrays; None if no array tells.
-        subject: whose cameras they are.
+        num_joints: that of the file's other arrays; None if no array tells.
+        subject: the subject, whose cameras are looked up.
         where: file and clip, for the message.
     """
     if not _is_list(views):
@@ -113,24 +138,26 @@ def view_problems(
         named = f" ({', '.join(camera.name for camera in cameras)})" if cameras else ""
         yield f"{where}: {wanted} cameras were wanted{named}, not {len(views)}"
         return
-    for index, view in enumerate(views):
+    for index, points in enumerate(views):
         name = f"camera {index + 1}" + (f" ({cameras[index].name})" if cameras else "")
-        for problem in _one_view_problems(view, frames=frames, num_joints=num_joints):
+        for problem in _one_camera_problems(points, frames=frames, num_joints=num_joints):
             yield f"{where}, {name}: {problem}"
 
 
-def _one_view_problems(view: Any, *, frames: int | None, num_joints: int | None) -> Iterator[str]:
-    problem = _array_problem(view)
+def _one_camera_problems(
+    points: Any, *, frames: int | None, num_joints: int | None
+) -> Iterator[str]:
+    problem = _array_problem(points)
     if problem:
         yield problem
-    elif view.shape[2] not in (2, 3):
-        yield f"shape (time, joint, 2) was wanted, not {view.shape}"
-    elif num_joints is not None and view.shape[1] != num_joints:
-        yield f"it has {view.shape[1]} joints, where the first clip of the file has {num_joints}"
-    elif frames is not None and len(view) < frames:
-        yield f"it has {len(view)} frames, where the 3D clip has {frames}"
+    elif points.shape[2] not in (2, 3):
+        yield f"shape (time, joint, 2) was wanted, not {points.shape}"
+    elif num_joints is not None and points.shape[1] != num_joints:
+        yield f"it has {points.shape[1]} joints, where the first clip of the file has {num_joints}"
+    elif frames is not None and len(points) < frames:
+        yield f"it has {len(points)} frames, where the 3D clip has {frames}"
     else:
-        points = view[:frames, :, :2]
+        points = points[:frames, :, :2]
         finite = np.isfinite(points)
         if not finite.all():
             yield _first_bad_frame(finite)
@@ -146,6 +173,7 @@ def _is_list(views: Any) -> bool:
 
 
 def _array_problem(array: Any) -> str:
+    """The reason why a value is not an array of numbers with three axes; empty if it is one."""
     if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "fiu":
         return f"an array of numbers with three axes was wanted, not {_describe(array)}"
     return ""

@@ -1,4 +1,4 @@
-"""Writing Human3.6M files: the inverse of `h36m.py`, for made-up and converted data."""
+"""Writes Human3.6M files: the inverse of `read.py`, for synthetic and converted data."""
 
 import os
 import tempfile
@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from rsnet_jax.data.frames import Clip
-from rsnet_jax.data.h36m.joint_order import H36M32_TO_16, METADATA
+from rsnet_jax.data.h36m.joint_order import POSE_JOINTS, metadata_of
 from rsnet_jax.data.h36m.read import FILE_3D, file_2d
 from rsnet_jax.errors import OutputError
 from rsnet_jax.files.paths import is_remote, to_path
+from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 FILLER_JOINTS = {
     3: (4, 5),
@@ -22,17 +23,25 @@ FILLER_JOINTS = {
     19: range(20, 24),
     27: range(28, 32),
 }
-"""Slot of a joint of ours -> slots nearby that are none of ours and become copies of it."""
+"""Index of a joint among the 32 -> indices of joints near it, which are filled with copies of it
+unless the skeleton has them."""
 
 
-def write_h36m(folder: str | os.PathLike[str], clips: Mapping[str, Sequence[Clip]]) -> list[Path]:
-    """Writes the world poses once, and the 2D points of each kind of detections.
+def write_h36m(
+    folder: str | os.PathLike[str],
+    clips: Mapping[str, Sequence[Clip]],
+    *,
+    skeleton: Skeleton = H36M_16,
+) -> list[Path]:
+    """Writes one file of world poses, and a file of 2D points for each kind of detections.
 
     The files get their names when all of them are complete.
 
     Args:
-        folder: made if need be.
-        clips: detections -> the same recordings in the same order, as these detections see them.
+        folder: made if it does not exist.
+        clips: detections -> clips with the 2D points of these detections; each kind of detections
+            has the same recordings in the same order.
+        skeleton: the joints of the clips, one of `pose.skeleton.JOINT_SETS`.
 
     Returns:
         The files written: the 3D one, then those of `clips`.
@@ -50,9 +59,10 @@ def write_h36m(folder: str | os.PathLike[str], clips: Mapping[str, Sequence[Clip
     existing = [name for name in names if (folder / name).exists()]
     if existing:
         raise OutputError(f"{folder}: will not overwrite {', '.join(existing)}")
-    contents: list[dict[str, Any]] = [{"positions_3d": _tree(recordings, _pose_of_32)}]
+    poses = _tree(recordings, lambda clip: _pose_of_32(clip, skeleton))
+    contents: list[dict[str, Any]] = [{"positions_3d": poses}]
     for seen in clips.values():
-        contents.append({"positions_2d": _tree(seen, _views), "metadata": METADATA})
+        contents.append({"positions_2d": _tree(seen, _views), "metadata": metadata_of(skeleton)})
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as unfinished:
@@ -66,13 +76,14 @@ def write_h36m(folder: str | os.PathLike[str], clips: Mapping[str, Sequence[Clip
 
 
 def _common_recordings(clips: Mapping[str, Sequence[Clip]]) -> Sequence[Clip]:
+    """The clips of the first detections; checks that all others are of the same recordings."""
     if not clips:
         raise ValueError("clips: at least one kind of detections was wanted, not none")
     first = next(iter(clips.values()))
     names = [(clip.subject, clip.name) for clip in first]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"clips: {twice} is there more than once")
+        raise ValueError(f"clips: {twice} is in the list more than once")
     for detections, seen in clips.items():
         if [(clip.subject, clip.name) for clip in seen] != names or not all(
             np.array_equal(clip.joints, other.joints)
@@ -91,11 +102,13 @@ def _tree(clips: Sequence[Clip], content: Callable[[Clip], Any]) -> dict[str, di
     return tree
 
 
-def _pose_of_32(clip: Clip) -> np.ndarray:
+def _pose_of_32(clip: Clip, skeleton: Skeleton) -> np.ndarray:
+    """(time, 32, 3) float32: the joints of the clip, and copies where it has none."""
+    indices = POSE_JOINTS[32][skeleton]
     pose = np.empty((len(clip.joints), 32, 3), np.float32)
-    pose[:, H36M32_TO_16] = clip.joints
-    for slot, copies in FILLER_JOINTS.items():
-        pose[:, tuple(copies)] = pose[:, slot, None]
+    pose[:, indices] = clip.joints
+    for joint, near in FILLER_JOINTS.items():
+        pose[:, [index for index in near if index not in indices]] = pose[:, joint, None]
     return pose
 
 

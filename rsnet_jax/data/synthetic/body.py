@@ -1,11 +1,11 @@
-"""Seven bodies and the kinematics that move them; see `rsnet_jax.data.synthetic.clips`.
+"""Seven bodies and the kinematics that pose them, for `rsnet_jax.data.synthetic.clips`.
 
-Clip axes: x where the body faces at first, y to its left, z up, the floor at z = 0. Meters; angles
-in degrees. Pairs are ordered left, right. A turn is (yaw to the left, pitch forward, roll to the
-right), relative to the part nearer the pelvis.
+Clip axes: x is where the body faces at first, y points to its left, z up; the floor is z = 0.
+Lengths are in meters, angles in degrees. Pairs are ordered left, right. A turn is (yaw to the left,
+pitch forward, roll to the right), relative to the part nearer the pelvis.
 
-Arms and trunk are posed by joint angles; legs by where the ankles are to be, which keeps planted
-feet still. Both end in `pose`, where every limit of a joint is enforced.
+Arms and trunk are posed by joint angles, legs by the positions of the ankles, which keeps planted
+feet still. `pose` computes all joints and enforces the limits of each.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float
 
-SIDES = np.array([1.0, -1.0])  # y of the left and of the right
+SIDES = np.array([1.0, -1.0])  # the sign of y on the left and on the right
 
 LIMITS = MappingProxyType(
     {
@@ -24,13 +24,16 @@ LIMITS = MappingProxyType(
         "arms": ((-50, 165), (-35, 160), (-45, 90), (5, 145)),
     }
 )
-"""Degrees, as anatomy texts give them, less a margin."""
-KNEE_FLEXION = (6, 150)  # degrees; never quite straight, so that the side it bends to is defined
+"""Lowest and highest angle of each joint in degrees: those of anatomy texts, less a margin."""
+KNEE_FLEXION = (
+    6,
+    150,
+)  # degrees; a knee is never quite straight, so that it has a direction to bend in
 
 
 @dataclasses.dataclass(frozen=True)
 class Body:
-    """Lengths of the segments, meters; hip and shoulder are half the distance of the pair."""
+    """The lengths of a body's segments, meters; hip and shoulder are half the width of the pair."""
 
     height: float
     ankle: float  # above the floor while the foot stands flat
@@ -46,16 +49,17 @@ class Body:
 
     @property
     def leg(self) -> float:
-        """Hip to ankle, straight."""
+        """The length of the straight leg from hip to ankle."""
         return self.thigh + self.shank
 
 
 def make_body(
     height: float, legs: float, *, arms: float, hips: float, shoulders: float, shank: float
 ) -> Body:
-    """A body of `height` meters; the other figures scale an average adult's share of the height.
+    """Makes a body of `height` meters from factors that are 1 for an average adult.
 
-    `shank` is relative to the thigh. The trunk takes what the legs leave.
+    `legs`, `arms`, `hips` and `shoulders` scale the average share of the height; `shank` is its
+    length relative to the thigh. The trunk gets the height that the legs leave.
     """
     leg = 0.49 * legs * height
     foot = 0.048 * height
@@ -86,12 +90,12 @@ BODIES = MappingProxyType(
         "S11": make_body(1.52, 1.01, arms=0.96, hips=1.08, shoulders=0.95, shank=0.99),
     }
 )
-"""One body a subject of Human3.6M; the proportions are made up."""
+"""A body for each subject of Human3.6M; the proportions are made up."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-    """What `pose` needs of every frame; clip axes, meters and degrees."""
+    """A motion in the form that `pose` takes: a value per frame; clip axes, meters and degrees."""
 
     pelvis: Float[np.ndarray, "time 3"]
     pelvis_turn: Float[np.ndarray, "time 3"]  # relative to the clip axes
@@ -99,11 +103,11 @@ class Motion:
     head: Float[np.ndarray, "time 3"]
     arms: Float[np.ndarray, "time 2 4"]
     ankles: Float[np.ndarray, "time 2 3"]
-    knees_out: Float[np.ndarray, " 2"]  # how far the knees point outward of the pelvis
+    knees_out: Float[np.ndarray, " 2"]  # angle by which the knees point outward
 
 
 def rotation(turns: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:
-    """Rotation matrices of (yaw, pitch, roll) in degrees, yaw outermost."""
+    """The rotation matrices R_z(yaw) R_y(pitch) R_x(roll) of (yaw, pitch, roll) in degrees."""
     (cy, cp, cr), (sy, sp, sr) = (
         np.moveaxis(f(np.radians(turns)), -1, 0) for f in (np.cos, np.sin)
     )
@@ -118,15 +122,15 @@ def rotation(turns: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 
 def clip_angles(
     angles: Float[np.ndarray, "*batch angle"], *, joint: str
 ) -> Float[np.ndarray, "*batch angle"]:
-    """The nearest angles within `LIMITS`."""
+    """The nearest angles within the `LIMITS` of a joint."""
     low, high = np.array(LIMITS[joint], float).T
     return np.clip(angles, low, high)
 
 
 def limit_arms(arms: Float[np.ndarray, "time 2 4"]) -> Float[np.ndarray, "time 2 4"]:
-    """The limits of shoulder and elbow, and no upper arm through the chest.
+    """Limits shoulder and elbow, and keeps the upper arm out of the chest.
 
-    An arm may cross the midline only once it is raised in front.
+    An arm can cross the midline only when it is raised in front.
     """
     arms = clip_angles(arms, joint="arms")
     inmost = 8 - 0.6 * np.maximum(arms[..., 0] - 20, 0)
@@ -135,7 +139,7 @@ def limit_arms(arms: Float[np.ndarray, "time 2 4"]) -> Float[np.ndarray, "time 2
 
 
 def arm_rotation(arms: Float[np.ndarray, "time 2 4"]) -> Float[np.ndarray, "time 2 3 3"]:
-    """The upper arm relative to the chest: the shortest swing from hanging, after the twist."""
+    """The rotation of the upper arm relative to the chest: a twist, then the shortest swing."""
     swing = np.hypot(arms[..., 0], arms[..., 1])
     side = np.degrees(np.arctan2(arms[..., 1], arms[..., 0])) * SIDES
     zero = np.zeros_like(swing)
@@ -150,7 +154,7 @@ def place_arms(
     chest: Float[np.ndarray, "time 3 3"],
     thorax: Float[np.ndarray, "time 3"],
 ) -> tuple[Float[np.ndarray, "time 2 3"], ...]:
-    """Shoulders, elbows and wrists."""
+    """The positions of shoulders, elbows and wrists."""
     arms = limit_arms(arms)
     drop = -0.15 * body.shoulder  # collar bones slope
     offset = np.array([[0, y * body.shoulder, drop] for y in SIDES])
@@ -163,7 +167,7 @@ def place_arms(
 
 
 def leg_reach(body: Body, flexion: float) -> float:
-    """Distance of hip and ankle at a knee flexion in degrees."""
+    """The distance of hip and ankle at a knee flexion in degrees."""
     cosine = np.cos(np.radians(flexion))
     return float(np.sqrt(body.thigh**2 + body.shank**2 + 2 * body.thigh * body.shank * cosine))
 
@@ -171,7 +175,7 @@ def leg_reach(body: Body, flexion: float) -> float:
 def lower_to_reach(
     hips: Float[np.ndarray, "time 2 3"], ankles: Float[np.ndarray, "time 2 3"], *, longest: float
 ) -> Float[np.ndarray, " time"]:
-    """How far the pelvis must sink for both ankles to be within reach, meters."""
+    """The distance in meters by which the pelvis must sink for both ankles to be within reach."""
     flat = np.sum((hips - ankles)[..., :2] ** 2, axis=-1)
     highest = ankles[..., 2] + np.sqrt(np.maximum(longest**2 - flat, 0))
     return np.maximum(hips[..., 2] - highest, 0).max(axis=1)
@@ -184,7 +188,10 @@ def bend_legs(
     *,
     forward: Float[np.ndarray, "time 2 3"],
 ) -> tuple[Float[np.ndarray, "time 2 3"], Float[np.ndarray, "time 2 3"]]:
-    """Knees and ankles: two circles meet in the plane of hip, ankle and `forward`."""
+    """The positions of knees and ankles.
+
+    A knee is where the circles of thigh and shank meet in the plane of hip, ankle and `forward`.
+    """
     shortest, longest = (leg_reach(body, flexion) for flexion in KNEE_FLEXION[::-1])
     leg = ankles - hips
     distance = np.linalg.norm(leg, axis=-1, keepdims=True)

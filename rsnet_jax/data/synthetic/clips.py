@@ -1,9 +1,10 @@
-"""The built-in data set: made-up people filmed by the cameras of Human3.6M.
+"""The built-in synthetic data set: made-up people filmed by the cameras of Human3.6M.
 
-Seven bodies, one a subject of Human3.6M, move in six ways a person would know when drawn. About
-20,000 views of poses come from a seed in a second or two, without a file or a licence.
+Seven bodies, one for each subject of Human3.6M, move in six ways that a person recognizes in a
+drawing. A seed yields about 20,000 views in a second or two; no file and no license is needed.
 """
 
+import functools
 from collections.abc import Sequence
 from types import MappingProxyType
 
@@ -32,42 +33,42 @@ FAMILIES = MappingProxyType(
         "TurnLook": turn_look,
     }
 )
-"""The motion of each action."""
+"""Action -> the function that makes its motion."""
 CLIPS = MappingProxyType(
     {"Walk": 3, "Run": 4, "ReachWave": 2, "SitStand": 2, "Crouch": 2, "TurnLook": 2}
 )
-"""Clips of each subject and action."""
-RATE = 25  # frames a second
-FRAMES_PER_ACTION = 120  # shared by its clips: a runner soon leaves the picture
+"""Action -> clips per subject."""
+RATE = 25  # frames per second
+FRAMES_PER_ACTION = 120  # over its clips; short ones, since a runner soon leaves the picture
 
 STAGE = (0.05, 0.4)  # meters, world axes: about where the four optical axes meet
-SPREAD = 1.5  # meters: how far from there a clip is first tried
-TRIES = 24  # places tried for a clip, ever nearer to the stage
+SPREAD = 1.5  # meters: farthest first place of a clip from there
+TRIES = 24  # places tried for a clip, each nearer to the stage
 MARGIN = 8  # pixels between every joint and the border of the image
 
 NOISE_STD = np.array([3, 3.5, 4.5, 6.5, 3.5, 4.5, 6.5, 3.5, 3, 4, 3.5, 5.5, 8, 3.5, 5.5, 8])
-"""Pixels, of x and of y, in the order of the joints: a detector errs most at ankles and wrists."""
+"""Pixels in x and in y, per joint of `H36M_16`: detectors err most at ankles and wrists."""
 NOISE_SHARES = (0.25, 0.55, 0.20)
-"""Of the variance: the same all through a clip and camera, drifting, and new in every frame."""
+"""Shares of the variance: constant over a clip and camera, drifting, and new in every frame."""
 DRIFT_MEMORY = 0.85  # correlation of the drifting share from frame to frame
-OUTLIER_SHARE = 0.012  # of all joints
-OUTLIER_FRAMES = (2, 4)  # shortest and longest burst
-OUTLIER_SCALE, OUTLIER_LIMIT = 20, 150  # pixels; a Student t of two degrees of freedom, cut off
-SWAP_SHARE = 0.003  # of all frames
+OUTLIER_SHARE = 0.012  # share of all joints
+OUTLIER_FRAMES = (2, 4)  # length of the shortest and the longest burst
+OUTLIER_SCALE, OUTLIER_LIMIT = 20, 150  # pixels; Student's t with two degrees of freedom, cut off
+SWAP_SHARE = 0.003  # share of all frames
 ARMS, LEGS = (10, 11, 12, 13, 14, 15), (1, 2, 3, 4, 5, 6)
 
 
 def synthetic_clips(
     detections: str = "gt", *, seed: int = 0, subjects: Sequence[str] | None = None
 ) -> list[Clip]:
-    """Makes the clips of some subjects, all of them by default; the same ones for the same seed.
+    """Makes the clips of some subjects; the same seed always gives the same clips.
 
     Args:
-        detections: `gt` for exact projections with lens distortion, `noisy` for what a detector
-            might have made of them. The poses are the same.
+        detections: `gt` for exact projections with lens distortion, `noisy` for these with the
+            errors of an imitated detector. The poses are the same.
         seed: not negative.
-        subjects: names from `config.SUBJECTS_TRAIN` and `SUBJECTS_TEST`. A clip does not depend on
-            which others are asked for.
+        subjects: names from `config.SUBJECTS_TRAIN` and `SUBJECTS_TEST`; default: all. A clip does
+            not depend on the other subjects in this list.
 
     Raises:
         DataError: unknown detections or subjects.
@@ -91,14 +92,18 @@ def synthetic_clips(
     ]
 
 
+@functools.cache
 def make_clip(subject: str, action: str, *, number: int, detections: str, seed: int) -> Clip:
-    """One clip, from random streams of its own: one for the motion, one for the noise."""
+    """Makes one clip, from a random stream for its motion and another one for its noise.
+
+    A process makes each clip once. All callers share its arrays, which are read-only.
+    """
     key = (seed, list(BODIES).index(subject), list(FAMILIES).index(action), number)
     cameras = h36m_cameras()[subject]
     rng = np.random.default_rng((*key, 0))
     time = np.arange(FRAMES_PER_ACTION // CLIPS[action]) / RATE
     placed = None
-    while placed is None:  # a motion too large for the pictures is drawn anew
+    while placed is None:  # a motion that does not fit into the images is drawn anew
         joints = pose(BODIES[subject], FAMILIES[action](BODIES[subject], rng, time))
         if rng.random() < 0.5:
             joints = joints[:, H36M_16.mirror] * np.array([1, -1, 1])
@@ -113,13 +118,16 @@ def make_clip(subject: str, action: str, *, number: int, detections: str, seed: 
             ]
         )
     name = f"{action} {number}" if number else action
-    return Clip(subject, name, joints, tuple(keypoints.astype(np.float32)))
+    keypoints = keypoints.astype(np.float32)
+    for array in (joints, keypoints):
+        array.flags.writeable = False
+    return Clip(subject, name, joints, tuple(keypoints))
 
 
 def film(
     joints: Float[np.ndarray, "time joint 3"], camera: Camera
 ) -> Float[np.ndarray, "time joint 2"]:
-    """Pixels of world points, with lens distortion."""
+    """Projects world points (meters) to pixels, with lens distortion."""
     seen = project(world_to_camera(joints, camera), camera.intrinsics)
     return denormalize_screen(seen, width=camera.width, height=camera.height)
 
@@ -130,7 +138,7 @@ def place(
     *,
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "time joint 3"], Float[np.ndarray, "camera time joint 2"]] | None:
-    """Turns and shifts a clip to where all cameras see all of it.
+    """Turns and shifts a clip to a place where all cameras see all of it.
 
     Returns float32 world joints in meters and their pixels, or None when no place was found.
     """
@@ -161,7 +169,7 @@ def detect(
     *,
     size: tuple[int, int],
 ) -> Float[np.ndarray, "time joint 2"]:
-    """What a 2D detector might report: swapped sides, noise, bursts of outliers; in the image."""
+    """Imitates a 2D detector: swapped sides, noise and bursts of outliers, inside the image."""
     seen = swap_sides(pixels, rng)
     seen = seen + NOISE_STD[:, None] * correlated_noise(rng, seen.shape)
     seen = seen + outliers(rng, seen.shape)
@@ -171,7 +179,7 @@ def detect(
 def swap_sides(
     pixels: Float[np.ndarray, "time joint 2"], rng: np.random.Generator
 ) -> Float[np.ndarray, "time joint 2"]:
-    """Exchanges left and right of the arms, the legs or both in a few frames."""
+    """Exchanges left and right joints of the arms, the legs or both, in a few frames."""
     swapped = rng.random(len(pixels)) < SWAP_SHARE
     which = rng.integers(3, size=len(pixels))  # 0: arms, 1: legs, 2: both
     out = pixels
@@ -185,7 +193,7 @@ def swap_sides(
 def correlated_noise(
     rng: np.random.Generator, shape: tuple[int, int, int]
 ) -> Float[np.ndarray, "time joint 2"]:
-    """Gaussian noise of variance 1 in the `NOISE_SHARES`."""
+    """Gaussian noise of variance 1, the sum of three parts with the variances `NOISE_SHARES`."""
     constant, drift, white = np.sqrt(NOISE_SHARES)
     fresh = rng.standard_normal(shape)
     fresh[1:] *= np.sqrt(1 - DRIFT_MEMORY**2)
@@ -198,7 +206,7 @@ def correlated_noise(
 def outliers(
     rng: np.random.Generator, shape: tuple[int, int, int]
 ) -> Float[np.ndarray, "time joint 2"]:
-    """Zero but for a few joints in a few frames, which stray together in one direction."""
+    """Offsets in pixels: zero, except in bursts of frames in which a joint strays by one offset."""
     shortest, longest = OUTLIER_FRAMES
     time, joint, _ = shape
     # bursts may begin before the clip, so that its first frames are no better than others

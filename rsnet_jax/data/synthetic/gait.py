@@ -1,4 +1,4 @@
-"""Walking and running for the built-in data.
+"""Walking and running for the synthetic data set.
 
 Axes, units and the meaning of every angle are those of `rsnet_jax.data.synthetic.body`.
 """
@@ -17,22 +17,22 @@ GRAVITY = 9.81  # m/s^2
 
 @dataclasses.dataclass(frozen=True)
 class Gait:
-    """What tells running from walking. Lengths are in leg lengths; ranges are drawn from."""
+    """The parameters of walking or running, in leg lengths; a pair is a range to draw from."""
 
     path: tuple[tuple[float, float, float], ...]
-    """Of the ankle: phase from the foot's landing, strides traveled, height above the floor."""
+    """The ankle's path: points (phase since landing, strides traveled, height above the floor)."""
     stride: tuple[float, float]
-    cadence: tuple[float, float]  # strides a second
+    cadence: tuple[float, float]  # strides per second
     lead: float  # strides by which the foot lands ahead of the pelvis
-    crest: float  # highest pelvis
-    bounce: float  # least fall of the pelvis from there
+    crest: float  # greatest height of the pelvis
+    bounce: float  # least distance between the highest and the lowest pelvis
     lowest: float  # phase at which the pelvis is lowest
     width: tuple[float, float]  # between the feet, meters
-    lean: tuple[float, float]  # of the trunk
-    swing: tuple[float, float]  # of the arms, to either side of `swing_center`
-    swing_center: float
-    elbow: tuple[float, float]
-    turn: float  # greatest curvature of the way, 1/m
+    lean: tuple[float, float]  # pitch of the trunk, degrees
+    swing: tuple[float, float]  # amplitude of the shoulders around `swing_center`, degrees
+    swing_center: float  # degrees
+    elbow: tuple[float, float]  # flexion, degrees
+    turn: float  # greatest curvature of the course, 1/m
     busy_arms: float  # share of the arms that do something else
 
 
@@ -94,9 +94,12 @@ RUN = Gait(
 
 
 def hermite(
-    table: Float[np.ndarray, "key 1+value"], phase: Float[np.ndarray, "..."]
+    table: Float[np.ndarray, "key column"], phase: Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "... value"]:
-    """Smooth interpolation that never overshoots; flat at the ends of the table and at extrema."""
+    """Interpolates a table (key, values ...) by cubic Hermite splines that never overshoot.
+
+    The curve is flat at the ends of the table and at extrema.
+    """
     at, values = table[:, 0], table[:, 1:]
     slopes = np.diff(values, axis=0) / np.diff(at)[:, None]
     inner = np.where(
@@ -116,15 +119,15 @@ def hermite(
 def course(
     rng: np.random.Generator, *, length: float, turn: float
 ) -> tuple[Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], float]:
-    """A way over the floor: evenly curved, with a little weaving.
+    """Draws a course over the floor: evenly curved, with a little weaving.
 
     Returns:
-        A function from (meters along the way, meters to its left) to (points on the floor,
+        A function from (meters along the course, meters to its left) to (points on the floor,
         heading in degrees), and the curvature in 1/m, positive to the left.
     """
     curvature = rng.uniform(-turn, turn)
     weave, period, start = rng.uniform(0, 0.12), rng.uniform(2, 4), rng.uniform(0, 2 * np.pi)
-    grid = np.arange(-2.5, length + 2.5, 0.01)  # feet go ahead of and behind the pelvis
+    grid = np.arange(-2.5, length + 2.5, 0.01)  # feet are ahead of and behind the pelvis
     bearing = curvature * grid + weave * np.sin(2 * np.pi * grid / period + start)
     x, y = np.cumsum(np.cos(bearing)) * 0.01, np.cumsum(np.sin(bearing)) * 0.01
 
@@ -144,9 +147,9 @@ def gait_arms(
     opposite: Float[np.ndarray, "time 2"],
     time: Float[np.ndarray, " time"],
 ) -> Float[np.ndarray, "time 2 4"]:
-    """Arms that swing with the leg of the other side, or are busy.
+    """The angles of arms that swing with the leg of the other side, or are busy.
 
-    `opposite` is the cosine of that leg's phase: 1 as its foot lands in front.
+    `opposite` is the cosine of that leg's phase: 1 when its foot lands in front.
     """
     swing, elbow = rng.uniform(*gait.swing), rng.uniform(*gait.elbow)
     arms = np.empty((*opposite.shape, 4))
@@ -164,7 +167,7 @@ def gait_arms(
 def footfalls(
     gait: Gait, phases: Float[np.ndarray, "time 2"]
 ) -> tuple[Float[np.ndarray, "time 2"], Float[np.ndarray, "time 2"]]:
-    """How far each foot is ahead of the pelvis, in strides, and its height in leg lengths.
+    """The lead of each foot over the pelvis, in strides, and its height, in leg lengths.
 
     `phases` count the strides of each foot; a foot lands at every whole number.
     """
@@ -173,7 +176,7 @@ def footfalls(
 
 
 def pelvis_fall(body: Body, gait: Gait, *, stride: float) -> float:
-    """Meters between the highest and the lowest pelvis, so that a landing foot is in reach."""
+    """The fall of the pelvis from its crest in meters, enough for a landing foot to be in reach."""
     landing = np.sqrt((0.985 * body.leg) ** 2 - (gait.lead * stride) ** 2)
     return max(gait.bounce * body.leg, gait.crest * body.leg - landing)
 
@@ -181,7 +184,7 @@ def pelvis_fall(body: Body, gait: Gait, *, stride: float) -> float:
 def travel(
     body: Body, rng: np.random.Generator, time: Float[np.ndarray, " time"], *, gait: Gait
 ) -> Motion:
-    """Walking or running along a course; the feet stand still where they have landed."""
+    """Walks or runs along a course; a foot stands still where it has landed."""
     stride, cadence = rng.uniform(*gait.stride) * body.leg, rng.uniform(*gait.cadence)
     cycles = cadence * time
     phases = rng.random() + cycles[:, None] + np.array([0, 0.5])
@@ -191,10 +194,10 @@ def travel(
     floor, _ = way(stride * (cycles[:, None] + ahead), width / 2 * SIDES)
     height = body.ankle + body.leg * rng.uniform(0.85, 1.05) * lift
 
-    # leaning into the curve balances v^2 / r; few would lean more than ten degrees here
+    # leaning into the curve balances v^2 / r; the lean is limited to ten degrees
     lean = np.clip(np.degrees((stride * cadence) ** 2 * curvature / GRAVITY), -10, 10)
     wave = np.cos(2 * np.pi * phases)
-    middle = np.cos(2 * np.pi * (phases[:, 0] - 0.27))  # 1 as the left leg stands upright
+    middle = np.cos(2 * np.pi * (phases[:, 0] - 0.27))  # 1 when the left leg stands upright
     rise = 1 + np.cos(4 * np.pi * (phases[:, 0] - gait.lowest))
     tall = gait.crest * body.leg - pelvis_fall(body, gait, stride=stride) / 2 * rise
     aside = 0.2 * width * middle + tall * np.sin(np.radians(lean))
@@ -218,10 +221,10 @@ def travel(
 
 
 def walk(body: Body, rng: np.random.Generator, time: Float[np.ndarray, " time"]) -> Motion:
-    """Walking, 0.7 to 1.5 m/s; a hand may be busy."""
+    """Walks at 0.7 to 1.5 m/s; a hand may be busy."""
     return travel(body, rng, time, gait=WALK)
 
 
 def run(body: Body, rng: np.random.Generator, time: Float[np.ndarray, " time"]) -> Motion:
-    """Jogging with a flight phase, 1.6 to 3 m/s."""
+    """Jogs at 1.6 to 3 m/s, with a flight phase."""
     return travel(body, rng, time, gait=RUN)

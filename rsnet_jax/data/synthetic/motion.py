@@ -1,8 +1,8 @@
-"""Motion on the spot for the built-in data: reaching, sitting, crouching, turning about.
+"""Motion on the spot for the synthetic data set: reaching, sitting, crouching, turning about.
 
-Axes, units and the meaning of every angle are those of `rsnet_jax.data.synthetic.body`. A family is
-a function of a body, a random generator and the times of the frames (seconds). Walking and running
-are in `rsnet_jax.data.synthetic.gait`.
+Axes, units and the meaning of every angle are those of `rsnet_jax.data.synthetic.body`. Each kind
+of motion is a function of a body, a random generator and the times of the frames (seconds). Walking
+and running are in `rsnet_jax.data.synthetic.gait`.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from rsnet_jax.data.synthetic.body import SIDES, Body, Motion
 
-UPRIGHT = 0.99  # length of the leg of one who stands, of that of a straight leg
+UPRIGHT = 0.99  # hip to ankle when standing, relative to a straight leg
 
 ARM_POSES = MappingProxyType(
     {
@@ -33,11 +33,11 @@ ARM_POSES = MappingProxyType(
         "lap": ((18, 34), (8, 16), (-20, 0), (35, 60)),
     }
 )
-"""Ranges of shoulder flexion, abduction, outward twist, and elbow flexion."""
+"""Name -> ranges in degrees of shoulder flexion, abduction, outward twist, and elbow flexion."""
 
 
 def ease(x: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """From 0 to 1 as x does, at rest at both ends (minimum jerk: Flash and Hogan 1985)."""
+    """10 x^3 - 15 x^4 + 6 x^5, from 0 to 1 and at rest at both ends (Flash and Hogan 1985)."""
     x = np.clip(x, 0, 1)
     return x**3 * (10 - 15 * x + 6 * x**2)
 
@@ -48,7 +48,7 @@ def through(
     *,
     time: Float[np.ndarray, " time"],
 ) -> Float[np.ndarray, "time ..."]:
-    """Moves from value to value, at rest at each; `at` are their times in seconds."""
+    """Moves from value to value, at rest at each; `at` has the time of each in seconds."""
     values = np.asarray(values, float)
     out = np.broadcast_to(values[0], (len(time), *values.shape[1:])).copy()
     for start, end, step in zip(at[:-1], at[1:], np.diff(values, axis=0), strict=True):
@@ -63,13 +63,13 @@ def sway(
     size: float,
     shape: tuple[int, ...] = (),
 ) -> Float[np.ndarray, "time ..."]:
-    """Slow aimless movement within +-`size`, independent in every channel."""
+    """Slow aimless movement within +-`size`, independent in every channel of `shape`."""
     hertz, phase = rng.uniform(0.2, 0.9, (2, *shape)), rng.uniform(0, 2 * np.pi, (2, *shape))
     return size / 2 * np.sin(2 * np.pi * np.multiply.outer(time, hertz) + phase).sum(axis=1)
 
 
 def draw_arm(rng: np.random.Generator, name: str) -> Float[np.ndarray, " 4"]:
-    """Angles of one arm."""
+    """Draws the angles of one arm in a pose of `ARM_POSES`."""
     low, high = np.array(ARM_POSES[name], float).T
     return rng.uniform(low, high)
 
@@ -81,18 +81,18 @@ def take_up(
     *,
     share: Float[np.ndarray, " time"],
 ) -> Float[np.ndarray, "time 2 4"]:
-    """Arms on their way from their first pose (`share` 0) to newly drawn named ones (1)."""
+    """Moves arms from their first pose (`share` 0) to newly drawn poses of the given names (1)."""
     poses = np.stack([draw_arm(rng, str(name)) for name in names])
     return arms + np.multiply.outer(share, poses - arms[0])
 
 
 def draw_gaze(rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
-    """A posture of the head; it is held up against the stoop of the trunk."""
+    """Draws the turn of the head, which is held up against the stoop of the trunk."""
     return rng.uniform((-8, -14, -6), (8, 3, 6))
 
 
 def stand(body: Body, rng: np.random.Generator, time: Float[np.ndarray, " time"]) -> Motion:
-    """Standing at the origin with hanging arms, never quite still; the others build on it."""
+    """Stands at the origin with hanging arms, never quite still; other motions start from it."""
     zero = np.zeros(len(time))
     width, stagger = rng.uniform(0.12, 0.32), rng.uniform(-0.06, 0.06)
     ankles = np.array([[stagger, width / 2, body.ankle], [-stagger, -width / 2, body.ankle]])
@@ -114,12 +114,12 @@ def stand(body: Body, rng: np.random.Generator, time: Float[np.ndarray, " time"]
 
 
 def standing_height(body: Body) -> float:
-    """Of the pelvis, meters."""
+    """The height of the pelvis above the floor when standing, meters."""
     return body.ankle + UPRIGHT * body.leg
 
 
 def beats(rng: np.random.Generator, time: Float[np.ndarray, " time"], *, moves: int) -> list[float]:
-    """Uneven times in seconds at which `moves` movements begin and the last one ends."""
+    """Draws uneven times in seconds at which `moves` movements begin and the last one ends."""
     shares = rng.uniform(0.8, 1.2, moves + 2)
     shares[[0, -1]] *= 0.3  # short rests before and after
     return list(time[-1] * np.cumsum(shares)[:-1] / shares.sum())
@@ -141,7 +141,7 @@ def reach_wave(body: Body, rng: np.random.Generator, time: Float[np.ndarray, " t
         waving = np.array([name == "wave" for name in order], float)
         strength = through(np.append(0, waving), at, time=time)
         beat = np.sin(2 * np.pi * (rng.uniform(1.4, 2.3) * time + rng.random()))
-        # the upper arm turns little at its limit, so the elbow makes most of a wave
+        # the upper arm turns little at its limit, so a wave comes mostly from the elbow
         arms[:, side] += np.multiply.outer(strength * beat, [2, 4, 12, rng.uniform(18, 30)])
     follow = {"front": (-15, 10, 0), "up": (-5, -6, 8), "side": (15, 0, -12)}
     follow |= {"low": (-8, 32, 0), "across": (-30, 8, 0), "wave": (0, 0, 0)}
@@ -165,13 +165,13 @@ def reach_wave(body: Body, rng: np.random.Generator, time: Float[np.ndarray, " t
 def sit_stand(body: Body, rng: np.random.Generator, time: Float[np.ndarray, " time"]) -> Motion:
     """Sits down on an unseen seat and stands up, or the other way round."""
     base = stand(body, rng, time)
-    start = float(rng.random() < 0.4)  # 1: begins seated
+    start = float(rng.random() < 0.4)  # 1: the clip begins seated
     at = [0.1, rng.uniform(1.0, 1.2), rng.uniform(1.3, 1.5), time[-1] - 0.05]
     seated = through(np.array([start, 1 - start, 1 - start, start]), at, time=time)
     shank, thigh = np.radians(rng.uniform(-6, 14)), np.radians(rng.uniform(-8, 10))
     back = body.thigh * np.cos(thigh) - body.shank * np.sin(shank)
     seat = body.ankle + body.shank * np.cos(shank) + body.thigh * np.sin(thigh)
-    # first back, then down
+    # the pelvis moves back first, then down
     down = seated**1.3
     pelvis = base.pelvis - np.multiply.outer(seated, [back, 0, 0])
     pelvis[:, 2] -= (standing_height(body) - seat) * down
@@ -242,7 +242,7 @@ def crouch(body: Body, rng: np.random.Generator, time: Float[np.ndarray, " time"
 def step_round(
     turned: Float[np.ndarray, " time"], *, steps: int
 ) -> tuple[Float[np.ndarray, "time 2"], Float[np.ndarray, "time 2"]]:
-    """How far each foot has turned, 0 to 1, and how high it is, 0 to 1, as the body turns."""
+    """The share of its turn (0 to 1) and the height (0 to 1) of each foot, as the body turns."""
     count = turned[:, None] * steps + np.array([0, 0.5])  # the feet take turns
     whole = np.floor(count)
     swing = np.maximum(2 * (count - whole) - 1, 0)
@@ -252,7 +252,7 @@ def step_round(
 def turn_look(body: Body, rng: np.random.Generator, time: Float[np.ndarray, " time"]) -> Motion:
     """Turns about in small steps, head and chest ahead of the feet, and looks around."""
     base = stand(body, rng, time)
-    angle = rng.uniform(60, 190)  # to the left; mirroring makes the rest
+    angle = rng.uniform(60, 190)  # to the left; `make_clip` mirrors half of the clips
     ends = [rng.uniform(0.2, 0.5), rng.uniform(1.7, 2.1)]
     turned = through(np.array([0.0, 1.0]), ends, time=time)
     ahead = through(np.array([0.0, 1.0]), [end - 0.25 for end in ends], time=time)

@@ -1,0 +1,123 @@
+"""What the figures were measured on, and two rulers to lay beside them."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rsnet_jax.benchmark.timing import Run
+from rsnet_jax.config import Precision
+from rsnet_jax.models.build import compute_dtype
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
+
+
+def visible_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe(precision: Precision, *, torch: Any = None) -> dict[str, Any]:
+    """Device, versions, threads and precision; `torch` is the module, where it takes part."""
+    device = jax.devices()[0]
+    facts = {
+        "device": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
+        "processor": processor(),
+        "cores": visible_cores(),
+        "python": platform.python_version(),
+        "versions": {name: version for name in PACKAGES if (version := version_of(name))},
+        "precision": precision,
+        "jax_threads": f"XLA's own pool, {visible_cores()} cores visible",
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+    if torch is not None:
+        facts["torch_device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+        facts["torch_threads"] = torch.get_num_threads()
+        facts["torch_float32_matmul_precision"] = torch.get_float32_matmul_precision()
+        facts["torch_cudnn_allow_tf32"] = torch.backends.cudnn.allow_tf32
+    return facts
+
+
+def load_of_others() -> float:
+    """Processes that ran in the last minute, as a share of the cores; to be asked at the start."""
+    return os.getloadavg()[0] / visible_cores() if hasattr(os, "getloadavg") else 0.0
+
+
+def version_of(package: str) -> str | None:
+    """The installed version, if any."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    for line in info.read_text().splitlines() if info.exists() else []:
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+class Ruler(NamedTuple):
+    """Something simple whose rate is the most the machine gives."""
+
+    run: Run
+    amount: float
+    """Operations or bytes of one call."""
+
+
+def rulers(precision: Precision, *, width: int, batch: int) -> dict[str, Ruler]:
+    """What the device can do, in the type and precision in use.
+
+    A square matrix product that suits it, the product of the network's own layer (all joints of a
+    batch times the weights of all hops), and a copy (read once, written once).
+    """
+    small = jax.default_backend() == "cpu"
+    size = 1024 if small else 8192
+    numbers = 2**24 if small else 2**28
+    square = jnp.full((size, size), 1 / size, compute_dtype_of(precision))
+    rows, chan, out = 16 * batch, 4 * width, 12 * width
+    joints = jnp.ones((rows, chan), square.dtype)
+    weights = jnp.ones((chan, out), square.dtype)
+    line = jnp.zeros(numbers, jnp.float32)
+    multiply = jax.jit(jnp.matmul)
+    copy = jax.jit(lambda x: x + 1)  # a mere copy could be left out by the compiler
+
+    def product(times: int) -> None:
+        result = square
+        with jax.default_matmul_precision(precision):
+            for _ in range(times):
+                result = multiply(result, square)
+        result.block_until_ready()
+
+    def layer(times: int) -> None:
+        result = None
+        with jax.default_matmul_precision(precision):
+            for _ in range(times):
+                result = multiply(joints, weights)
+        jax.block_until_ready(result)
+
+    def move(times: int) -> None:
+        result = line
+        for _ in range(times):
+            result = copy(result)
+        result.block_until_ready()
+
+    return {
+        "matrix product": Ruler(product, 2.0 * size**3),
+        "layer's product": Ruler(layer, 2.0 * rows * chan * out),
+        "copy": Ruler(move, 2.0 * line.nbytes),
+    }
+
+
+def compute_dtype_of(precision: Precision) -> Any:
+    """The type a network of this precision computes in."""
+    from rsnet_jax.config import Config
+
+    return compute_dtype(Config(precision=precision))

@@ -1,0 +1,143 @@
+"""Our side. What is called here are the package's own functions; no fast path for benchmarks."""
+
+import jax
+import numpy as np
+
+from rsnet_jax.benchmark.sides import CHECKED_STEPS, Sample, Work
+from rsnet_jax.benchmark.steps import predict_step, train_step
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.config import Config
+from rsnet_jax.data.batches import Batch
+from rsnet_jax.data.frames import Frames
+from rsnet_jax.distributed.devices import Devices
+from rsnet_jax.evaluation.evaluator import Evaluator
+from rsnet_jax.evaluation.settings import EvaluationSettings
+from rsnet_jax.models.build import run_keys
+from rsnet_jax.training.optim import learning_rates, make_optimizer
+from rsnet_jax.training.program import epoch_order, prepare_train_loop
+from rsnet_jax.training.start import check_batch, fresh_state
+
+
+class Ours:
+    """The package; see `sides.Side`."""
+
+    name = "ours"
+    slips = False
+
+    def __init__(self, checkpoint: Checkpoint):
+        self.checkpoint, self.config = checkpoint, checkpoint.config
+
+    def prediction(self, keypoints: np.ndarray, *, from_host: bool) -> Work:
+        program = jax.jit(predict_step(self.config))
+        variables = jax.device_put(self.checkpoint.variables)
+        rows = keypoints if from_host else jax.device_put(keypoints)
+
+        def run(times: int) -> np.ndarray | jax.Array:
+            result = None
+            with jax.default_matmul_precision(self.config.precision):
+                for _ in range(times):
+                    result = program(variables, rows)
+                    if from_host:
+                        result = np.asarray(result)
+            return jax.block_until_ready(result)
+
+        return Work(run, lambda: {"pose": np.asarray(run(1))})
+
+    def training(self, batch: Sample) -> Work:
+        key = jax.random.key(0)
+        rows = jax.device_put(Batch(*batch))
+        step, begin = train_step(self.config)
+        program, state = jax.jit(step, donate_argnums=0), begin(self.checkpoint.variables)
+
+        def run(times: int) -> None:
+            nonlocal state
+            with jax.default_matmul_precision(self.config.precision):
+                for _ in range(times):
+                    state = program(state, rows, key)
+            jax.block_until_ready(state)
+
+        def outcome() -> dict[str, np.ndarray]:
+            step, begin = train_step(without_dropout(self.config))
+            program, state, sums = jax.jit(step), begin(self.checkpoint.variables), []
+            with jax.default_matmul_precision(self.config.precision):
+                for _ in range(CHECKED_STEPS):
+                    state = program(state, rows, key)
+                    sums.append(jax.device_get(state.sums))
+            names = ("loss", "mpjpe")
+            return {n: np.diff([total[n] for total in sums], prepend=0) for n in names}
+
+        # Copied: a donated buffer must not be the checkpoint's.
+        state = jax.tree.map(jax.numpy.copy, state)
+        return Work(run, outcome)
+
+    def evaluation(self, frames: Frames, *, batch_size: int, published: bool = False) -> Work:
+        settings = EvaluationSettings(
+            published=published,
+            batch_size=batch_size if published else None,  # it matters there only
+            precision=self.config.precision,
+        )
+        devices = Devices.choose(self.config.parallel)
+        evaluator = Evaluator(self.config, frames, devices, refine=False, settings=settings)
+        report = {}
+
+        def run(times: int) -> None:
+            for _ in range(times):
+                report.update(evaluator(self.checkpoint.variables, None).report["lifted"])
+
+        def outcome() -> dict[str, float]:
+            run(1)
+            return {name: report[name]["average"] for name in ("mpjpe", "pa_mpjpe")}
+
+        return Work(run, outcome)
+
+    def epoch(self, config: Config, frames: Frames) -> Work:
+        """As `training.fit` runs it, on all devices."""
+        training = Training(config, frames)
+
+        def run(times: int) -> None:
+            for _ in range(times):
+                training.begin_epoch()
+                training.advance(training.steps_per_epoch)
+
+        return Work(run, dict)
+
+
+class Training:
+    """The training loop of `training.fit`, without validation and saving."""
+
+    def __init__(self, config: Config, frames: Frames):
+        self.devices = Devices.choose(config.parallel)
+        self.samples = config.train.samples(len(frames))
+        self.steps_per_epoch = steps = check_batch(
+            config, samples=self.samples, devices=self.devices.count
+        )
+        tx = make_optimizer(
+            learning_rates(
+                config.optim,
+                epochs=1,
+                steps_per_epoch=steps,
+                batch_size=config.train.batch_size,
+            ),
+            config.optim,
+        )
+        self.keys = run_keys(config.seed)
+        self.program = prepare_train_loop(
+            config, tx, frames, self.devices, steps_per_epoch=steps, key=self.keys.steps
+        )
+        self.state = self.devices.replicate(fresh_state(config, tx, frames, init=False))
+
+    def begin_epoch(self) -> None:
+        """Draws the order of the samples."""
+        epoch = int(self.state.step) // self.steps_per_epoch + 1
+        order = epoch_order(self.keys.order, epoch, samples=self.samples)
+        self.order = jax.block_until_ready(self.devices.replicate(order))
+
+    def advance(self, steps: int) -> None:
+        """Trains for so many steps and waits."""
+        self.state = self.program.run_until(self.state, self.order, int(self.state.step) + steps)
+        jax.block_until_ready(self.state)
+
+
+def without_dropout(config: Config) -> Config:
+    """The same network without dropout; its GELUs stay as they are."""
+    return config.model_copy(update={"model": config.model.model_copy(update={"dropout": 0.0})})

@@ -1,0 +1,111 @@
+"""The published tensors of RS-Net."""
+
+from typing import Any
+
+import numpy as np
+
+from rsnet_jax.checkpoints.key_tables.entry import (
+    Entry,
+    KeyTable,
+    Tensors,
+    batch_norm,
+    convolution,
+    same,
+)
+from rsnet_jax.config import RSNetConfig
+from rsnet_jax.errors import CheckpointError
+
+
+def _graph_conv(
+    module: str, key: str, *, chan: int, out: int, model: RSNetConfig, joints: int
+) -> list[Entry]:
+    hops = model.hops
+    base = ("params", *module.split("/"))
+    return [
+        Entry(  # published W[2k] acts on the joint itself, W[2k + 1] on its neighbors
+            (*base, "weight"),
+            (f"{key}.W",),
+            (2 * hops, chan, out),
+            lambda t: t[0].reshape(hops, 2, chan, out).transpose(0, 3, 1, 2),
+            lambda a: [a.transpose(0, 2, 3, 1).reshape(2 * hops, chan, out)],
+        ),
+        Entry(
+            (*base, "weight_skip"),
+            (f"{key}.W2",),
+            (hops, chan, out),
+            lambda t: t[0].transpose(0, 2, 1),
+            lambda a: [a.transpose(0, 2, 1)],
+        ),
+        same((*base, "weight_modulation"), f"{key}.M", (hops, joints, out)),
+        Entry(
+            (*base, "adjacency_modulation"),
+            tuple(f"{key}.adj2_{hop}" for hop in range(hops)),
+            (joints, joints),
+            np.stack,
+            list,
+        ),
+        same((*base, "bias_concat"), f"{key}.bias", (hops * out,)),
+        same((*base, "bias_sum"), f"{key}.bias_2", (out,)),
+    ]
+
+
+def _non_local(chan: int) -> list[Entry]:
+    inner = chan // 2
+    base = ("params", "non_local")
+    maps = [(name, name, chan, inner) for name in ("theta", "phi", "g")]
+    table = []
+    for ours, published, size, out in [*maps, ("out", "W.0", inner, chan)]:
+        weight, bias = f"non_local.{published}.weight", f"non_local.{published}.bias"
+        table.append(convolution((*base, ours, "kernel"), weight, chan=size, out=out))
+        table.append(same((*base, ours, "bias"), bias, (out,)))
+    return table + batch_norm(("non_local", "norm"), "non_local.W.1", chan=chan)
+
+
+def rsnet_table(model: RSNetConfig, joints: int) -> list[Entry]:
+    """Every tensor of a published network of this size."""
+    chan = model.hops * model.width
+    size: dict[str, Any] = dict(out=model.width, model=model, joints=joints)
+    table = _graph_conv("input/conv", "gconv_input.gconv", chan=2, **size)
+    for i in range(model.blocks):
+        first, second = f"gconv_layers.gconv{2 * i + 1}", f"gconv_layers.gconv{2 * i + 2}"
+        table += _graph_conv(f"norm_{i}/conv", f"{first}.gconv", chan=chan, **size)
+        norm = ("params", f"norm_{i}", "norm")
+        table.append(same((*norm, "scale"), f"{first}.ln.weight", (chan,)))
+        table.append(same((*norm, "bias"), f"{first}.ln.bias", (chan,)))
+        table += _graph_conv(f"gelu_{i}/conv", f"{second}.gconv", chan=chan, **size)
+    table += _graph_conv("output", "gconv_output", chan=chan, out=3, model=model, joints=joints)
+    return table + _non_local(chan)
+
+
+def recognizes(tensors: Tensors) -> bool:
+    """Whether tensors are called like those of an RS-Net."""
+    return "gconv_input.gconv.W" in tensors and "gconv_input.gconv.adj2_0" in tensors
+
+
+def infer(tensors: Tensors, source: str) -> dict[str, int]:
+    """Reads width, joints, hops and blocks off the shapes of a published network.
+
+    Raises:
+        CheckpointError: the shapes are not those of an RS-Net.
+    """
+    weight, graph = tensors["gconv_input.gconv.W"], tensors["gconv_input.gconv.adj2_0"]
+    if weight.ndim != 3 or graph.ndim != 2:
+        raise CheckpointError(
+            f"{source}: not a published RS-Net: no usable gconv_input.gconv.W and adj2_0"
+        )
+    if weight.shape[1] != 2:
+        raise CheckpointError(
+            f"{source}: the network takes {weight.shape[1]} numbers a joint, RS-Net takes 2"
+        )
+    layers = {key.split(".")[1] for key in tensors if key.startswith("gconv_layers.")}
+    return {
+        "width": weight.shape[2],
+        "hops": weight.shape[0] // 2,
+        "blocks": len(layers) // 2,
+        "joints": graph.shape[0],
+    }
+
+
+KEY_TABLE = KeyTable(
+    recognizes, infer, lambda model, skeleton: rsnet_table(model, skeleton.num_joints)
+)

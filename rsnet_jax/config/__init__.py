@@ -1,0 +1,45 @@
+"""The frozen configuration: plain, typed data that refuses nonsense when it is made."""
+
+from rsnet_jax.config.networks import (
+    SETTINGS,
+    AnyModelConfig,
+    HasRefinement,
+    ModelConfig,
+    RSNetConfig,
+    SemGCNConfig,
+    settings_class,
+)
+from rsnet_jax.config.presets import find_preset, load_preset, save_preset
+from rsnet_jax.config.section import Precision
+from rsnet_jax.config.sections import (
+    SUBJECTS_TEST,
+    SUBJECTS_TRAIN,
+    Config,
+    DataConfig,
+    LossName,
+    OptimConfig,
+    ParallelConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "SETTINGS",
+    "SUBJECTS_TEST",
+    "SUBJECTS_TRAIN",
+    "AnyModelConfig",
+    "Config",
+    "DataConfig",
+    "HasRefinement",
+    "LossName",
+    "ModelConfig",
+    "OptimConfig",
+    "ParallelConfig",
+    "Precision",
+    "RSNetConfig",
+    "SemGCNConfig",
+    "TrainConfig",
+    "find_preset",
+    "load_preset",
+    "save_preset",
+    "settings_class",
+]

@@ -1,0 +1,168 @@
+"""The settings of each network: the section `model`, one class per value of `model.name`.
+
+A network is added here with its class, which also joins the union `AnyModelConfig`.
+"""
+
+import typing
+from typing import Annotated, Any, ClassVar, Literal
+
+import pydantic
+
+from rsnet_jax.config.section import Section
+from rsnet_jax.errors import ConfigError
+
+PositiveInt = Annotated[int, pydantic.Field(ge=1)]
+
+
+def _drops_something(rate: float) -> float:
+    if rate and not 1 / 512 <= rate <= 511 / 512:
+        raise ValueError("0, or a rate from 1/512 to 511/512 (masks have 256 levels) is wanted")
+    return rate
+
+
+DropoutRate = Annotated[
+    float, pydantic.Field(ge=0, lt=1), pydantic.AfterValidator(_drops_something)
+]
+
+
+class ModelConfig(Section):
+    """The network. Each subclass holds the settings of one, with its published ones as defaults.
+
+    Every subclass has the fields `name`, `width`, `dropout` and `blocks`. A field that the weights
+    do not tell (`dropout`, ...) must have a default: that of the published weights.
+    """
+
+    prefix: ClassVar[str] = "model."
+    title: ClassVar[str]
+    """The name of the network in texts for people."""
+
+    @property
+    def sizes(self) -> str:
+        """The size of the network in a few words."""
+        raise NotImplementedError
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The settings as `rsnet-jax info` prints them: a name and a text per line."""
+        raise NotImplementedError
+
+
+@typing.runtime_checkable
+class HasRefinement(typing.Protocol):
+    """Settings of a network that a pose refinement (`train.refine`) can follow."""
+
+    @property
+    def refine_hidden(self) -> int: ...
+
+    @property
+    def refine_dropout(self) -> float: ...
+
+
+class RSNetConfig(ModelConfig):
+    """The network RS-Net."""
+
+    title: ClassVar[str] = "RS-Net"
+
+    name: Literal["rsnet"] = "rsnet"
+    """The kind of network; `--model.name OTHER --help` lists the settings of another one."""
+    width: PositiveInt = 96
+    """Channels of one hop; layers carry hops * width. Published: 96 (detected 2D), 64 (true 2D)."""
+    dropout: DropoutRate = 0.2
+    """Dropout rate of the blocks during training."""
+    blocks: PositiveInt = 4
+    """Residual pairs of graph convolutions."""
+    hops: PositiveInt = 4
+    """Powers of the adjacency, hop 0 (the joint itself) included."""
+    double_gelu: bool = True
+    """Apply GELU twice a block as the published network does, in evaluation too."""
+    refine_hidden: PositiveInt = 1024
+    """Hidden units of the refinement head, where there is one."""
+    refine_dropout: DropoutRate = 0.5
+    """Dropout rate of the refinement head during training."""
+
+    @pydantic.model_validator(mode="after")
+    def _has_channels_to_halve(self):
+        if self.hops * self.width < 2:
+            raise ValueError("model.width * model.hops must be at least 2 channels, got 1")
+        return self
+
+    @property
+    def sizes(self) -> str:
+        return f"width {self.width}, {self.blocks} blocks, {self.hops} hops"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {
+            "width": f"{self.width} a hop, {self.width * self.hops} channels",
+            "blocks, hops": f"{self.blocks}, {self.hops}",
+            "dropout": f"{self.dropout:g}, {'double' if self.double_gelu else 'single'} GELU",
+        }
+
+
+class SemGCNConfig(ModelConfig):
+    """The network SemGCN."""
+
+    title: ClassVar[str] = "SemGCN"
+
+    name: Literal["semgcn"] = "semgcn"
+    """The kind of network; `--model.name OTHER --help` lists the settings of another one."""
+    width: PositiveInt = 128
+    """Channels of every hidden layer. Published: 128."""
+    dropout: DropoutRate = 0.0
+    """Dropout rate of every hidden layer during training."""
+    blocks: PositiveInt = 4
+    """Residual pairs of graph convolutions."""
+    non_local: bool = False
+    """Attention over the joints, after the first layer and after each residual pair."""
+
+    @pydantic.model_validator(mode="after")
+    def _has_channels_to_halve(self):
+        if self.non_local and self.width < 2:
+            raise ValueError("model.non_local needs a model.width of at least 2, got 1")
+        return self
+
+    @property
+    def sizes(self) -> str:
+        blocks = f"width {self.width}, {self.blocks} blocks"
+        return f"{blocks}, non-local" if self.non_local else blocks
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {
+            "width": f"{self.width}",
+            "blocks": f"{self.blocks}, {'with' if self.non_local else 'without'} non-local blocks",
+            "dropout": f"{self.dropout:g}",
+        }
+
+
+AnyModelConfig = Annotated[RSNetConfig | SemGCNConfig, pydantic.Field(discriminator="name")]
+SETTINGS: dict[str, type[ModelConfig]] = {
+    settings.model_fields["name"].default: settings
+    for settings in typing.get_args(typing.get_args(AnyModelConfig)[0])
+}
+"""The settings class of each network, by `model.name`."""
+DEFAULT_NETWORK = "rsnet"
+
+
+def settings_class(name: Any) -> type[ModelConfig]:
+    """The settings class of a network.
+
+    Raises:
+        ConfigError: there is no network of that name.
+    """
+    if name not in list(SETTINGS):
+        raise ConfigError(f"model.name: one of {', '.join(SETTINGS)} was wanted, got {name!r}")
+    return SETTINGS[name]
+
+
+def with_name(values: Any) -> Any:
+    """Settings as a file has them, with the name of the network, which is RS-Net's if missing.
+
+    Raises:
+        ConfigError: there is no network of that name.
+    """
+    if not isinstance(values, dict):
+        return values
+    values = {"name": DEFAULT_NETWORK} | values
+    settings_class(values["name"])
+    return values

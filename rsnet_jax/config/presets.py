@@ -1,0 +1,51 @@
+"""Configurations as YAML files: presets, and what a run keeps."""
+
+from pathlib import Path
+
+import yaml
+
+from rsnet_jax.config.sections import Config
+from rsnet_jax.errors import ConfigError
+from rsnet_jax.files.paths import to_path
+
+
+def find_preset(name: str | Path) -> Path:
+    """A preset by its path, or one that comes with the package: NAME or configs/NAME.yaml.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = to_path(name)
+    if path.is_file():
+        return path
+    package = Path(__file__).parents[1]
+    folders = [package / "configs", package.parent / "configs"]  # of a wheel, of a checkout
+    ours = [preset for folder in folders for preset in sorted(folder.glob("*.yaml"))]
+    for preset in ours:
+        if str(path) in (preset.stem, preset.name, f"configs/{preset.name}"):
+            return preset
+    known = ", ".join(preset.stem for preset in ours)
+    raise ConfigError(f"no preset {name}; there are {known}, or give the path of a .yaml file")
+
+
+def load_preset(path: Path) -> Config:
+    """Reads a preset.
+
+    Raises:
+        ConfigError: the file is not YAML, or holds an unknown or impossible setting.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not readable YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: wanted settings (name: value), found {type(values).__name__}")
+    try:
+        return Config(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def save_preset(path: Path, config: Config) -> None:
+    """Writes a configuration that `load_preset` reads."""
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))

@@ -1,0 +1,75 @@
+"""The compiled program of an evaluation, and how a split is cut into calls of it."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from rsnet_jax.config import Config
+from rsnet_jax.data.frames import Frames
+from rsnet_jax.distributed.devices import AXIS, Devices
+from rsnet_jax.evaluation.measure import make_eval_loop, make_measure_step
+from rsnet_jax.evaluation.predict import make_predict_step
+from rsnet_jax.evaluation.settings import MAX_KEPT_BATCHES, EvaluationSettings
+from rsnet_jax.models.build import build_model, build_refinement
+from rsnet_jax.pose.skeleton import require_equal_joints
+
+
+class EvalLoop(NamedTuple):
+    """The program that measures a split, call by call."""
+
+    program: Callable[..., tuple[Any, Any]]
+    """`program(weights, table, action, first) -> (sums, predictions)`, see `make_eval_loop`."""
+    batch: int
+    """Views per batch, over all devices."""
+    batches: int
+    """Batches of the split."""
+    batches_per_call: int
+
+
+def compile_eval_loop(
+    config: Config,
+    frames: Frames,
+    devices: Devices,
+    *,
+    refine: bool,
+    settings: EvaluationSettings,
+    keep_predictions: bool = False,
+) -> EvalLoop:
+    """The program for the network of `config` on a split, of which only sizes and names matter."""
+    if refine:
+        require_equal_joints(frames.skeleton, frames.keypoint_skeleton)
+    max_batches_per_call = MAX_KEPT_BATCHES if keep_predictions else devices.steps_per_call
+    batch = settings.choose_batch_size(
+        len(frames),
+        max_batch=devices.eval_batch_per_device * devices.count,
+        max_batches_per_call=max_batches_per_call,
+    )
+    batches = math.ceil(len(frames) / batch)
+    calls = math.ceil(batches / max_batches_per_call)
+    batches_per_call = math.ceil(batches / calls)
+    config = config.model_copy(update={"precision": settings.precision})
+    predict = make_predict_step(
+        build_model(config, frames.skeleton, frames.keypoint_skeleton, axis_name=AXIS),
+        build_refinement(config, axis_name=AXIS) if refine else None,
+        flip_test=settings.flip_test,
+        published=settings.published,
+        refine_dropout=settings.refine_dropout_seed is not None,
+    )
+    measure = make_measure_step(
+        predict,
+        actions=len(frames.actions),
+        published=settings.published,
+        keep_predictions=keep_predictions,
+    )
+    loop = make_eval_loop(
+        measure,
+        frames.skeleton,
+        keypoint_skeleton=frames.keypoint_skeleton,
+        batch=batch,
+        devices=devices.count,
+        length=batches_per_call,
+        key=jax.random.key(settings.refine_dropout_seed or 0),
+    )
+    return EvalLoop(devices.compile_spmd(loop), batch, batches, batches_per_call)

@@ -1,0 +1,37 @@
+"""The hidden layer that SemGCN and the networks after it share."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from rsnet_jax.models.dropout import PerSampleDropout
+from rsnet_jax.models.norms import TorchBatchNorm
+
+
+class MakeConv(Protocol):
+    """Makes the graph convolution of a layer, with so many channels out."""
+
+    def __call__(self, features: int, *, name: str) -> Callable[..., Array]: ...
+
+
+class ConvBlock(nn.Module):
+    """drop(relu(BN(conv(x)))); batch statistics are per channel, over batch and joints.
+
+    The official code applies another ReLU after the dropout, which changes nothing.
+    """
+
+    make_conv: MakeConv
+    features: int
+    dropout: float
+    dtype: DTypeLike
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, *inputs: Float[Array, "batch joint chan"], train: bool) -> Array:
+        x = self.make_conv(self.features, name="conv")(*inputs)
+        norm = TorchBatchNorm(axis_name=self.axis_name, dtype=self.dtype, name="norm")
+        x = nn.relu(norm(x, train=train))
+        return PerSampleDropout(self.dropout, self.axis_name, name="dropout")(x, train=train)

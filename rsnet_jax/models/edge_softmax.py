@@ -1,0 +1,30 @@
+"""Graphs whose edges are fixed and whose weights are learned: a softmax over each joint's edges."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from rsnet_jax.pose.skeleton import Skeleton
+
+
+def bones_and_self(skeleton: Skeleton) -> Bool[np.ndarray, "joint joint"]:
+    """The graph of the bones, both ways, with self loops."""
+    edges = np.eye(skeleton.num_joints, dtype=bool)
+    for child, parent in skeleton.bones:
+        edges[child, parent] = edges[parent, child] = True
+    return edges
+
+
+def edge_softmax(
+    logits: Float[Array, " edge"], edges: Bool[np.ndarray, "joint joint"]
+) -> Float[Array, "joint joint"]:
+    """The matrix P with P[i, j] = exp(e_ij) / sum_k exp(e_ik) over the edges of row i, else 0.
+
+    Args:
+        logits: e, in the row-major order of the edges.
+        edges: a constant; every row has an edge.
+    """
+    # Far below any logit, so that other places get exactly 0.
+    matrix = jnp.full(edges.shape, -9e15, logits.dtype).at[np.nonzero(edges)].set(logits)
+    matrix = jnp.exp(matrix - matrix.max(axis=1, keepdims=True))
+    return matrix / matrix.sum(axis=1, keepdims=True)

@@ -1,0 +1,252 @@
+"""The checkpoints of a run: saving its state, keeping the latest and the best, restoring it.
+
+Process 0 alone reads and writes them, and broadcasts what it has read.
+"""
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rsnet_jax.checkpoints.load import best_step, load_checkpoint, saved_steps, validation_errors
+from rsnet_jax.checkpoints.orbax_folder import (
+    OrbaxFailure,
+    call_orbax,
+    describe_weights,
+    local_targets,
+    restore_items,
+    single_process_options,
+)
+from rsnet_jax.config import Config
+from rsnet_jax.distributed.processes import broadcast_from_zero, run_on_process_zero
+from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
+from rsnet_jax.files.paths import remove_tree
+from rsnet_jax.pose.skeleton import Skeleton
+from rsnet_jax.training.run_files import RunFiles
+from rsnet_jax.training.settings import check_same_run
+from rsnet_jax.training.step import TrainState, weights_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """The part of a run's state that is not arrays."""
+
+    samples: int
+    """Samples per epoch, by which data are recognized that are not those of the run."""
+    epochs_done: int = 0
+    epoch_seconds: float = 0.0
+    """Seconds spent on the epoch under way."""
+
+
+class RunCheckpoints:
+    """Saves the state of a run; keeps the latest and the one with the lowest validation error."""
+
+    def __init__(
+        self,
+        workdir: Path,
+        config: Config,
+        skeleton: Skeleton,
+        keypoint_skeleton: Skeleton | None = None,
+    ):
+        self._config = config
+        self._skeleton, self._keypoint_skeleton = skeleton, keypoint_skeleton or skeleton
+        self._files = RunFiles(workdir.absolute())
+        self.folder = self._files.checkpoints
+        self._manager: Any = None
+        self._errors: dict[int, float] = {}
+        run_on_process_zero(self._open)  # all meet
+
+    def _open(self) -> None:
+        import orbax.checkpoint as ocp  # slow to import
+
+        # Orbax's BestN only knows the errors that this process saved, so that a resumed run would
+        # lose an earlier best checkpoint. Here the errors are read back from disk.
+        self._errors = validation_errors(self.folder)
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=LatestAndBest(self._errors),
+            cleanup_tmp_directories=True,
+            # Some megabytes are written in no time, and an error is raised where it happens.
+            enable_async_checkpointing=False,
+            multiprocessing_options=single_process_options(),
+            create=False,
+        )
+        with self._reporting_failure():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._manager = call_orbax(lambda: ocp.CheckpointManager(self.folder, options=options))
+
+    def save(self, state: TrainState, progress: Progress, *, mpjpe: float | None = None) -> None:
+        """Writes a checkpoint; `mpjpe` is the validation error (mm) at the end of an epoch.
+
+        The checkpoint appears when it is complete, and only then are older ones deleted.
+
+        Raises:
+            OutputError: writing failed; earlier checkpoints are intact.
+        """
+        step = int(state.step)
+        about = describe_weights(
+            self._config,
+            self._skeleton,
+            self._keypoint_skeleton,
+            refinement="refinement" in state.params,
+            source="trained",
+            step=step,
+        )
+        about |= {"progress": dataclasses.asdict(progress), "mpjpe": mpjpe}
+        run_on_process_zero(lambda: self._write(step, state, about))  # all meet
+
+    def _write(self, step: int, state: TrainState, about: dict[str, Any]) -> None:
+        import orbax.checkpoint as ocp
+
+        training = {"opt_state": state.opt_state, "sums": state.sums}
+        items = ocp.args.Composite(
+            weights=ocp.args.StandardSave(jax.device_get(weights_of(state))),
+            training=ocp.args.StandardSave(jax.device_get(training)),
+            about=ocp.args.JsonSave(about),
+        )
+        if about["mpjpe"] is not None:
+            self._errors[step] = about["mpjpe"]
+        with self._reporting_failure():
+            call_orbax(lambda: self._manager.save(step, args=items, force=True))
+
+    @contextlib.contextmanager
+    def _reporting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except (OrbaxFailure, OSError) as failure:
+            steps = saved_steps(self.folder)
+            kept = "none was saved before"
+            if steps:
+                kept = f"step {steps[-1]} is intact, continue from it with --resume"
+            raise OutputError(
+                f"{self.folder}: a checkpoint could not be written: {failure}; {kept}"
+            ) from None
+
+    def __enter__(self) -> "RunCheckpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends Orbax's threads."""
+        if self._manager is not None:
+            self._manager.close()
+
+    def restore_latest(self, fresh: TrainState) -> tuple[TrainState, Progress]:
+        """The newest checkpoint that can be read, in the shapes of `fresh`.
+
+        Newer ones, which cannot be read, are moved out of the way.
+
+        Raises:
+            CheckpointError: no checkpoint can be read.
+        """
+        state = fresh
+
+        def read() -> dict[str, Any]:
+            nonlocal state
+            state, progress = self._read_latest(fresh)
+            return dataclasses.asdict(progress)
+
+        progress = Progress(**run_on_process_zero(read))  # all meet
+        return broadcast_from_zero(state), progress  # all meet
+
+    def _read_latest(self, fresh: TrainState) -> tuple[TrainState, Progress]:
+        problems = []
+        for step in reversed(saved_steps(self.folder)):
+            try:
+                restored = restore_run(self.folder / str(step), fresh, self._config)
+            except CheckpointError as error:
+                problems.append(str(error))
+                continue
+            for problem in problems:
+                log.warning("%s; put aside; continuing from step %d", problem, step)
+            self._put_aside(step)
+            return restored
+        raise CheckpointError("no checkpoint to continue from: " + "; ".join(problems))
+
+    def _put_aside(self, step: int) -> None:
+        """Moves checkpoints after `step` to WORKDIR/unreadable-STEP.
+
+        They are not deleted, since the cause may lie in this machine and not in the files.
+        """
+        for other in self._manager.all_steps():  # incomplete folders are among them
+            if other > step:
+                aside = self._files.unreadable(other)
+                if aside.exists():
+                    remove_tree(aside)
+                (self.folder / str(other)).rename(aside)
+                self._errors.pop(other, None)
+        self._manager.reload()
+
+
+@dataclasses.dataclass(frozen=True)
+class LatestAndBest:
+    """An Orbax policy that keeps the last checkpoint and the one with the lowest of `errors`."""
+
+    errors: dict[int, float]
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """True for each checkpoint to keep; they are in the order of their steps."""
+        del context
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        best = best_step({step: self.errors[step] for step in steps if step in self.errors})
+        return [step in (steps[-1], best) for step in steps]
+
+
+def restore_run(folder: Path, fresh: TrainState, config: Config) -> tuple[TrainState, Progress]:
+    """One checkpoint of the run with this `config`, in the shapes of `fresh`.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged, or belongs to another run.
+    """
+    import orbax.checkpoint as ocp
+
+    about = restore_items(folder, about=ocp.args.JsonRestore())["about"]
+    try:
+        check_same_run(Config(**about["config"]), config)
+        step, progress = int(about["step"]), Progress(**about["progress"])
+        if folder.name != str(step):
+            raise ConfigError(f"it is of step {step}")
+    except (ConfigError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder}: not a checkpoint of this run: {error}") from None
+    training = {"opt_state": fresh.opt_state, "sums": fresh.sums}
+    items = restore_items(
+        folder,
+        weights=ocp.args.StandardRestore(local_targets(weights_of(fresh))),
+        training=ocp.args.StandardRestore(local_targets(training)),
+    )
+    network = items["weights"]["network"]
+    params = {"network": network["params"]}
+    if "refinement" in fresh.params:
+        params["refinement"] = items["weights"]["refinement"]["params"]
+    state = TrainState(
+        step=jnp.int32(step),
+        params=params,
+        batch_stats=network["batch_stats"],
+        **items["training"],
+    )
+    return state, progress
+
+
+def load_best(workdir: Path, fresh: TrainState) -> tuple[dict[str, Any], int, str]:
+    """The best weights of a run, in the shapes of `fresh`, their step and their path.
+
+    Raises:
+        CheckpointError: the run has no checkpoint.
+    """
+    weights = jax.device_get(weights_of(fresh))
+
+    def read() -> tuple[int, str]:
+        best = load_checkpoint(workdir)
+        weights["network"] = best.variables
+        if best.refine_variables is not None:
+            weights["refinement"] = best.refine_variables
+        assert best.step is not None  # since it is a checkpoint of a run
+        return best.step, best.source
+
+    step, source = run_on_process_zero(read)  # all meet
+    return broadcast_from_zero(weights), step, source  # all meet
