@@ -1,14 +1,13 @@
-"""Counts operations, bytes and kernels of the compiled programs; a slip shows without a clock.
+"""Counts operations, bytes and kernels of compiled programs: regressions show without timing.
 
-python benchmarks/counts.py             # prints them beside the recorded ones
-python benchmarks/counts.py --record    # and records them for this version of JAX and platform
+python benchmarks/counts.py             # prints the counts and the recorded ones
+python benchmarks/counts.py --record    # also records the counts for this JAX version and platform
 
-Nothing is computed, only compiled. `tests/benchmarks/test_counts.py` holds the recorded values.
+The programs are compiled, not run. `tests/benchmark/test_counts.py` checks the recorded values.
 """
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,30 +16,16 @@ import jax
 
 from rsnet_jax.benchmark.steps import compile_prediction, compile_training
 from rsnet_jax.config import Config, Precision, RSNetConfig
+from rsnet_jax.plan.hlo import count_kernels, parse
 
 RECORDED = Path(__file__).with_name("counts.json")
 TOLERANCE = 0.05
 PRECISIONS: dict[str, Precision] = {"float32": "highest", "bfloat16": "bfloat16"}
 PROGRAMS = {"training step": compile_training, "prediction": compile_prediction}
 
-NO_WORK = {
-    *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"),
-    *("partition-id", "replica-id", "opt-barrier"),
-}
-"""Operations that only give names to memory."""
-INSIDE = {"while", "call", "conditional", "async-start"}
-"""Operations whose computations are counted in their place, once, however often they run."""
-
-_HEAD = re.compile(r"^(ENTRY )?%?([\w.-]+) .*\{$")
-_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.-]+ = .*? ([a-z][a-z0-9-]*)\(")
-_CALLED = re.compile(
-    r"(?:body|condition|to_apply|calls|true_computation|false_computation)=%?([\w.-]+)"
-    r"|branch_computations=\{([^}]*)\}"
-)
-
 
 class Size(NamedTuple):
-    """A network and a batch."""
+    """A network and a batch size."""
 
     model: RSNetConfig
     batch: int
@@ -52,56 +37,18 @@ SIZES = {
 }
 
 
-def kernels(text: str) -> int:
-    """Operations of a compiled program that do work, those in the bodies of loops included.
-
-    A fusion is one, whatever it holds, as is a product or a call into a library.
-
-    Args:
-        text: of the optimized program, as `compiled.as_text()` gives it.
-    """
-    bodies: dict[str, list[str]] = {}
-    entry, name = None, ""
-    for line in text.splitlines():
-        if match := _HEAD.match(line):
-            name = match.group(2)
-            bodies[name] = []
-            entry = name if match.group(1) else entry
-        elif name and _INSTRUCTION.match(line):
-            bodies[name].append(line)
-    assert entry is not None, "a program has an entry"
-
-    found, open_ = {entry}, [entry]
-    count = 0
-    while open_:
-        for line in bodies[open_.pop()]:
-            match = _INSTRUCTION.match(line)
-            assert match is not None  # that is how the lines were chosen
-            operation = match.group(1)
-            count += operation not in NO_WORK | INSIDE
-            if operation in INSIDE:
-                called = {name for pair in _CALLED.findall(line) for name in _names(pair)}
-                open_ += called - found
-                found |= called
-    return count
-
-
-def _names(pair: tuple[str, str]) -> list[str]:
-    return [name.strip(" %") for name in (pair[0] or pair[1]).split(",")]
-
-
 def count(compiled: jax.stages.Compiled) -> dict[str, float]:
-    """What a program costs, as its compiler sees it."""
+    """The cost of a compiled program: operations, bytes and kernels."""
     cost: Any = compiled.cost_analysis()
     return {
         "flops": cost["flops"],
         "bytes": cost["bytes accessed"],
-        "kernels": kernels(compiled.as_text() or ""),
+        "kernels": count_kernels(parse(compiled.as_text() or "")),
     }
 
 
 def measure(name: str) -> dict[str, dict[str, float]]:
-    """The counts of every program in one of `SIZES`."""
+    """Counts every program in one of `SIZES`."""
     size = SIZES[name]
     return {
         f"{program}, {kind}": count(
@@ -113,17 +60,17 @@ def measure(name: str) -> dict[str, dict[str, float]]:
 
 
 def this_version() -> str:
-    """What recorded values are filed under: counts differ between compilers."""
+    """The key of recorded counts, which differ between compilers."""
     return f"jax {jax.__version__} {jax.default_backend()}"
 
 
 def recorded() -> dict[str, Any]:
-    """Everything recorded."""
+    """Reads all recorded counts."""
     return json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
 
 
 def main() -> None:
-    """Prints, and records if asked to."""
+    """Prints the counts, and records them with --record."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--record", action="store_true", help=f"write to {RECORDED.name}")
     parser.add_argument("--size", choices=SIZES, action="append", help="default: all of them")

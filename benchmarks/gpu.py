@@ -1,10 +1,11 @@
-"""Everything that is to be known on a GPU, in one command; writes benchmarks/results/gpu-*.json.
+"""Measures a GPU in one command; writes benchmarks/results/gpu-*.json.
 
 python benchmarks/gpu.py               # against torch, where torch sees the GPU too
 python benchmarks/gpu.py --only recipe
 
 1. The training step and inference at width 96, batch 512, against torch eager and torch.compile,
-   at each precision. 2. The same alone at batch 4096: what share of a matrix product's rate.
+   at each precision. 2. The same without torch at batch 4096, as a share of the rate of a matrix
+   product.
 3. The whole published HR recipe by `training.fit`, evaluation included: 30 epochs over files of
    the size of Human3.6M (made up; 1,559,752 training views and their mirror images).
 """
@@ -37,13 +38,13 @@ from rsnet_jax.training.run_log import read_metrics
 RESULTS = Path(__file__).with_name("results")
 PRECISIONS: tuple[Precision, ...] = ("highest", "default", "bfloat16")
 BATCHES = (512, 4096)
-"""The first against torch, the others alone."""
+"""Batch sizes: the first is measured against torch, the others without."""
 TRAINING_VIEWS, CAMERAS = 1_559_752, 4
 WANTED_MINUTES = 6
 
 
 def measure_rows(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Training step and inference at every batch and precision."""
+    """Measures training step and inference at every batch size and precision."""
     reports = []
     for precision in PRECISIONS:
         for batch in options.batches:
@@ -60,7 +61,7 @@ def measure_rows(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def torch_on_gpu() -> list[str]:
-    """The rivals: torch where it is installed and sees what JAX sees."""
+    """The rivals: torch, if it is installed and sees the same kind of device as JAX."""
     if importlib.util.find_spec("torch") is None:
         return []
     import torch
@@ -70,7 +71,7 @@ def torch_on_gpu() -> list[str]:
 
 
 def run_recipe(options: argparse.Namespace) -> dict[str, Any]:
-    """Trains by the published recipe on made-up files; seconds of everything."""
+    """Trains by the published recipe on made-up files, and times it."""
     preset = load_preset(find_preset("h36m_hr"))
     with tempfile.TemporaryDirectory() as folder:
         data, workdir = Path(folder, "dataset"), Path(folder, "run")
@@ -108,37 +109,46 @@ def run_recipe(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def write_files(folder: Path, config: Config, *, views: int) -> int:
-    """Human3.6M files of about so many training views; returns how many exactly.
+    """Writes Human3.6M files of about `views` training views; returns the exact number.
 
-    The built-in clips, each played again and again; what they show does not matter to the clock.
+    The files repeat the built-in clips; their content does not affect the time.
     """
     clips = synthetic_clips("noisy")
     training = [clip for clip in clips if clip.subject in config.data.subjects_train]
     frames = sum(len(clip.joints) for clip in training)
     factor = views / CAMERAS / frames
-    write_h36m(folder, {"hr": [longer(clip, factor) for clip in clips]})
-    return CAMERAS * sum(len(longer(clip, factor).joints) for clip in training)
+    write_h36m(folder, {"hr": [repeat(clip, factor) for clip in clips]})
+    return CAMERAS * sum(len(repeat(clip, factor).joints) for clip in training)
 
 
-def longer(clip: Clip, factor: float) -> Clip:
-    """A clip repeated to a multiple of its length."""
+def repeat(clip: Clip, factor: float) -> Clip:
+    """Repeats a clip to a multiple of its length, which may be a fraction."""
     index = np.arange(round(len(clip.joints) * factor)) % len(clip.joints)
     seen = [points[index] for points in clip.keypoints]
     return Clip(clip.subject, clip.name, clip.joints[index], seen)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measures, prints, writes."""
+    """Measures, prints and writes all figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--only", choices=["rows", "recipe"], help="default: both")
-    parser.add_argument("--out", type=Path, help="default: benchmarks/results/gpu-DEVICE.json")
-    parser.add_argument("--seconds", type=float, default=20, help="for the repeats of a row")
-    parser.add_argument("--width", type=int, default=96)
-    parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
-    parser.add_argument("--views", type=int, default=TRAINING_VIEWS, help="of the recipe")
-    parser.add_argument("--epochs", type=int, default=30, help="of the recipe")
-    parser.add_argument("--recipe-precision", choices=PRECISIONS, default="highest")
-    parser.add_argument("--cpu", action="store_true", help="try it without a GPU")
+    parser.add_argument("--only", choices=["rows", "recipe"], help="part to measure; default: both")
+    parser.add_argument(
+        "--out", type=Path, help="file to write; default: benchmarks/results/gpu-DEVICE.json"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=20, help="seconds for the repeats of each row"
+    )
+    parser.add_argument("--width", type=int, default=96, help="channels per hop of the network")
+    parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES), help="batch sizes")
+    parser.add_argument("--views", type=int, default=TRAINING_VIEWS, help="views of the recipe")
+    parser.add_argument("--epochs", type=int, default=30, help="epochs of the recipe")
+    parser.add_argument(
+        "--recipe-precision",
+        choices=PRECISIONS,
+        default="highest",
+        help="precision of matrix products in the recipe",
+    )
+    parser.add_argument("--cpu", action="store_true", help="try the script without a GPU")
     options = parser.parse_args(arguments)
     if jax.default_backend() == "cpu" and not options.cpu:
         parser.error("JAX sees no GPU here; --cpu tries the script without one")

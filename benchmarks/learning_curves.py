@@ -1,9 +1,10 @@
 """Prints the learning curves of several runs as a Markdown table.
 
-python benchmarks/learning_curves.py runs/gt0 runs/gt1 runs/gt2    # one recipe: a row an epoch
-python benchmarks/learning_curves.py --compare runs/gt? runs/big?  # several: a row a recipe
+python benchmarks/learning_curves.py runs/gt0 runs/gt1 runs/gt2    # one recipe: a row per epoch
+python benchmarks/learning_curves.py --compare runs/gt? runs/big?  # several: a row per recipe
 
-Validation figures in millimeters: each run, then the mean. Runs of a recipe differ in their seeds.
+The validation errors are in millimeters: each run, then the mean. Runs of one recipe differ in
+their seeds.
 """
 
 import sys
@@ -23,17 +24,17 @@ COLUMNS = {
     "train_mpjpe": "training MPJPE",
 }
 Epochs = list[dict]
-"""The lines of a metrics.jsonl."""
+"""The lines of a metrics.jsonl file."""
 
 
 def each_and_mean(values: list[float]) -> str:
-    """Of one figure of several runs."""
+    """Formats one figure of several runs: each value, then the mean."""
     each = ", ".join(f"{value:.1f}" for value in values)
     return f"{each}: **{sum(values) / len(values):.1f}**" if len(values) > 1 else each
 
 
 def setting(value: Any) -> str:
-    """Of a configuration, short."""
+    """Formats one setting of a configuration."""
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -43,7 +44,7 @@ def row(cells: list[str]) -> str:
 
 
 def table(runs: list[Epochs]) -> str:
-    """The curves of one recipe: a row an epoch."""
+    """A table of the curves of one recipe, with one row per epoch."""
     columns = {key: name for key, name in COLUMNS.items() if key in runs[0][0]}
     lines = [
         row(["epoch", *(f"{name}: each seed, mean" for name in columns.values())]),
@@ -56,9 +57,9 @@ def table(runs: list[Epochs]) -> str:
 
 
 def comparison(runs: list[tuple[dict, Epochs]]) -> str:
-    """The curves of several recipes, each with its configuration: a row a recipe.
+    """A table of the curves of several recipes, with one row per recipe.
 
-    The first columns are the settings that tell the recipes apart, but for the seed.
+    The first columns are the settings, other than the seed, in which the recipes differ.
     """
     names = [
         name

@@ -1,10 +1,10 @@
-"""`train.py` with products as a TPU makes them at precision `default`, on any device.
+"""Trains as `train.py` does, with the products of a TPU at precision `default`, on any device.
 
 python benchmarks/rounded_products.py configs/h36m_gt.yaml --precision default ...
 
-The factors of every product, those of the gradients too, are rounded to bfloat16; products and sums
-are float32. What asks for `highest`, as validation does, stays float32. A CPU has no such precision
-of its own: `default` is float32 there.
+The operands of every product, also in the gradients, are rounded to bfloat16; products and sums are
+float32. Products at precision `highest`, as in validation, stay float32. A CPU itself computes in
+float32 at `default`.
 """
 
 import functools
@@ -20,13 +20,13 @@ DEFAULT = (jax.lax.Precision.DEFAULT, (jax.lax.Precision.DEFAULT, jax.lax.Precis
 
 
 def round_(x: Any) -> Any:
-    """To bfloat16's precision; gradients pass as they are."""
+    """Rounds to the precision of bfloat16; gradients pass unchanged."""
     error = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7) - x
     return x + jax.lax.stop_gradient(error)
 
 
 def rounded(dot_general: Any) -> Any:
-    """`jax.lax.dot_general`, of rounded factors where the precision is the default."""
+    """Wraps `jax.lax.dot_general` to round its operands if the precision is the default."""
 
     @functools.wraps(dot_general)
     def product(a: Any, b: Any, dimensions: Any, precision: Any = None, *args: Any, **kwargs: Any):

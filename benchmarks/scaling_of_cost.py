@@ -1,11 +1,11 @@
-"""How time and memory grow with batch, width and frames; writes the figures of docs/performance.md.
+"""Measures time and memory over batch size, width and frames; draws docs/performance.md's figures.
 
 python benchmarks/scaling_of_cost.py            # docs/figures/cost_*.svg, benchmarks/results/
 python benchmarks/scaling_of_cost.py --quick    # fewer and smaller points
 
-Times are drawn relative to one point, as they mean little elsewhere; memory is what the compiled
-program asks for besides its arguments. Training steps that would take more than a quarter of the
-free memory, or minutes, are compiled for their memory and not run.
+Times are drawn relative to the first point, as absolute times mean little on other machines. Memory
+is the compiled program's temporary memory. Training steps that would take more than a quarter of
+the free memory, or minutes, are compiled for their memory and not run.
 """
 
 import argparse
@@ -36,7 +36,7 @@ BATCHES = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 WIDTHS = (16, 32, 64, 96, 128, 192, 256, 384)
 FRAMES = (10_000, 31_623, 100_000, 316_228, 1_000_000)
 QUICK = {"batch": (1, 8, 64), "width": (8, 16), "frames": (1_000, 3_000)}
-WIDTH, BATCH = 96, 128  # of the other figures
+WIDTH, BATCH = 96, 128  # width over batch sizes, batch size over widths
 TABLE_WIDTH = 16  # of the network in the figure over frames, where the table is what matters
 STEPS = 64
 REPEATS = 3
@@ -44,18 +44,18 @@ LONGEST = 20.0  # seconds of one call; a larger point is left out
 
 
 def seconds_of(run: Any) -> float:
-    """Median of a few calls after one that compiles."""
+    """Median time of a few calls, after one that compiles."""
     run(1)
     return Spread.of([timed(run, 1) for _ in range(REPEATS)]).median
 
 
 def point(config: Config, rows: int, *, rate: float | None) -> dict[str, Any]:
-    """Seconds and bytes of a prediction and a training step.
+    """Measures seconds and bytes of a prediction and a training step.
 
     Args:
-        config: of the network.
-        rows: of the batch.
-        rate: operations a second to expect, where known, so that nobody waits for hours.
+        config: configuration of the network.
+        rows: batch size.
+        rate: operations per second to expect, if known; points that would take long are not run.
     """
     found: dict[str, Any] = {}
     side = Ours(checkpoint_for(Settings(), width=config.model.width))
@@ -80,7 +80,7 @@ def point(config: Config, rows: int, *, rate: float | None) -> dict[str, Any]:
 
 
 def free_memory() -> float:
-    """Bytes free on the device."""
+    """Free bytes on the device."""
     stats = jax.devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
@@ -88,7 +88,7 @@ def free_memory() -> float:
 
 
 def over_batch(sizes: Sequence[int]) -> list[dict[str, Any]]:
-    """Points of one width."""
+    """Measures one width at several batch sizes."""
     config, points, rate = Config(model=RSNetConfig(width=WIDTH)), [], None
     for rows in sizes:
         points.append({"batch": rows, **point(config, rows, rate=rate)})
@@ -98,7 +98,7 @@ def over_batch(sizes: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def over_width(sizes: Sequence[int]) -> list[dict[str, Any]]:
-    """Points of one batch."""
+    """Measures one batch size at several widths."""
     points, rate = [], None
     for width in sizes:
         config = Config(model=RSNetConfig(width=width))
@@ -109,13 +109,13 @@ def over_width(sizes: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def rate_of(found: dict[str, Any]) -> float | None:
-    """Operations a second of a training step."""
+    """Operations per second of a training step, if it was run."""
     step = found["training"]
     return step["flops_by_hand"] / step["seconds"] if "seconds" in step else None
 
 
 def over_frames(sizes: Sequence[int]) -> list[dict[str, Any]]:
-    """Points of one network: an epoch's order and some of its steps, over tables of random rows."""
+    """Measures an epoch's order and some of its steps, over random tables of several sizes."""
     config = Config(model=RSNetConfig(width=TABLE_WIDTH), train=TrainConfig(batch_size=BATCH))
     points = []
     for count in sizes:
@@ -146,7 +146,7 @@ def over_frames(sizes: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def made_up_frames(count: int) -> Frames:
-    """A table of random rows."""
+    """Makes a table of random views."""
     data = sample(count)
     zeros = np.zeros(count, np.int32)
     return Frames(
@@ -166,7 +166,7 @@ def made_up_frames(count: int) -> Frames:
 
 
 def draw(found: dict[str, Any], folder: Path) -> None:
-    """The three figures."""
+    """Draws the three figures."""
     pyplot: Any = importlib.import_module("matplotlib.pyplot")
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -230,11 +230,16 @@ def draw(found: dict[str, Any], folder: Path) -> None:
 
 
 def main() -> None:
-    """Measures, writes, draws."""
+    """Measures, writes the results and draws the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer and smaller points")
-    parser.add_argument("--figures", type=Path, default=FIGURES)
-    parser.add_argument("--json", type=Path, default=RESULTS / "scaling_of_cost.json")
+    parser.add_argument("--figures", type=Path, default=FIGURES, help="folder of the figures")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        default=RESULTS / "scaling_of_cost.json",
+        help="file of the measured points",
+    )
     parser.add_argument("--draw", action="store_true", help="only draw what --json holds")
     options = parser.parse_args()
     keep_freed_memory()

@@ -1,54 +1,24 @@
-import ast
 import subprocess
 import sys
-from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "rsnet_jax"
+import pytest
+from script_loader import load_script
 
 # A room (a folder or a module beside them) imports only from rooms above it. "" is the package's
 # own `__init__.py`, which names what users import.
 ROOMS = [
     *("errors", "files", "pose", "config", "models", "data", "distributed", "checkpoints"),
-    *("evaluation", "lifting", "training", "", "plan", "cli", "__main__"),
+    *("evaluation", "lifting", "training", "", "plan", "benchmark", "cli", "__main__"),
 ]
 
 
-def module_name(path):
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-
-
-def room_of(module):
-    return module.split(".")[0]
-
-
-def imported(path):
-    """The modules of ours that a file imports, inside functions too."""
-
-    def ours(name):
-        return name.removeprefix("rsnet_jax").removeprefix(".")
-
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-            yield from (ours(name) for name in names if name.split(".")[0] == "rsnet_jax")
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            if node.module.split(".")[0] == "rsnet_jax":
-                source = ours(node.module)
-                for alias in node.names:
-                    inner = f"{source}.{alias.name}".removeprefix(".")
-                    yield inner if inner in MODULES else source
-
-
-IMPORTS = {name: set(imported(path)) for name, path in MODULES.items()}
+rooms = load_script("scripts/draw_rooms.py")
+room_of = rooms.room_of
+IMPORTS = rooms.module_graph()
 
 
 def test_every_room_has_its_place():
-    assert {room_of(name) for name in MODULES} == set(ROOMS)
+    assert {room_of(name) for name in IMPORTS} == set(ROOMS)
 
 
 def test_rooms_import_only_from_above():
@@ -68,6 +38,29 @@ def test_modules_import_each_other_in_no_circle():
         for name in free:
             del left[name]
     assert not left
+
+
+def test_drawing_of_the_rooms_is_up_to_date():
+    page = rooms.PAGE.read_text()
+    assert rooms.with_drawing(page) == page, "python scripts/draw_rooms.py --write"
+
+
+def test_drawing_leaves_out_implied_arrows_only():
+    graph = {"a": {"b", "c", "d"}, "b": {"c"}, "c": set(), "d": {"c"}}
+    assert rooms.without_implied(graph) == {"a": {"b", "d"}, "b": {"c"}, "c": set(), "d": {"c"}}
+    with pytest.raises(ValueError, match="cycle"):
+        rooms.without_implied({"a": {"b"}, "b": {"a"}})
+    lines = rooms.mermaid({"files": {"errors"}, "": {"files"}, "errors": set()}).splitlines()
+    assert lines == [
+        "```mermaid",
+        "flowchart TD",
+        '    room_init["__init__.py"]',
+        '    room_files["files/"]',
+        '    room_errors["errors.py"]',
+        "    room_init --> room_files",
+        "    room_files --> room_errors",
+        "```",
+    ]
 
 
 def test_the_package_imports_little():

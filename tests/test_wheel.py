@@ -57,8 +57,6 @@ def test_wheel_holds_the_package_and_its_data_only(wheel):
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"rsnet_jax"}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "rsnet_jax").rglob("*.py")}
     assert modules <= set(names)
-    scripts = {f"rsnet_jax/benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("*.py")}
-    assert scripts <= set(names)
     assert not [name for name in names if "__pycache__" in name]
 
 

@@ -1,0 +1,1 @@
+"""Speed of training, prediction and evaluation, alone or against rivals; `rsnet-jax benchmark`."""

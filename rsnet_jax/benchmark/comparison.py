@@ -1,4 +1,4 @@
-"""The rows: what is measured, who takes part, and whether all do the same before the clock runs."""
+"""The rows of the table: each checks that all sides compute the same, then times them."""
 
 import dataclasses
 import functools
@@ -12,7 +12,7 @@ import numpy as np
 from rsnet_jax.benchmark.floors import TRAINING, forward_flops, prediction_bytes, training_bytes
 from rsnet_jax.benchmark.machine import Ruler, rulers
 from rsnet_jax.benchmark.ours import Ours
-from rsnet_jax.benchmark.sides import NotRun, Sample, Side, Work
+from rsnet_jax.benchmark.sides import NotRun, Sample, Side, Workload
 from rsnet_jax.benchmark.timing import Run, Times, interleave, timed
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.config import Config, DataConfig, Precision, RSNetConfig, TrainConfig
@@ -23,16 +23,16 @@ from rsnet_jax.models.build import init_variables
 
 log = logging.getLogger("rsnet_jax.benchmark")
 TOLERANCES: dict[Precision, float] = {"highest": 1e-4, "default": 1e-2, "bfloat16": 1e-1}
-"""Largest difference allowed, as a share of the largest number compared (1 at least)."""
+"""Largest difference allowed between sides, relative to the largest number compared, or to 1."""
 
 
 class Unequal(RSNetError):
-    """Two sides that do not compute the same thing cannot be compared."""
+    """Raised when a rival computes something else than our side."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What to measure; see `rsnet-jax benchmark --help`."""
+    """Sizes, precision and time of a measurement; see `rsnet-jax benchmark --help`."""
 
     width: int = 96
     batch: int = 512
@@ -51,64 +51,65 @@ class Result:
     title: str
     times: Times
     differences: dict[str, float]
-    """Largest difference of each rival's outcome from ours, see `TOLERANCES`."""
+    """Largest difference of each rival's outcome from ours, relative as in `TOLERANCES`."""
     not_run: dict[str, str]
-    """Why a rival did not take part."""
+    """Reason for each rival that did not take part."""
     flops: float | None = None
-    """Of one call, by hand (`floors`)."""
+    """Operations per call, by formula (`floors`)."""
     bytes: float | None = None
-    """That one call must move at least, by hand."""
+    """Least bytes per call, by formula."""
     ruler_amounts: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Operations or bytes per call of each ruler (`machine.rulers`)."""
 
 
-MakeWork = Callable[[Side], Work]
+MakeWorkload = Callable[[Side], Workload]
 MakeSide = Callable[[Checkpoint], Side]
 
 
 def measure(
     row: str,
     title: str,
-    work: MakeWork,
+    work: MakeWorkload,
     sides: Sequence[Side],
     *,
     settings: Settings,
     reference: Callable[[Side], dict[str, Any]] | None = None,
     flops: float | None = None,
     bytes: float | None = None,
-    settle: bool = True,
+    warm_up: bool = True,
 ) -> Result:
     """Checks the sides against the first, ours, and times them.
 
     Args:
-        row: its short name.
-        title: its name in the table.
-        work: the row's work, done by a side.
-        sides: ours first.
+        row: short name of the row.
+        title: name of the row in the table.
+        work: makes the row's workload for a side.
+        sides: all sides, ours first.
         settings: time and precision.
-        reference: our outcome as it should be for a side, where that is not always the same.
-        flops: of one call; with it the rulers take part.
-        bytes: of one call.
-        settle: see `timing.interleave`.
+        reference: makes our outcome for comparison with a side, if it depends on the side.
+        flops: operations per call; if given, the rulers take part.
+        bytes: bytes per call.
+        warm_up: see `timing.interleave`.
 
     Raises:
-        Unequal: a rival computes something else.
+        Unequal: a rival computes something else than our side.
     """
-    works, first, differences, not_run = {}, {}, {}, {}
+    workloads, first, differences, not_run = {}, {}, {}, {}
 
     @functools.cache
     def our_outcome() -> dict[str, Any]:
-        return works[sides[0].name].outcome()
+        return workloads[sides[0].name].outcome()
 
     for side in sides:
         log.info("%s: %s", title, side.name)
         try:
-            works[side.name] = work(side)
-            first[side.name] = timed(works[side.name].run, 1)
+            workloads[side.name] = work(side)
+            first[side.name] = timed(workloads[side.name].run, 1)
             if side is sides[0]:
                 continue
-            theirs = works[side.name].outcome()
+            theirs = workloads[side.name].outcome()
         except NotRun as reason:
-            works.pop(side.name, None)
+            workloads.pop(side.name, None)
             first.pop(side.name, None)
             not_run[side.name] = str(reason)
             continue
@@ -118,14 +119,14 @@ def measure(
             tolerance=TOLERANCES[settings.precision],
             name=f"{title}, {side.name}",
         )
-    contestants: dict[str, Run] = {name: work.run for name, work in works.items()}
-    laid_beside: dict[str, Ruler] = {}
+    contestants: dict[str, Run] = {name: workload.run for name, workload in workloads.items()}
+    ruler_of: dict[str, Ruler] = {}
     if flops is not None:
-        laid_beside = rulers(settings.precision, width=settings.width, batch=settings.batch)
-    contestants |= {name: ruler.run for name, ruler in laid_beside.items()}
+        ruler_of = rulers(settings.precision, width=settings.width, batch=settings.batch)
+    contestants |= {name: ruler.run for name, ruler in ruler_of.items()}
     log.info("%s: timing", title)
-    times = interleave(contestants, seconds=settings.seconds, settle=settle)
-    amounts = {name: ruler.amount for name, ruler in laid_beside.items()}
+    times = interleave(contestants, seconds=settings.seconds, warm_up=warm_up)
+    amounts = {name: ruler.amount for name, ruler in ruler_of.items()}
     times = dataclasses.replace(times, first=first)
     return Result(row, title, times, differences, not_run, flops, bytes, amounts)
 
@@ -133,10 +134,10 @@ def measure(
 def check_equal(
     ours: dict[str, Any], theirs: dict[str, Any], *, tolerance: float, name: str
 ) -> float:
-    """The largest difference of what both have, as a share of the largest number (1 at least).
+    """Largest difference of common results, relative to the largest number (at least 1).
 
     Raises:
-        Unequal: it is larger than `tolerance`, or not a number.
+        Unequal: the difference is larger than `tolerance`, or is not a number.
     """
     common = ours.keys() & theirs.keys()
     assert common or not theirs, "something to compare"
@@ -155,22 +156,22 @@ def check_equal(
 
 
 def checkpoint_for(settings: Settings, *, width: int) -> Checkpoint:
-    """Weights nobody trained. All are random: zeros and ones would hide a rival's mistakes."""
+    """Untrained weights, all of them random: zeros and ones would hide a rival's mistakes."""
     model = RSNetConfig(width=width)
     config = Config(model=model, data=settings.data, precision=settings.precision)
     variables = jax.device_get(init_variables(config))
     rng = np.random.default_rng(0)
 
-    def shake(leaf: np.ndarray) -> np.ndarray:
+    def randomize(leaf: np.ndarray) -> np.ndarray:
         if not np.issubdtype(leaf.dtype, np.floating):
             return leaf
         return (leaf + rng.uniform(0, 0.02, leaf.shape)).astype(leaf.dtype)
 
-    return Checkpoint(jax.tree.map(shake, variables), None, config)
+    return Checkpoint(jax.tree.map(randomize, variables), None, config)
 
 
 def sample(rows: int) -> Sample:
-    """A made-up batch: anything of the size of people."""
+    """A batch of random poses of about the size of people."""
     rng = np.random.default_rng(1)
     joints = rng.normal(0, 0.4, (rows, 16, 3)).astype(np.float32)
     joints[:, 0, 2] += 5
@@ -179,7 +180,7 @@ def sample(rows: int) -> Sample:
 
 
 def latency(settings: Settings, makers: Sequence[MakeSide]) -> Result:
-    """One pose from host memory and back."""
+    """Measures the prediction of one pose, from host memory and back."""
     checkpoint = checkpoint_for(settings, width=settings.width)
     keypoints = sample(1).keypoints_2d
     return measure(
@@ -192,7 +193,7 @@ def latency(settings: Settings, makers: Sequence[MakeSide]) -> Result:
 
 
 def inference(settings: Settings, makers: Sequence[MakeSide]) -> Result:
-    """A batch that is on the device."""
+    """Measures the prediction of a batch that is on the device."""
     checkpoint = checkpoint_for(settings, width=settings.width)
     model, batch = checkpoint.config.model, settings.batch
     assert isinstance(model, RSNetConfig)  # see `checkpoint_for`
@@ -209,7 +210,7 @@ def inference(settings: Settings, makers: Sequence[MakeSide]) -> Result:
 
 
 def training(settings: Settings, makers: Sequence[MakeSide]) -> Result:
-    """An optimizer step on a batch that is on the device."""
+    """Measures an optimizer step on a batch that is on the device."""
     checkpoint = checkpoint_for(settings, width=settings.width)
     model, batch = checkpoint.config.model, settings.batch
     assert isinstance(model, RSNetConfig)  # see `checkpoint_for`
@@ -226,7 +227,7 @@ def training(settings: Settings, makers: Sequence[MakeSide]) -> Result:
 
 
 def evaluation(settings: Settings, makers: Sequence[MakeSide]) -> Result:
-    """Both protocols with flip test over the test subjects."""
+    """Measures the evaluation of all test subjects: flip test, P1 and P2."""
     checkpoint = checkpoint_for(settings, width=settings.width)
     frames = load_frames(settings.data, "test")
     sides = [make(checkpoint) for make in makers]
@@ -234,8 +235,8 @@ def evaluation(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     assert isinstance(ours, Ours)
 
     def reference(side: Side) -> dict[str, Any]:
-        work = ours.evaluation(frames, batch_size=settings.batch, published=side.slips)
-        return work.outcome()
+        workload = ours.evaluation(frames, batch_size=settings.batch, published=side.official_bugs)
+        return workload.outcome()
 
     return measure(
         "evaluation",
@@ -244,12 +245,12 @@ def evaluation(settings: Settings, makers: Sequence[MakeSide]) -> Result:
         sides,
         settings=settings,
         reference=reference,
-        settle=False,
+        warm_up=False,
     )
 
 
 def epoch(settings: Settings, makers: Sequence[MakeSide]) -> Result:
-    """A whole epoch with data handling."""
+    """Measures a whole training epoch with data handling."""
     checkpoint = checkpoint_for(settings, width=settings.epoch_width)
     frames: Frames = load_frames(settings.data, "train")
     train = TrainConfig(batch_size=settings.epoch_batch)
@@ -261,7 +262,7 @@ def epoch(settings: Settings, makers: Sequence[MakeSide]) -> Result:
         lambda side: side.epoch(config, frames),
         [make(checkpoint) for make in makers],
         settings=settings,
-        settle=False,
+        warm_up=False,
     )
 
 

@@ -1,26 +1,27 @@
-"""What a pose must cost at least: products counted by hand from the paper, not from a compiler.
+"""Least possible cost of a pose: operations and bytes by formulas from the paper.
 
-docs/performance.md has the arithmetic in words.
+These are independent of any program; `plan` counts the operations of real ones. docs/performance.md
+has the arithmetic in words.
 """
 
 from rsnet_jax.config import RSNetConfig
 from rsnet_jax.pose.skeleton import H36M_16
 
-BYTES = 4  # of a float32
+BYTES = 4  # per float32
 TRAINING = 3
-"""A training step's products, in those of a prediction: the backward pass has two of each."""
+"""Products of a training step per product of a prediction: the backward pass has two of each."""
 
 
 def layer_flops(chan: int, chan0: int, features: int, *, hops: int, joints: int) -> int:
-    """Of one graph convolution and one pose; a multiplication and an addition are two."""
-    own_and_heard = 2 * joints * chan * 2 * hops * features
+    """Operations of one graph convolution per pose; a multiplication and an addition are two."""
+    self_and_neighbors = 2 * joints * chan * 2 * hops * features
     residual = 2 * joints * chan0 * hops * features
     mixing = 2 * hops * joints * joints * features
-    return own_and_heard + residual + mixing
+    return self_and_neighbors + residual + mixing
 
 
 def forward_flops(model: RSNetConfig, joints: int = H36M_16.num_joints) -> int:
-    """Of the products of one pose through the network; what is not a product is left out."""
+    """Operations of the network's matrix products per pose; nothing else is counted."""
     width, hops = model.width, model.hops
     chan = hops * width
     inner = chan // 2
@@ -32,7 +33,7 @@ def forward_flops(model: RSNetConfig, joints: int = H36M_16.num_joints) -> int:
 
 
 def parameters(model: RSNetConfig, joints: int = H36M_16.num_joints) -> int:
-    """Numbers the network learns."""
+    """Number of trained parameters of the network."""
     width, hops = model.width, model.hops
     chan = hops * width
     inner = chan // 2
@@ -50,15 +51,15 @@ def parameters(model: RSNetConfig, joints: int = H36M_16.num_joints) -> int:
 
 
 def prediction_bytes(model: RSNetConfig, batch: int, joints: int = H36M_16.num_joints) -> int:
-    """That must be moved if nothing but input, weights and output ever left the processor."""
+    """Bytes of a prediction if only input, weights and output ever left the processor."""
     return BYTES * (batch * joints * (2 + 3) + parameters(model, joints))
 
 
 def training_bytes(model: RSNetConfig, batch: int, joints: int = H36M_16.num_joints) -> int:
-    """That a training step must move at least.
+    """Least bytes that a training step must move.
 
-    Weights and three moments are read and written. What each of the layers hands to the next is
-    written once in the forward pass and read once in the backward pass.
+    Weights and three moments are read and written. The output of each layer is written once in the
+    forward pass and read once in the backward pass.
     """
-    handed_on = (2 * model.blocks + 2) * joints * model.hops * model.width
-    return BYTES * (8 * parameters(model, joints) + 2 * batch * handed_on)
+    outputs = (2 * model.blocks + 2) * joints * model.hops * model.width
+    return BYTES * (8 * parameters(model, joints) + 2 * batch * outputs)

@@ -1,4 +1,4 @@
-"""What the figures were measured on, and two rulers to lay beside them."""
+"""The machine that figures are measured on, and its peak rates for comparison."""
 
 import importlib.metadata
 import os
@@ -17,12 +17,12 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
 
 def visible_cores() -> int:
-    """Cores this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe(precision: Precision, *, torch: Any = None) -> dict[str, Any]:
-    """Device, versions, threads and precision; `torch` is the module, where it takes part."""
+    """Describes device, versions, threads and precision, also of the module `torch` if given."""
     device = jax.devices()[0]
     facts = {
         "device": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
@@ -43,12 +43,12 @@ def describe(precision: Precision, *, torch: Any = None) -> dict[str, Any]:
 
 
 def load_of_others() -> float:
-    """Processes that ran in the last minute, as a share of the cores; to be asked at the start."""
+    """Number of running processes per core in the last minute; call it before the measurement."""
     return os.getloadavg()[0] / visible_cores() if hasattr(os, "getloadavg") else 0.0
 
 
 def version_of(package: str) -> str | None:
-    """The installed version, if any."""
+    """Version of an installed package; None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -56,7 +56,7 @@ def version_of(package: str) -> str | None:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """Name of the processor, or its architecture if the system does not give the name."""
     info = Path("/proc/cpuinfo")
     for line in info.read_text().splitlines() if info.exists() else []:
         if line.startswith("model name"):
@@ -65,18 +65,18 @@ def processor() -> str:
 
 
 class Ruler(NamedTuple):
-    """Something simple whose rate is the most the machine gives."""
+    """A simple operation that runs at the peak rate of the machine."""
 
     run: Run
     amount: float
-    """Operations or bytes of one call."""
+    """Operations or bytes per call."""
 
 
 def rulers(precision: Precision, *, width: int, batch: int) -> dict[str, Ruler]:
-    """What the device can do, in the type and precision in use.
+    """Rulers for the device, in the dtype and precision in use.
 
-    A square matrix product that suits it, the product of the network's own layer (all joints of a
-    batch times the weights of all hops), and a copy (read once, written once).
+    They are a square matrix product of suitable size, the product of the network's own layer (all
+    joints of a batch times the weights of all hops), and a copy (one read and one write).
     """
     small = jax.default_backend() == "cpu"
     size = 1024 if small else 8192
@@ -117,7 +117,7 @@ def rulers(precision: Precision, *, width: int, batch: int) -> dict[str, Ruler]:
 
 
 def compute_dtype_of(precision: Precision) -> Any:
-    """The type a network of this precision computes in."""
+    """The dtype in which a network computes at this precision."""
     from rsnet_jax.config import Config
 
     return compute_dtype(Config(precision=precision))

@@ -1,9 +1,9 @@
-"""Our side. What is called here are the package's own functions; no fast path for benchmarks."""
+"""Our side: the package's own functions, with no fast path for benchmarks."""
 
 import jax
 import numpy as np
 
-from rsnet_jax.benchmark.sides import CHECKED_STEPS, Sample, Work
+from rsnet_jax.benchmark.sides import CHECKED_STEPS, Sample, Workload
 from rsnet_jax.benchmark.steps import predict_step, train_step
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.config import Config
@@ -19,15 +19,15 @@ from rsnet_jax.training.start import check_batch, fresh_state
 
 
 class Ours:
-    """The package; see `sides.Side`."""
+    """The side of this package; see `sides.Side`."""
 
     name = "ours"
-    slips = False
+    official_bugs = False
 
     def __init__(self, checkpoint: Checkpoint):
         self.checkpoint, self.config = checkpoint, checkpoint.config
 
-    def prediction(self, keypoints: np.ndarray, *, from_host: bool) -> Work:
+    def prediction(self, keypoints: np.ndarray, *, from_host: bool) -> Workload:
         program = jax.jit(predict_step(self.config))
         variables = jax.device_put(self.checkpoint.variables)
         rows = keypoints if from_host else jax.device_put(keypoints)
@@ -41,13 +41,13 @@ class Ours:
                         result = np.asarray(result)
             return jax.block_until_ready(result)
 
-        return Work(run, lambda: {"pose": np.asarray(run(1))})
+        return Workload(run, lambda: {"pose": np.asarray(run(1))})
 
-    def training(self, batch: Sample) -> Work:
+    def training(self, batch: Sample) -> Workload:
         key = jax.random.key(0)
         rows = jax.device_put(Batch(*batch))
-        step, begin = train_step(self.config)
-        program, state = jax.jit(step, donate_argnums=0), begin(self.checkpoint.variables)
+        step, init = train_step(self.config)
+        program, state = jax.jit(step, donate_argnums=0), init(self.checkpoint.variables)
 
         def run(times: int) -> None:
             nonlocal state
@@ -57,8 +57,8 @@ class Ours:
             jax.block_until_ready(state)
 
         def outcome() -> dict[str, np.ndarray]:
-            step, begin = train_step(without_dropout(self.config))
-            program, state, sums = jax.jit(step), begin(self.checkpoint.variables), []
+            step, init = train_step(without_dropout(self.config))
+            program, state, sums = jax.jit(step), init(self.checkpoint.variables), []
             with jax.default_matmul_precision(self.config.precision):
                 for _ in range(CHECKED_STEPS):
                     state = program(state, rows, key)
@@ -66,14 +66,14 @@ class Ours:
             names = ("loss", "mpjpe")
             return {n: np.diff([total[n] for total in sums], prepend=0) for n in names}
 
-        # Copied: a donated buffer must not be the checkpoint's.
+        # A copy: the step donates its state, and the checkpoint must keep its arrays.
         state = jax.tree.map(jax.numpy.copy, state)
-        return Work(run, outcome)
+        return Workload(run, outcome)
 
-    def evaluation(self, frames: Frames, *, batch_size: int, published: bool = False) -> Work:
+    def evaluation(self, frames: Frames, *, batch_size: int, published: bool = False) -> Workload:
         settings = EvaluationSettings(
             published=published,
-            batch_size=batch_size if published else None,  # it matters there only
+            batch_size=batch_size if published else None,  # results depend on it only there
             precision=self.config.precision,
         )
         devices = Devices.choose(self.config.parallel)
@@ -88,10 +88,10 @@ class Ours:
             run(1)
             return {name: report[name]["average"] for name in ("mpjpe", "pa_mpjpe")}
 
-        return Work(run, outcome)
+        return Workload(run, outcome)
 
-    def epoch(self, config: Config, frames: Frames) -> Work:
-        """As `training.fit` runs it, on all devices."""
+    def epoch(self, config: Config, frames: Frames) -> Workload:
+        """An epoch as `training.fit` runs it, on all devices."""
         training = Training(config, frames)
 
         def run(times: int) -> None:
@@ -99,7 +99,7 @@ class Ours:
                 training.begin_epoch()
                 training.advance(training.steps_per_epoch)
 
-        return Work(run, dict)
+        return Workload(run, dict)
 
 
 class Training:
@@ -127,17 +127,17 @@ class Training:
         self.state = self.devices.replicate(fresh_state(config, tx, frames, init=False))
 
     def begin_epoch(self) -> None:
-        """Draws the order of the samples."""
+        """Draws the order of the samples for the next epoch."""
         epoch = int(self.state.step) // self.steps_per_epoch + 1
         order = epoch_order(self.keys.order, epoch, samples=self.samples)
         self.order = jax.block_until_ready(self.devices.replicate(order))
 
     def advance(self, steps: int) -> None:
-        """Trains for so many steps and waits."""
+        """Trains for the given number of steps and waits for the result."""
         self.state = self.program.run_until(self.state, self.order, int(self.state.step) + steps)
         jax.block_until_ready(self.state)
 
 
 def without_dropout(config: Config) -> Config:
-    """The same network without dropout; its GELUs stay as they are."""
+    """Copies a configuration with dropout off; the number of GELUs stays."""
     return config.model_copy(update={"model": config.model.model_copy(update={"dropout": 0.0})})

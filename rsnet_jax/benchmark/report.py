@@ -1,12 +1,6 @@
-"""What was measured, as lines for people and as JSON.
+"""Results as lines of text, and as JSON."""
 
-python benchmarks/report.py out.json    # the ratios of a JSON file as a Markdown table
-"""
-
-import json
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rsnet_jax.benchmark.comparison import Result
@@ -21,23 +15,23 @@ RULERS = {
 
 
 def duration(seconds: float) -> str:
-    """Three digits and a unit that suits them."""
+    """Formats a time with three digits and a suitable unit."""
     size, unit = next((u for u in UNITS if seconds >= u[0]), UNITS[-1])
     return f"{digits(seconds / size)} {unit}"
 
 
 def digits(value: float) -> str:
-    """Three significant digits, without an exponent."""
+    """Formats a number with three significant digits and no exponent."""
     return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
 def between(spread: Spread) -> str:
-    """The quartiles of times."""
+    """Formats the quartiles of times."""
     return f"{duration(spread.low)} to {duration(spread.high)}"
 
 
 def row_lines(result: Result) -> list[str]:
-    """A row of the table: a line for each side, and what the rulers say of ours."""
+    """The lines of one row: one per side, and the rates of ours as shares of the rulers'."""
     times = result.times
     ours = next(iter(times.repeats))
     repeats = len(times.repeats[ours])
@@ -67,7 +61,7 @@ def row_lines(result: Result) -> list[str]:
 
 
 def rates(result: Result) -> dict[str, dict[str, Any]]:
-    """Operations and bytes a second of ours (counted by hand), beside those of the rulers."""
+    """Operations and bytes per second of our side (by formula) and of the rulers."""
     times, found = result.times, {}
     ours = next(iter(times.repeats))
     for name, (amount, _) in RULERS.items():
@@ -86,7 +80,7 @@ def rates(result: Result) -> dict[str, dict[str, Any]]:
 
 
 def si(value: float) -> str:
-    """With the prefix that suits it."""
+    """Formats a number with a suitable metric prefix."""
     for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{digits(value / size)} {prefix}"
@@ -94,12 +88,12 @@ def si(value: float) -> str:
 
 
 def as_dict(spread: Spread) -> dict[str, float]:
-    """For JSON."""
+    """A spread under the names of the JSON file."""
     return {"median": spread.median, "quartile_1": spread.low, "quartile_3": spread.high}
 
 
 def machine_lines(facts: Mapping[str, Any]) -> list[str]:
-    """What it was measured on."""
+    """The lines about the machine, its versions and settings."""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     lines = [
         f"{facts['device']}; {facts['processor']}, {facts['cores']} cores visible",
@@ -115,7 +109,7 @@ def machine_lines(facts: Mapping[str, Any]) -> list[str]:
 
 
 def as_json(results: Sequence[Result], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything, seconds and ratios of times; the layout of `--json`."""
+    """All results, in seconds and ratios of times; the layout of `--json`."""
     rows = []
     for result in results:
         times = result.times
@@ -141,34 +135,3 @@ def as_json(results: Sequence[Result], facts: Mapping[str, Any]) -> dict[str, An
             }
         )
     return {"machine": dict(facts), "rows": rows}
-
-
-def markdown(report: Mapping[str, Any]) -> str:
-    """The ratios of a report as a table for documents; absolute times mean nothing elsewhere."""
-    names = []
-    for row in report["rows"]:
-        names += [n for n in row["sides"] if n not in names and n not in RULERS]
-    rivals = [name for name in names if name != "ours"]
-    lines = [
-        f"| time of a rival / ours | {' | '.join(rivals)} | of a matrix product | of the layer's |",
-        "|---" * (len(rivals) + 3) + "|",
-    ]
-    for row in report["rows"]:
-        cells = [row["title"]]
-        for name in rivals:
-            ratio = row["sides"].get(name, {}).get("ratio_to_ours")
-            cells.append("" if ratio is None else (
-                f"**{digits(ratio['median'])}** ({digits(ratio['quartile_1'])} to "
-                f"{digits(ratio['quartile_3'])})"
-            ))  # fmt: skip
-        for ruler in ("matrix product", "layer's product"):
-            share = row["rates"].get(ruler, {}).get("share")
-            cells.append(f"{share['median']:.0%}" if share else "")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python benchmarks/report.py REPORT.json")
-    print(markdown(json.loads(Path(sys.argv[1]).read_text())))

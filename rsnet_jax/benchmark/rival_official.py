@@ -1,9 +1,9 @@
-"""The authors' own code as a rival, from a clone the user points at.
+"""The rival that is the official code, imported from a clone the user names.
 
-Nothing of it is here. What of it no longer runs is patched in memory when it is imported: the name
-`np.float`, arrays printed as numbers, calls that need CUDA where there is none, and the order of
-memory in which torch's batch normalization has wrong gradients on a CPU. Its main program is not
-run, so that its misnamed options do not matter; its refinement head takes no part.
+The repository holds none of that code. Parts that no longer run are patched in memory at import:
+the name `np.float`, arrays printed as numbers, calls that need CUDA on a machine without it, and
+the memory layout for which torch's batch normalization has wrong gradients on a CPU. The official
+main program is not run, so its misnamed options do not matter. The refinement takes no part.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ import torch
 
 from rsnet_jax.benchmark import torch_data
 from rsnet_jax.benchmark.rival_torch import prepare_torch
-from rsnet_jax.benchmark.sides import CHECKED_STEPS, NotRun, Sample, Work
+from rsnet_jax.benchmark.sides import CHECKED_STEPS, NotRun, Sample, Workload
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.published import to_published
 from rsnet_jax.config import Config
@@ -33,41 +33,41 @@ from rsnet_jax.data.synthetic.clips import synthetic_clips
 from rsnet_jax.errors import ConfigError
 
 NEARLY_NONE = 1e-12
-"""A dropout rate that drops nothing, but leaves the second GELU where it is."""
+"""A dropout rate that drops nothing but keeps the second GELU in place."""
 LAYOUTS = ("gt", "hr")
-"""Keypoints whose joints its evaluation numbers as the data files do."""
+"""Keypoint sets whose joint numbers are the same in the official evaluation and the data files."""
 
 
 def find(folder: Path) -> Path:
-    """The clone.
+    """Resolves the folder of the clone.
 
     Raises:
-        ConfigError: it is not there.
+        ConfigError: the folder holds no clone of the official code.
     """
     if not (folder / "models" / "rsnet_gcn.py").is_file():
-        raise ConfigError(f"official: a clone of the authors' code was wanted, not {folder}")
+        raise ConfigError(f"official: a clone of the official code was wanted, not {folder}")
     return folder.resolve()
 
 
 class OfficialSide:
-    """The authors' modules and their own training and evaluation loop; see `sides.Side`."""
+    """The side of the official modules, training and evaluation loop; see `sides.Side`."""
 
     name = "authors' code"
-    slips = True
+    official_bugs = True
 
     def __init__(self, clone: Path, checkpoint: Checkpoint):
         self.checkpoint, self.config = checkpoint, checkpoint.config
         if self.config.precision == "bfloat16":
-            raise ConfigError("official: the authors' code has no bfloat16; --precision highest")
+            raise ConfigError("official: the official code has no bfloat16; --precision highest")
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         prepare_torch(self.config.precision)
         self.code = import_clone(clone)
 
-    def prediction(self, keypoints: np.ndarray, *, from_host: bool) -> Work:
+    def prediction(self, keypoints: np.ndarray, *, from_host: bool) -> Workload:
         if len(keypoints) == 1:
             raise NotRun("it fails for a batch of one pose")
         network = self.network(NEARLY_NONE).eval()
-        # Its layout: batch, axis, time, joint, person.
+        # The official layout: batch, axis, time, joint, person.
         on_host = torch.from_numpy(keypoints).permute(0, 2, 1)[:, :, None, :, None].contiguous()
         rows = on_host.to(self.device)
 
@@ -85,10 +85,10 @@ class OfficialSide:
             pose = run(1)[:, :, 0, :, 0].permute(0, 2, 1)
             return {"pose": (pose - pose[:, :1]).cpu().numpy()}
 
-        return Work(run, outcome)
+        return Workload(run, outcome)
 
-    def training(self, batch: Sample) -> Work:
-        # As its loader gives them: one frame a sample, scale, bounding box, camera index.
+    def training(self, batch: Sample) -> Workload:
+        # As the official loader gives them: one frame per sample, scale, bounding box, camera.
         rows = len(batch.keypoints_2d)
         data = [
             torch.from_numpy(batch.cameras),
@@ -106,9 +106,9 @@ class OfficialSide:
             step = self.trainer(self.network(NEARLY_NONE), batch_size=rows)
             return {"mpjpe": np.array([step([data])["xyz"] for _ in range(CHECKED_STEPS)])}
 
-        return Work(lambda times: step([data] * times), outcome)
+        return Workload(lambda times: step([data] * times), outcome)
 
-    def evaluation(self, frames: Frames, *, batch_size: int) -> Work:
+    def evaluation(self, frames: Frames, *, batch_size: int) -> Workload:
         if self.config.data.source == "h36m" and frames.detections not in LAYOUTS:
             raise NotRun(f"its evaluation knows the joints of {' and '.join(LAYOUTS)} only")
         options = self.options(batch_size=batch_size)
@@ -118,7 +118,7 @@ class OfficialSide:
         found: dict[str, float] = {}
 
         class Table:
-            """Stands for its log file."""
+            """Stands for the official log file."""
 
             def append(self, row: list[float]) -> None:
                 found.update(mpjpe=row[2], pa_mpjpe=row[3])
@@ -141,9 +141,9 @@ class OfficialSide:
             run(1)
             return dict(found)
 
-        return Work(run, outcome)
+        return Workload(run, outcome)
 
-    def epoch(self, config: Config, frames: Frames) -> Work:
+    def epoch(self, config: Config, frames: Frames) -> Workload:
         options = self.options(batch_size=config.train.batch_size)
         batches = self.batches(options, train=True)
         train = self.trainer(self.network(config.model.dropout), batch_size=options.batchSize)
@@ -152,10 +152,10 @@ class OfficialSide:
             for _ in range(times):
                 train(batches)
 
-        return Work(run, dict)
+        return Workload(run, dict)
 
     def network(self, dropout: float) -> Any:
-        """A fresh copy of its network with the weights of the checkpoint."""
+        """Makes a fresh official network with the weights of the checkpoint."""
         graph = torch.tensor(self.checkpoint.skeleton.adjacency, dtype=torch.float32)
         width = self.config.model.width
         network = self.code.network.Model(graph, width, p_dropout=dropout)
@@ -166,7 +166,7 @@ class OfficialSide:
         return network.to(self.device)
 
     def trainer(self, network: Any, *, batch_size: int) -> Callable[[Any], dict[str, float]]:
-        """Its training loop over batches; returns its errors, meters."""
+        """The official training loop over batches; returns its errors in meters."""
         options = self.options(batch_size=batch_size)
         rate = self.config.optim.learning_rate
         optimizer = torch.optim.Adam(network.parameters(), lr=rate, amsgrad=True)
@@ -181,11 +181,11 @@ class OfficialSide:
         return train
 
     def criteria(self) -> dict[str, torch.nn.Module]:
-        """Its losses."""
+        """The official losses, by name."""
         return {"MSE": torch.nn.MSELoss(), "L1": torch.nn.L1Loss()}
 
     def options(self, *, batch_size: int) -> Any:
-        """Its options, as its command line would make them."""
+        """The official options, as the official command line makes them."""
         data = self.config.data
         arguments = {
             "keypoints": self.keypoints,
@@ -206,12 +206,12 @@ class OfficialSide:
 
     @property
     def keypoints(self) -> str:
-        """The name of the 2D points; what is built in goes by that of exact ones."""
+        """Name of the 2D keypoints; synthetic ones are called `gt`."""
         data = self.config.data
         return data.detections or "gt" if data.source == "h36m" else "gt"
 
     def batches(self, options: Any, *, train: bool) -> Any:
-        """Its data set, read from files, in batches."""
+        """The official data set, read from files, in batches."""
         data = self.config.data
         with tempfile.TemporaryDirectory() as folder, quiet():
             root = data.root if data.source == "h36m" else Path(folder, "dataset")
@@ -220,7 +220,7 @@ class OfficialSide:
                 subjects = data.subjects_train + data.subjects_test
                 clips = synthetic_clips(data.detections or "gt", subjects=subjects)
                 write_h36m(root, {self.keypoints: clips})
-            skeleton = copy.deepcopy(self.code.skeleton)  # it is cut down in place
+            skeleton = copy.deepcopy(self.code.skeleton)  # the data set removes joints in place
             with replaced(self.code.dataset, "h36m_skeleton", skeleton):
                 poses = self.code.dataset.Human36mDataset(str(root / "data_3d_h36m.npz"), options)
             views = self.code.loader.Fusion(
@@ -229,23 +229,23 @@ class OfficialSide:
         return torch_data.loader(views, batch_size=options.batchSize, shuffle=train)
 
     def wait(self) -> None:
-        """Until the device is done."""
+        """Waits until the device is done."""
         if self.device == "cuda":
             torch.cuda.synchronize()
 
 
 def import_clone(clone: Path) -> SimpleNamespace:
-    """The modules of a clone, patched to run."""
+    """Imports the modules of a clone and patches them to run."""
     torch_data.restore_numpy_names()
     if not torch.cuda.is_available():
         torch.cuda.FloatTensor = torch.FloatTensor  # pyright: ignore
         torch.cuda.synchronize = lambda: None  # pyright: ignore
         torch.Tensor.cuda = lambda self, *_, **__: self  # pyright: ignore
-    if str(clone) not in sys.path:  # stays: its data loader's processes import it too
+    if str(clone) not in sys.path:  # not removed: worker processes import it too
         sys.path.append(str(clone))
     try:
         with quiet(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the Python it was written for
+            warnings.simplefilter("ignore")  # the code was written for an older Python
             code = SimpleNamespace(
                 network=importlib.import_module("models.rsnet_gcn"),
                 loop=importlib.import_module("train_graph_time"),
@@ -264,7 +264,7 @@ def import_clone(clone: Path) -> SimpleNamespace:
 
 
 def accumulator_of_scalars(base: type) -> type:
-    """Its running mean, which prints arrays of one number as numbers; NumPy no longer does."""
+    """The official running mean, taking arrays of one number, which NumPy no longer converts."""
 
     class Accumulator(base):
         def update(self, val: Any, n: int = 1) -> None:
@@ -274,9 +274,9 @@ def accumulator_of_scalars(base: type) -> type:
 
 
 def mend_normalization(norm: torch.nn.Module) -> None:
-    """Lays out what comes in, forward and backward, as torch 2.13 needs it on a CPU.
+    """Makes the input and the gradient of a batch normalization contiguous.
 
-    Where input and gradient are permuted arrays, its gradients of a batch normalization are wrong.
+    On a CPU, torch 2.13 computes wrong gradients of it for permuted arrays.
     """
 
     def lay_out(_: torch.nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
@@ -292,14 +292,14 @@ def mend_normalization(norm: torch.nn.Module) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps its progress reports out of ours."""
+    """Hides the progress reports of the official code."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
 
 
 @contextlib.contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Gives an attribute another value for a while."""
+    """Replaces the value of an attribute within the context."""
     old = getattr(owner, name)
     setattr(owner, name, value)
     try:

@@ -1,4 +1,4 @@
-"""The rival in plain torch: `torch_twin`, as it is (eager) or through `torch.compile`."""
+"""The rival in plain PyTorch: `torch_twin`, eager or through `torch.compile`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 
 from rsnet_jax.benchmark import torch_data, torch_twin
 from rsnet_jax.benchmark.machine import visible_cores
-from rsnet_jax.benchmark.sides import CHECKED_STEPS, Sample, Work
+from rsnet_jax.benchmark.sides import CHECKED_STEPS, Sample, Workload
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.config import Config, Precision, RSNetConfig
 from rsnet_jax.data.frames import Frames
@@ -17,16 +17,16 @@ MM = 1000
 
 
 def prepare_torch(precision: Precision) -> None:
-    """All visible cores, and the precision of float32 products that JAX is given."""
+    """Gives torch all visible cores, and the precision of float32 products that JAX has."""
     torch.set_num_threads(visible_cores())
     torch.set_float32_matmul_precision("highest" if precision == "highest" else "high")
     torch.backends.cudnn.allow_tf32 = precision != "highest"
 
 
 class TorchSide:
-    """The twin; see `sides.Side`."""
+    """The side of the PyTorch twin; see `sides.Side`."""
 
-    slips = False
+    official_bugs = False
 
     def __init__(self, checkpoint: Checkpoint, *, compiled: bool):
         self.name = "torch.compile" if compiled else "torch eager"
@@ -34,7 +34,7 @@ class TorchSide:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         prepare_torch(self.config.precision)
 
-    def prediction(self, keypoints: np.ndarray, *, from_host: bool) -> Work:
+    def prediction(self, keypoints: np.ndarray, *, from_host: bool) -> Workload:
         network = self.network().eval()
         on_host = torch.from_numpy(keypoints)
         rows = on_host.to(self.device)
@@ -49,9 +49,9 @@ class TorchSide:
             self.wait()
             return result
 
-        return Work(run, lambda: {"pose": relative(run(1)).float().cpu().numpy()})
+        return Workload(run, lambda: {"pose": relative(run(1)).float().cpu().numpy()})
 
-    def training(self, batch: Sample) -> Work:
+    def training(self, batch: Sample) -> Workload:
         keypoints, joints = (
             torch.from_numpy(rows).to(self.device) for rows in (batch.keypoints_2d, batch.joints_3d)
         )
@@ -75,10 +75,10 @@ class TorchSide:
             losses = steps(dropout=0.0)(CHECKED_STEPS)
             return {"loss": np.array([float(loss) for loss in losses])}
 
-        return Work(steps(self.config.model.dropout), outcome)
+        return Workload(steps(self.config.model.dropout), outcome)
 
-    def evaluation(self, frames: Frames, *, batch_size: int) -> Work:
-        """Two passes a batch, P1 in torch, P2 in NumPy, as programs for this task have it."""
+    def evaluation(self, frames: Frames, *, batch_size: int) -> Workload:
+        """Two passes per batch, P1 in torch and P2 in NumPy, as is usual for this task."""
         network = self.network().eval()
         mirror = list(frames.skeleton.mirror)
         sign = torch.tensor([-1.0, 1.0, 1.0], device=self.device)
@@ -114,9 +114,9 @@ class TorchSide:
             run(1)
             return {name: MM * float(values.mean()) for name, values in errors.items()}
 
-        return Work(run, outcome)
+        return Workload(run, outcome)
 
-    def epoch(self, config: Config, frames: Frames) -> Work:
+    def epoch(self, config: Config, frames: Frames) -> Workload:
         network = self.network(config.model.dropout)
         step = torch_twin.make_train_step(network, learning_rate=config.optim.learning_rate)
         dataset = torch_data.Views(
@@ -136,10 +136,10 @@ class TorchSide:
                         total += step(keypoints, joints)
                 float(total)  # waits
 
-        return Work(run, dict)
+        return Workload(run, dict)
 
     def network(self, dropout: float = 0.0) -> Any:
-        """A fresh copy with the weights of the checkpoint."""
+        """Makes a fresh twin with the weights of the checkpoint."""
         model = self.config.model
         assert isinstance(model, RSNetConfig)  # see `comparison.checkpoint_for`
         network = torch_twin.RSNet(
@@ -150,27 +150,27 @@ class TorchSide:
         return torch.compile(network, dynamic=False) if self.compiled else network
 
     def precision(self) -> Any:
-        """The context in which the network is called."""
+        """The context in which the network is called: autocast for bfloat16."""
         halved = self.config.precision == "bfloat16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=halved)
 
     def wait(self) -> None:
-        """Until the device is done."""
+        """Waits until the device is done."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
 
 def relative(pose: torch.Tensor) -> torch.Tensor:
-    """Relative to joint 0."""
+    """A pose relative to joint 0."""
     return pose - pose[:, :1]
 
 
 def procrustes_error(pose: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Mean distance of the joints (of each pose) after the best shift, turn and scale."""
+    """Mean joint distance per pose after the best translation, rotation and scaling."""
     pose = pose - pose.mean(axis=1, keepdims=True)
     target = target - target.mean(axis=1, keepdims=True)
     u, s, vt = np.linalg.svd(pose.transpose(0, 2, 1) @ target)
-    sign = np.sign(np.linalg.det(u @ vt))  # a turn, not a reflection
+    sign = np.sign(np.linalg.det(u @ vt))  # a rotation, not a reflection
     u[..., -1] *= sign[:, None]
     s[..., -1] *= sign
     scale = s.sum(axis=-1) / np.square(pose).sum(axis=(1, 2))

@@ -1,4 +1,4 @@
-"""What the sides of a comparison have in common."""
+"""The interface of the sides of a comparison: ours and the rivals."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -12,19 +12,19 @@ from rsnet_jax.data.frames import Frames
 
 
 class NotRun(Exception):
-    """A side cannot do this piece of work; the message says why."""
+    """Raised by a side that cannot do a row's work; the message gives the reason."""
 
 
-class Work(NamedTuple):
-    """One row's work, done by one side."""
+class Workload(NamedTuple):
+    """One row's work as done by one side."""
 
     run: Run
     outcome: Callable[[], Any]
-    """Arrays by name, for comparison with another side's of the same names."""
+    """Function that returns results by name, to be compared with another side's results."""
 
 
 class Sample(NamedTuple):
-    """A batch to train on, on the host."""
+    """A training batch in host memory."""
 
     keypoints_2d: Float[np.ndarray, "batch joint 2"]  # normalized image coordinates
     joints_3d: Float[np.ndarray, "batch joint 3"]  # meters; joint 0 absolute, others relative
@@ -32,32 +32,31 @@ class Sample(NamedTuple):
 
 
 class Side(Protocol):
-    """Ours, or a rival. Every method starts from the weights the side was made with."""
+    """Ours, or a rival. Every method starts from the weights that the side was made with."""
 
     name: str
-    slips: bool
-    """Whether its evaluation has the slips of the published one (`evaluation.Protocol`)."""
+    official_bugs: bool
+    """True if the side's evaluation has the bugs of the official code (`EvaluationSettings`)."""
 
-    def prediction(self, keypoints: np.ndarray, *, from_host: bool) -> Work:
-        """Lifts a batch; `from_host` counts the ways to the device and back."""
+    def prediction(self, keypoints: np.ndarray, *, from_host: bool) -> Workload:
+        """Lifts a batch; `from_host` includes the transfers to the device and back."""
         ...
 
-    def training(self, batch: Sample) -> Work:
-        """Optimizer steps on one batch that is on the device, dropout on.
+    def training(self, batch: Sample) -> Workload:
+        """Takes optimizer steps with dropout on one batch that is on the device.
 
-        The outcome is that of the first steps without dropout: "loss" or "mpjpe" of each,
-        the latter in meters.
+        The outcome is "loss" or "mpjpe" (in meters) of each of the first steps without dropout.
         """
         ...
 
-    def evaluation(self, frames: Frames, *, batch_size: int) -> Work:
-        """Flip test, P1 and P2. The outcome is "mpjpe" and "pa_mpjpe", mean over actions, mm."""
+    def evaluation(self, frames: Frames, *, batch_size: int) -> Workload:
+        """Evaluates with flip test. The outcome: "mpjpe" and "pa_mpjpe", means over actions, mm."""
         ...
 
-    def epoch(self, config: Config, frames: Frames) -> Work:
-        """A whole epoch: order, data handling, steps; no validation. No outcome."""
+    def epoch(self, config: Config, frames: Frames) -> Workload:
+        """Trains for a whole epoch: order, data handling, steps; no validation. No outcome."""
         ...
 
 
 CHECKED_STEPS = 3
-"""Steps of training that are compared; a wrong gradient shows in the second."""
+"""Number of training steps that are compared; a wrong gradient shows from the second step on."""

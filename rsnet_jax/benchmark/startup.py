@@ -1,4 +1,4 @@
-"""Start-up: imports and first calls in fresh interpreters, with an empty and a filled cache."""
+"""The start-up rows: imports and first calls in fresh interpreters, with empty and filled cache."""
 
 import json
 import os
@@ -22,11 +22,11 @@ CACHES = ("empty", "filled")
 
 
 def measure_startup(settings: Settings, names: Sequence[str]) -> list[Result]:
-    """A result for each phase and state of the cache.
+    """Measures each phase of start-up with an empty and a filled compilation cache.
 
     Args:
         settings: width, batch, precision, time.
-        names: of the sides: ours, torch eager, torch.compile.
+        names: names of the sides: ours, torch eager, torch.compile.
     """
     times: dict[tuple[str, str], dict[str, list[float]]] = {}
     end, done = time.monotonic() + settings.seconds, 0
@@ -39,7 +39,7 @@ def measure_startup(settings: Settings, names: Sequence[str]) -> list[Result]:
         done += 1
     results = []
     for phase, title in PHASES.items():
-        # What the cache holds does not matter to the import; the second one is read from memory.
+        # The import does not use the cache; in the second process its files are in memory.
         for state in CACHES if phase != "import" else CACHES[1:]:
             label = title if phase == "import" else f"{title}, {state} cache"
             row = Result(f"startup {phase} {state}", label, Times(times[phase, state]), {}, {})
@@ -48,15 +48,16 @@ def measure_startup(settings: Settings, names: Sequence[str]) -> list[Result]:
 
 
 def start(name: str, settings: Settings, cache: Path) -> dict[str, float]:
-    """Seconds of each phase in a fresh interpreter."""
+    """Runs the phases in a fresh interpreter; returns the seconds of each."""
     caches = {
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "TORCHINDUCTOR_CACHE_DIR": str(cache),
     }
+    # By path, not by name: a name would import rsnet_jax and JAX before torch's clock stops.
     arguments = [name, settings.width, settings.batch, settings.precision, time.time()]
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(CHILD), *map(str, arguments)],
+        [sys.executable, "-P", "-W", "ignore", str(CHILD), *map(str, arguments)],
         env=os.environ | caches,
         stdout=subprocess.PIPE,
         text=True,

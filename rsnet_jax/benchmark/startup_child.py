@@ -1,4 +1,4 @@
-"""What `startup.py` runs in a fresh interpreter: prints the seconds of each phase as JSON."""
+"""The script that `startup.py` runs in a fresh interpreter; prints seconds per phase as JSON."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import time
 
 
 def start_ours(width: int, batch: int, precision: str) -> dict[str, float]:
-    """Import, first prediction, first training step; the weights are zeros, made outside of it."""
+    """Times import, first prediction and first training step, with zero weights made beforehand."""
     from rsnet_jax import RSNet  # noqa: F401
 
     times = {"import": time.time() - BEGAN}
@@ -24,8 +24,8 @@ def start_ours(width: int, batch: int, precision: str) -> dict[str, float]:
 
     variables = zeros(jax.eval_shape(lambda: init_variables(config)))
     rows, key = zeros(batch_shapes(batch)), jax.random.key(0)
-    step, begin = train_step(config)
-    state = zeros(jax.eval_shape(begin, variables))
+    step, init = train_step(config)
+    state = zeros(jax.eval_shape(init, variables))
     with jax.default_matmul_precision(precision):
         start = time.perf_counter()
         jax.block_until_ready(jax.jit(predict_step(config))(variables, rows.keypoints_2d))
@@ -37,7 +37,7 @@ def start_ours(width: int, batch: int, precision: str) -> dict[str, float]:
 
 
 def start_torch(width: int, batch: int, precision: str, *, compiled: bool) -> dict[str, float]:
-    """The same for the twin, with fresh weights."""
+    """Times the same phases for the PyTorch twin, with fresh weights."""
     import torch
 
     times = {"import": time.time() - BEGAN}

@@ -1,7 +1,6 @@
-"""All rows one after the other."""
+"""The choice of sides and rows, and the measurement of one row after the other."""
 
 import functools
-import importlib
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
@@ -18,10 +17,10 @@ RIVALS = ("torch", "torch-eager", "torch-compile", "official:PATH")
 
 
 def make_sides(against: Sequence[str]) -> list[MakeSide]:
-    """What makes ours and the rivals named.
+    """The constructors of our side and of the named rivals. Only here torch is imported.
 
     Raises:
-        ConfigError: a rival is unknown, or what it needs is not there.
+        ConfigError: a rival is unknown, or PyTorch or the clone of the official code is missing.
     """
     makers: list[MakeSide] = [Ours]
     if against and importlib.util.find_spec("torch") is None:
@@ -31,24 +30,25 @@ def make_sides(against: Sequence[str]) -> list[MakeSide]:
     for name in against:
         kind, _, path = name.partition(":")
         if kind == "official" and path:
-            official: Any = importlib.import_module("rival_official")
+            from rsnet_jax.benchmark import rival_official as official
+
             makers.append(functools.partial(official.OfficialSide, official.find(Path(path))))
         elif name in RIVALS:
-            twin: Any = importlib.import_module("rival_torch")
-            for compiled in {"torch-eager": [False], "torch-compile": [True]}.get(
-                name, [False, True]
-            ):
-                makers.append(functools.partial(twin.TorchSide, compiled=compiled))
+            from rsnet_jax.benchmark.rival_torch import TorchSide
+
+            only = {"torch-eager": [False], "torch-compile": [True]}
+            for compiled in only.get(name, [False, True]):
+                makers.append(functools.partial(TorchSide, compiled=compiled))
         else:
             raise ConfigError(f"against: one of {', '.join(RIVALS)} was wanted, not {name!r}")
     return makers
 
 
 def run(settings: Settings, *, rows: Sequence[str], against: Sequence[str]) -> Iterator[Result]:
-    """Measures row by row; none named means all.
+    """Measures the named rows, or all rows if none is named; yields each result when it is done.
 
     Raises:
-        RSNetError: a rival or the data cannot be had, or a rival computes something else.
+        RSNetError: a rival or the data is missing, or a rival computes something else.
     """
     makers = make_sides(against)
     for row in rows or (*ROWS, "startup"):
@@ -59,7 +59,7 @@ def run(settings: Settings, *, rows: Sequence[str], against: Sequence[str]) -> I
 
 
 def startup_sides(against: Sequence[str]) -> list[str]:
-    """The sides of the start-up rows; the authors' program starts as torch eager does."""
+    """Names of the sides in the start-up rows; the official code starts as torch eager does."""
     both = "torch" in against
     names = ["ours"]
     names += ["torch eager"] if both or "torch-eager" in against else []
@@ -68,6 +68,9 @@ def startup_sides(against: Sequence[str]) -> list[str]:
 
 
 def facts(settings: Settings, *, against: Sequence[str]) -> dict[str, Any]:
-    """What it is measured on."""
-    torch = importlib.import_module("torch") if against else None
+    """Describes the machine, its versions and settings; those of torch only if it takes part."""
+    if not against:
+        return machine.describe(settings.precision)
+    import torch
+
     return machine.describe(settings.precision, torch=torch)

@@ -1,4 +1,4 @@
-"""Times of several contestants that take turns, so that a busy machine slows all of them alike."""
+"""Timing of several contestants in turns, so that a busy machine slows all of them alike."""
 
 import dataclasses
 import statistics
@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 Run = Callable[[int], object]
-"""Does the work so many times and returns when the last is done."""
+"""A function that does the work the given number of times, and returns when the last is done."""
 
 LEAST_REPEATS = 3
 TURN_SECONDS = 0.05
-"""A turn holds as many calls as fit: shorter ones would measure the clock, and what the contestant
-before has left running."""
+"""Seconds of one turn of a contestant. A turn has as many calls as fit: shorter turns would measure
+the clock, and the work that the previous contestant has left running."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """Median and quartiles."""
+    """Median and quartiles of several values."""
 
     median: float
     low: float
@@ -32,17 +32,17 @@ class Spread:
 
 @dataclasses.dataclass(frozen=True)
 class Times:
-    """Seconds a call, of each contestant in each repeat."""
+    """Seconds per call of each contestant in each repeat."""
 
     repeats: dict[str, list[float]]
     first: dict[str, float] = dataclasses.field(default_factory=dict)
-    """Of the very first call, which compiles, where it was measured."""
+    """Seconds of the very first call, which compiles, by contestant, where it was measured."""
 
     def spread(self, name: str) -> Spread:
         return Spread.of(self.repeats[name])
 
     def ratio(self, name: str, *, to: str) -> Spread:
-        """Of the times of two contestants, repeat by repeat."""
+        """Ratio of the times of two contestants, repeat by repeat."""
         pairs = zip(self.repeats[name], self.repeats[to], strict=True)
         return Spread.of([mine / other for mine, other in pairs])
 
@@ -52,27 +52,27 @@ def interleave(
     *,
     seconds: float,
     turn_seconds: float = TURN_SECONDS,
-    settle: bool = True,
+    warm_up: bool = True,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Times:
-    """Lets the contestants take turns until the time is spent, three times each at least.
+    """Lets the contestants take turns until the time is spent, at least three turns each.
 
     Args:
-        contestants: by name; they have compiled already.
-        seconds: for all repeats together.
-        turn_seconds: a turn of a fast contestant has so many calls that it takes this long.
-        settle: begins each turn with a call that does not count.
-        clock: tells the time in seconds.
+        contestants: the work of each, by name; it is compiled already.
+        seconds: time for all repeats together.
+        turn_seconds: least duration of a turn; a fast contestant makes several calls in it.
+        warm_up: whether each turn begins with a call that is not timed.
+        clock: function that returns the time in seconds.
     """
     calls = dict.fromkeys(contestants, 1)
-    for name, run in contestants.items() if settle else ():
+    for name, run in contestants.items() if warm_up else ():
         run(1)
         calls[name] = max(1, int(turn_seconds / max(timed(run, 1, clock=clock), 1e-9)))
     repeats: dict[str, list[float]] = {name: [] for name in contestants}
     end, done = clock() + seconds, 0
     while done < LEAST_REPEATS or clock() < end:
         for name, run in contestants.items():
-            if settle:
+            if warm_up:
                 run(1)
             repeats[name].append(timed(run, calls[name], clock=clock))
         done += 1
@@ -80,7 +80,7 @@ def interleave(
 
 
 def timed(run: Run, calls: int, *, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds a call."""
+    """Seconds per call, over the given number of calls."""
     start = clock()
     run(calls)
     return (clock() - start) / calls

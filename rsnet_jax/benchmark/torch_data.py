@@ -1,6 +1,6 @@
-"""The data pipeline of a plain torch program: single views, mirrored on the way, by two workers.
+"""The data pipeline of a plain torch program: two workers load and mirror single views.
 
-Its processes import this module: it must not import JAX.
+The worker processes import this module; nothing here may start a JAX computation.
 """
 
 import sys
@@ -15,7 +15,7 @@ WORKERS = 2
 
 
 class Views(torch.utils.data.Dataset):
-    """Every view as it is, and mirrored; rows n and up are the mirror images."""
+    """The n views of a table, and from row n on their mirror images."""
 
     def __init__(
         self,
@@ -48,9 +48,9 @@ class Views(torch.utils.data.Dataset):
 def loader(
     dataset: torch.utils.data.Dataset, *, batch_size: int, shuffle: bool
 ) -> torch.utils.data.DataLoader[Any]:
-    """Batches by worker processes that stay from epoch to epoch.
+    """Makes batches by worker processes that live for all epochs.
 
-    They are started by a server process: a fork of a process with JAX's threads may hang.
+    A server process starts the workers: a fork of a process with JAX's threads may hang.
     """
     return torch.utils.data.DataLoader(
         dataset,
@@ -64,12 +64,12 @@ def loader(
 
 
 def begin_worker(number: int) -> None:
-    """What the authors' data set needs of the NumPy it was written for."""
+    """Prepares a worker process: one thread, and NumPy as the official code needs it."""
     del number
     torch.set_num_threads(1)
     restore_numpy_names()
 
 
 def restore_numpy_names() -> None:
-    """Gives NumPy the name `float` back, which it dropped in 1.24."""
+    """Restores the name `numpy.float`, which NumPy 1.24 removed."""
     vars(sys.modules["numpy"]).setdefault("float", float)

@@ -1,7 +1,7 @@
-"""RS-Net once more in plain PyTorch, under the published state-dict keys: the rival in benchmarks.
+"""RS-Net in plain PyTorch with the published state-dict keys: the rival in benchmarks.
 
-Written from the paper's formulas for speed as far as plain PyTorch allows: the products of all hops
-are one product, weights lie in memory as that product wants them, and nothing is done twice.
+It follows the paper's formulas and is as fast as plain PyTorch allows: the products of all hops are
+one product, weights are laid out in memory for that product, and nothing is computed twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -181,14 +181,14 @@ class PostRefine(nn.Module):
 
 
 def load_weights(module: RSNet | PostRefine, checkpoint: Checkpoint) -> None:
-    """Copies the weights of a checkpoint of ours into the twin of its network or of its head."""
+    """Copies weights of a checkpoint into the twin of its network or of its refinement."""
     network, refinement = to_published(checkpoint)
     tensors: Mapping[str, np.ndarray] = network if isinstance(module, RSNet) else refinement
     module.load_state_dict({key: torch.tensor(array) for key, array in tensors.items()})
 
 
 def backproject(pose: Tensor, keypoints: Tensor, root_depth: Tensor, cameras: Tensor) -> Tensor:
-    """The pose at the predicted depths whose projection the keypoints are, relative to joint 0."""
+    """Back-projects keypoints at the predicted depths; the pose is relative to joint 0."""
     depth = torch.cat([torch.zeros_like(pose[:, :1, 2]), pose[:, 1:, 2]], dim=1)
     depth = (depth + root_depth[:, None])[..., None]
     focal, center = cameras[:, None, 0:2], cameras[:, None, 2:4]
@@ -197,7 +197,7 @@ def backproject(pose: Tensor, keypoints: Tensor, root_depth: Tensor, cameras: Te
 
 
 def symmetry(pose: Tensor) -> Tensor:
-    """How much longer left bones are than right ones."""
+    """Mean difference of the lengths of left and right bones."""
 
     def lengths(bones: tuple[tuple[int, int], ...]) -> Tensor:
         ends = torch.tensor(bones)
@@ -214,9 +214,9 @@ def training_loss(
     *,
     refinement: nn.Module | None = None,
 ) -> Tensor:
-    """The published loss of (batch, joint, 3) meters whose joint 0 is absolute.
+    """The published loss for joints of shape (batch, joint, 3) in meters, with joint 0 absolute.
 
-    A head also needs the (batch, 9) camera vectors.
+    With a refinement the (batch, 9) camera vectors are needed too.
     """
     target = torch.cat([torch.zeros_like(joints[:, :1]), joints[:, 1:]], dim=1)
     pose = network(keypoints)
@@ -234,7 +234,7 @@ def make_train_step(
 ) -> Callable[..., Tensor]:
     """Returns `step(keypoints, joints[, cameras]) -> loss`, which changes the modules in place.
 
-    They may have been through `torch.compile`.
+    The modules may be results of `torch.compile`.
     """
     modules = [module.train() for module in (network, refinement) if module is not None]
     parameters = [parameter for module in modules for parameter in module.parameters()]

@@ -1,4 +1,4 @@
-"""Reads and writes the published checkpoints of the network and of the refinement."""
+"""Reads and writes the published checkpoints of networks and of refinements."""
 
 import contextlib
 import importlib.util
@@ -39,7 +39,7 @@ def from_published(
         keypoint_skeleton: of its input; default: `skeleton`.
         config: if the tensors came with one; the other settings are then its own.
         step: kept.
-        settings: of the network (`model.*`) where the tensors do not tell them: `dropout`, for
+        settings: of the network (`model.*`) where the tensors do not state them: `dropout`, for
             RS-Net `double_gelu`; default: those of the published weights. With the `name` of
             another network they are ignored.
 
@@ -59,7 +59,8 @@ def from_published(
     if refinement:
         if "refine_hidden" not in kind.model_fields:
             raise CheckpointError(
-                f"{source}: {kind.title} has no refinement, but there is {next(iter(refinement))}"
+                f"{source}: {kind.title} has no refinement, but there is "
+                f"{quote(next(iter(refinement)))}"
             )
         sizes["refine_hidden"] = key_tables.infer_hidden(refinement, source=source)
     skeleton = skeleton_for(sizes.pop("joints"), skeleton, keypoint_skeleton, source=source)
@@ -115,7 +116,7 @@ def skeleton_for(
 def tables_of(
     model: AnyModelConfig, skeleton: Skeleton, keypoint_skeleton: Skeleton
 ) -> tuple[list[key_tables.Entry], list[key_tables.Entry]]:
-    """Every published tensor of the network, and of its refinement (none if it can have none)."""
+    """Every published tensor of the network, and of its refinement if it can have one."""
     network = key_tables.KEY_TABLES[model.name].entries(model, keypoint_skeleton)
     if not isinstance(model, HasRefinement):
         return network, []
@@ -143,8 +144,8 @@ def load_torch_checkpoint(
     """Reads released PyTorch weights, without torch.
 
     Args:
-        path: a `model_rsnet_*.pth`, another network's `.pth` or `.pth.tar`, or a folder of which
-            the network and its refinement are picked.
+        path: a `model_rsnet_*.pth`, another network's `.pth` or `.pth.tar`, or a folder that holds
+            a network and perhaps its refinement.
         refine: the refinement, `model_post_refine_*.pth`.
         skeleton: see `from_published`.
         settings: see `from_published`.

@@ -25,10 +25,10 @@ class Stored(pydantic.BaseModel):
 class Memory(Stored):
     """Bytes of a chip's main memory that a compiled program takes."""
 
-    arguments: float
-    temporary: float
-    code: float
-    peak: float
+    arguments: int
+    temporary: int
+    code: int
+    peak: int
     """Bytes of arguments, results, temporary arrays and code together."""
 
 

@@ -105,7 +105,7 @@ def _origin(one: Instruction, by_name: dict[str, Instruction]) -> Instruction:
 
 
 def _places(one: Instruction, known: dict[str, list[set[Name]]]) -> list[set[Name]]:
-    """For each array of a result, the arrays whose memory it uses: itself, or operands."""
+    """The arrays whose memory each array of a result uses: itself, or operands."""
     own = [{(one.name, place)} for place in range(len(one.results))]
     given = [known.get(name) or [set()] for name in one.operands]
     match one.opcode:

@@ -33,20 +33,20 @@ def eager(checkpoint):
 
 
 @pytest.mark.parametrize("row", ["latency", "inference", "evaluation", "training"])
-def test_twin_computes_what_we_do_in_every_row(row):
+def test_torch_twin_equals_ours_in_every_row(row):
     result = comparison.ROWS[row](SETTINGS, [Ours, eager])
     assert result.differences["torch eager"] < 1e-5
     assert all(len(times) >= 3 for times in result.times.repeats.values())
     assert result.times.first.keys() == {"ours", "torch eager"}
 
 
-def test_our_epoch_runs():
+def test_epoch_row_runs():
     result = comparison.epoch(SETTINGS, [Ours])
     assert min(result.times.repeats["ours"]) > 0
 
 
 @pytest.mark.parametrize("row", ["inference", "evaluation", "training"])
-def test_a_wrong_twin_is_refused(row):
+def test_wrong_twin_is_refused(row):
     def wrong(checkpoint):
         side = eager(checkpoint)
         network = side.network
@@ -63,7 +63,7 @@ def test_a_wrong_twin_is_refused(row):
         comparison.ROWS[row](SETTINGS, [Ours, wrong])
 
 
-def test_outcomes_that_differ_are_refused():
+def test_check_equal_refuses_differences():
     ours = {"pose": np.array([[1.0, 2.0]]), "loss": np.array([1.0])}
 
     def check(**theirs):
@@ -77,7 +77,7 @@ def test_outcomes_that_differ_are_refused():
         check(pose=np.array([1.0, 2.0]))
 
 
-def test_no_weight_of_the_checkpoint_is_zero_or_one():
+def test_checkpoint_for_has_no_zero_weights():
     checkpoint = checkpoint_for(SETTINGS, width=4)
     norm = checkpoint.variables["params"]["non_local"]["norm"]
     assert np.all(norm["scale"] != 0) and np.all(norm["bias"] != 0)

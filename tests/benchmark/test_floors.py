@@ -5,18 +5,20 @@ from rsnet_jax.config import RSNetConfig
 
 
 @pytest.mark.parametrize(("width", "published"), [(96, 3_924_847), (64, 1_768_079)])
-def test_parameters_are_those_published(width, published):
+def test_parameters_by_formula_are_the_published_numbers(width, published):
     assert parameters(RSNetConfig(width=width)) == published
 
 
-def test_products_of_a_small_network_by_hand():
+def test_forward_flops_of_a_small_network_by_hand():
     model = RSNetConfig(width=3, hops=2, blocks=1)
     # Multiplications of 5 joints, 6 channels; layers: in, two hidden, out.
-    own_and_heard = 5 * (2 * 12 + 6 * 12 + 6 * 12 + 6 * 12)
+    self_and_neighbors = 5 * (2 * 12 + 6 * 12 + 6 * 12 + 6 * 12)
     residual = 5 * (2 * 6 + 6 * 6 + 6 * 6 + 6 * 6)
     mixing = 4 * 2 * 25 * 3
     non_local = 5 * 6 * 9 + 5 * 3 * 6 + 2 * 25 * 3
-    assert forward_flops(model, joints=5) == 2 * (own_and_heard + residual + mixing + non_local)
+    assert forward_flops(model, joints=5) == 2 * (
+        self_and_neighbors + residual + mixing + non_local
+    )
 
 
 def test_bytes_of_a_small_network_by_hand():

@@ -1,9 +1,10 @@
 import json
 
 import pytest
+from script_loader import load_script
 
 from rsnet_jax.benchmark.comparison import Result
-from rsnet_jax.benchmark.report import as_json, digits, duration, markdown, row_lines
+from rsnet_jax.benchmark.report import as_json, digits, duration, row_lines
 from rsnet_jax.benchmark.timing import Times
 
 FACTS = {
@@ -35,7 +36,7 @@ def result():
     )
 
 
-def test_row_for_people(result):
+def test_lines_of_a_row(result):
     lines = row_lines(result)
     assert lines[0] == "batch inference"
     assert lines[2].split() == ["ours", "11", "ms", "10.5", "ms", "to", "11.5", "ms", "1.5", "s"]
@@ -48,14 +49,14 @@ def test_row_for_people(result):
     assert max(map(len, lines)) <= 80
 
 
-def test_json_and_its_table(result):
+def test_json_of_results_and_its_markdown_table(result):
     report = json.loads(json.dumps(as_json([result], FACTS)))
     row = report["rows"][0]
     assert row["sides"]["ours"]["seconds"]["median"] == pytest.approx(0.011)
     assert row["sides"]["torch eager"]["ratio_to_ours"]["quartile_3"] == pytest.approx(2.25)
     assert row["rates"]["matrix product"]["share"]["median"] == pytest.approx(0.5)
     assert report["machine"] == FACTS
-    table = markdown(report).splitlines()
+    table = load_script("benchmarks/report.py").markdown(report).splitlines()
     assert table[0] == (
         "| time of a rival / ours | torch eager | of a matrix product | of the layer's |"
     )

@@ -1,4 +1,4 @@
-"""The PyTorch twin is the same model: outputs, gradients and a few steps of training."""
+"""The PyTorch twin equals the network of this package in outputs, gradients and training steps."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from rsnet_jax.training.optim import scale_by_torch_amsgrad
 from rsnet_jax.training.step import TrainState, fresh_sums, make_train_step
 
 torch = pytest.importorskip("torch")
-torch_twin = pytest.importorskip("torch_twin")
+torch_twin = pytest.importorskip("rsnet_jax.benchmark.torch_twin")
 
 CONFIG = Config(model=RSNetConfig(width=7, hops=3, blocks=2, dropout=0, refine_dropout=0))
 SIZES = {"width": 7, "hops": 3, "blocks": 2, "dropout": 0}
@@ -63,14 +63,14 @@ def batch():
     return Batch(*(x.astype(np.float32) for x in (keypoints, joints, cameras)))
 
 
-def test_output(checkpoint, twins, batch):
+def test_twin_output(checkpoint, twins, batch):
     want = jax.jit(checkpoint.model.apply)(checkpoint.variables, batch.keypoints_2d)
     with torch.inference_mode():
         got = twins[0].eval()(torch.tensor(batch.keypoints_2d)).numpy()
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
 
 
-def test_a_training_step(checkpoint, twins, batch):
+def test_twin_gradients_of_a_training_step(checkpoint, twins, batch):
     """Plain gradients of the whole loss, read off a step of SGD."""
     params = {
         "network": checkpoint.variables["params"],
@@ -98,7 +98,7 @@ def test_a_training_step(checkpoint, twins, batch):
         np.testing.assert_allclose(gradient, want[name], rtol=0, atol=tolerance, err_msg=name)
 
 
-def test_steps_of_the_published_recipe(checkpoint, batch):
+def test_twin_training_steps_of_the_published_recipe(checkpoint, batch):
     """Adam with AMSGrad on weights whose memory is not in the order of their axes."""
     network = torch_twin.RSNet(**SIZES)
     torch_twin.load_weights(network, checkpoint)
@@ -116,7 +116,7 @@ def test_steps_of_the_published_recipe(checkpoint, batch):
     np.testing.assert_allclose(losses, want, rtol=1e-4)
 
 
-def test_both_have_the_same_keys_and_drop_the_same_share(checkpoint):
+def test_twin_has_the_published_keys_and_dropout_rates(checkpoint):
     published, _ = to_published(checkpoint)
     network = torch_twin.RSNet(**SIZES | {"dropout": 0.3}).train()
     assert set(network.state_dict()) == set(published)

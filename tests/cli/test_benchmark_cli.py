@@ -3,7 +3,7 @@ import json
 import pytest
 
 
-def test_row_is_printed_and_written(cli, tmp_path):
+def test_benchmark_row_is_printed_and_written(cli, tmp_path):
     out = tmp_path / "out.json"
     options = ["--width", 4, "--batch", 4, "--seconds", 1e-3, "--rows", "latency", "--json", out]
     code, printed, _ = cli("benchmark", *options)
@@ -19,7 +19,7 @@ def test_row_is_printed_and_written(cli, tmp_path):
     ("options", "message"),
     [
         (["--against", "tensorflow"], "one of torch, torch-eager, torch-compile, official:PATH"),
-        (["--against", "official:nowhere"], "a clone of the authors' code was wanted, not nowhere"),
+        (["--against", "official:nowhere"], "a clone of the official code was wanted, not nowhere"),
         (["--rows", "tea"], "--rows: one of latency, inference"),
         (["--batch", "0"], "batch: at least 1 was wanted, not 0"),
         (["--epoch-width", "0"], "epoch-width: at least 1"),
@@ -28,21 +28,14 @@ def test_row_is_printed_and_written(cli, tmp_path):
         (["--data.dataset", "h36m"], "needs data.root"),
     ],
 )
-def test_nonsense_is_refused_in_one_line(refused, options, message):
+def test_wrong_benchmark_options_are_refused_in_one_line(refused, options, message):
     if options[0] == "--against":
         pytest.importorskip("torch")
     assert message in refused("benchmark", *options)
 
 
-def test_existing_file_is_not_replaced(refused, tmp_path):
+def test_existing_benchmark_file_is_not_replaced(refused, tmp_path):
     out = tmp_path / "out.json"
     out.write_text("mine")
     assert "exists already" in refused("benchmark", "--json", out)
     assert out.read_text() == "mine"
-
-
-def test_missing_sources_are_told(refused, monkeypatch):
-    from rsnet_jax.cli import benchmark
-
-    monkeypatch.setattr(benchmark, "__file__", "/nowhere/rsnet_jax/cli/benchmark.py")
-    assert "are not installed" in refused("benchmark")

@@ -103,7 +103,7 @@ def test_programs_have_the_size_of_human36m():
     program, cut = evaluation_program(SMALL, devices_of(jax.devices()[:4]))
     assert len(program.arguments[1].keypoints_2d) == TEST_VIEWS
     # 1,062 batches of up to 4 * 128 views take 266 calls of 4.
-    assert (cut.batches, cut.stride, cut.batch) == (1064, 4, 511)
+    assert (cut.batches, cut.batches_per_call, cut.batch) == (1064, 4, 511)
 
 
 def test_count_for_gpus_equals_the_trace_for_as_many_devices():

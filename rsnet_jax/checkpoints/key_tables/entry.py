@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from rsnet_jax.errors import CheckpointError
+from rsnet_jax.errors import CheckpointError, quote
 from rsnet_jax.models.build import Variables
 from rsnet_jax.pose.skeleton import Skeleton
 
@@ -117,4 +117,4 @@ def some(keys: Any, limit: int = 3) -> str:
     """The first few of many names."""
     keys = list(keys)
     rest = f" and {len(keys) - limit} more" if len(keys) > limit else ""
-    return (", ".join(keys[:limit]) or "nothing") + rest
+    return (quote(", ".join(keys[:limit])) or "nothing") + rest

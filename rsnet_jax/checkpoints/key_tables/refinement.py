@@ -1,4 +1,4 @@
-"""The published tensors of the refinement head, which several networks share."""
+"""The published tensors of the refinement, which several networks share."""
 
 from rsnet_jax.checkpoints.key_tables.entry import Entry, Tensors, linear, same, some
 from rsnet_jax.config import HasRefinement
@@ -6,7 +6,7 @@ from rsnet_jax.errors import CheckpointError
 
 
 def refine_table(model: HasRefinement, joints: int) -> list[Entry]:
-    """Every tensor of a published refinement head of this size."""
+    """Every tensor of a published refinement of this size."""
     hidden = model.refine_hidden
     first, last = ("params", "hidden_layer"), ("params", "weights_layer")
     return [
@@ -18,15 +18,14 @@ def refine_table(model: HasRefinement, joints: int) -> list[Entry]:
 
 
 def infer_hidden(tensors: Tensors, *, source: str) -> int:
-    """Reads the hidden units off a published refinement head.
+    """Reads the hidden units off a published refinement.
 
     Raises:
-        CheckpointError: the tensors are not those of a refinement head.
+        CheckpointError: the tensors are not those of a refinement.
     """
     weight = tensors.get("post_refine.0.weight")
     if weight is None or weight.ndim != 2:
         raise CheckpointError(
-            f"{source}: not a refinement head: no usable post_refine.0.weight "
-            f"(found {some(tensors)})"
+            f"{source}: not a refinement: no usable post_refine.0.weight (found {some(tensors)})"
         )
     return weight.shape[0]

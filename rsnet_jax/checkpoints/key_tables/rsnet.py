@@ -95,7 +95,7 @@ def infer(tensors: Tensors, source: str) -> dict[str, int]:
         )
     if weight.shape[1] != 2:
         raise CheckpointError(
-            f"{source}: the network takes {weight.shape[1]} numbers a joint, RS-Net takes 2"
+            f"{source}: the network takes {weight.shape[1]} numbers per joint, RS-Net takes 2"
         )
     layers = {key.split(".")[1] for key in tensors if key.startswith("gconv_layers.")}
     return {

@@ -1,0 +1,93 @@
+"""Runs of recipes that differ from RS-Net's."""
+
+import json
+
+import numpy as np
+import pytest
+from training_runs import assert_same_run, lines, smoke, train
+
+from rsnet_jax import load_checkpoint
+from rsnet_jax.config import SemGCNConfig, find_preset, load_preset
+from rsnet_jax.data.load import load_frames
+from rsnet_jax.errors import ConfigError
+from rsnet_jax.evaluation.evaluator import evaluate
+from rsnet_jax.training import loop
+
+VIEWS, BATCH = 760, 64
+OPTIM = {
+    "name": "adam",
+    "learning_rate": 0.01,
+    "schedule": "steps",
+    "decay": 0.5,
+    "decay_steps": 15,
+    "clip_norm": 1.0,
+}
+
+
+def semgcn(epochs, **train):
+    """The smoke preset with SemGCN and a recipe like the published one."""
+    train = {"epochs": epochs, "refine": False, "mirror": False, "loss": "mse"} | train
+    return {"model": SemGCNConfig(width=4, blocks=1), "train": train, "optim": OPTIM}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("recipes") / "run"
+    return workdir, train(workdir, **semgcn(2))
+
+
+def test_another_network_trains_by_its_recipe(run):
+    workdir, result = run
+    steps = VIEWS // BATCH  # views are not mirrored
+    checkpoint = load_checkpoint(workdir, step="latest")
+    assert checkpoint.config.model == SemGCNConfig(width=4, blocks=1)
+    assert (checkpoint.step, checkpoint.batches_seen) == (2 * steps, 2 * steps)
+    first, second = lines(workdir)
+    # Steps are counted from 1, and the rate falls at step 15.
+    np.testing.assert_allclose(first["learning_rate"], 0.01 * 0.5 ** (1 / 15), rtol=1e-6)
+    np.testing.assert_allclose(second["learning_rate"], 0.01 * 0.5, rtol=1e-6)
+    assert second["loss"] < first["loss"]
+    assert result.report["refined"] is None
+
+
+def test_evaluation_of_another_network_agrees_with_its_run(run):
+    workdir, result = run
+    checkpoint = load_checkpoint(workdir)
+    report = evaluate(checkpoint, load_frames(checkpoint.config.data, "test")).report
+    got = report["lifted"]["mpjpe"]["average"]
+    assert got == pytest.approx(result.report["lifted"]["mpjpe"]["average"], rel=1e-5)
+
+
+def test_another_network_is_resumed(run, tmp_path):
+    workdir, _ = run
+    train(tmp_path / "run", **semgcn(1))
+    train(tmp_path / "run", resume=True, **semgcn(2))
+    assert_same_run(tmp_path / "run", workdir)
+
+
+def test_run_starts_from_weights_of_the_same_network_only(run, tmp_path):
+    workdir, _ = run
+    train(tmp_path / "run", **semgcn(1, init=workdir))
+    told = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
+    assert told["loss"] < lines(workdir)[0]["loss"]
+    with pytest.raises(ConfigError, match="has name semgcn, but model.name is rsnet"):
+        train(tmp_path / "other", train={"epochs": 1, "init": workdir})
+    wider = semgcn(1, init=workdir) | {"model": SemGCNConfig(width=5, blocks=1)}
+    with pytest.raises(ConfigError, match="has width 4, but model.width is 5"):
+        train(tmp_path / "other", **wider)
+
+
+def test_mirror_decides_the_samples_of_a_run(tmp_path):
+    config = smoke(train={"mirror": False})
+    opened = loop.open_run(config, tmp_path / "run", resume=False, overwrite=False)
+    assert opened.samples == VIEWS and opened.steps_per_epoch == VIEWS // BATCH
+
+
+def test_preset_is_the_published_recipe():
+    config = load_preset(find_preset("semgcn_gt"))
+    assert config.model == SemGCNConfig()
+    assert (config.train.epochs, config.train.batch_size) == (50, 64)
+    assert (config.train.mirror, config.train.loss) == (False, "mse")
+    optim = config.optim
+    assert (optim.name, optim.learning_rate, optim.clip_norm) == ("adam", 1e-3, 1.0)
+    assert (optim.schedule, optim.decay, optim.decay_steps) == ("steps", 0.96, 100_000)
