@@ -1,7 +1,7 @@
 """The hidden layer that SemGCN and the networks after it share."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from flax import linen as nn
 from jax.typing import DTypeLike
@@ -11,6 +11,7 @@ from rsnet_jax.models.dropout import PerSampleDropout
 from rsnet_jax.models.norms import TorchBatchNorm
 
 
+@runtime_checkable
 class MakeConv(Protocol):
     """Makes the graph convolution of a layer, with so many channels out."""
 

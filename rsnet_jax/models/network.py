@@ -1,6 +1,6 @@
 """What the rest of the package asks of a network, and what all networks of ours share."""
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -12,6 +12,7 @@ from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 
+@runtime_checkable
 class Network(Protocol):
     """A Flax module from normalized 2D keypoints to 3D joints in meters, camera axes.
 

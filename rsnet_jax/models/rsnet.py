@@ -96,7 +96,7 @@ class RSNet(GraphNetwork):
 
     @nn.compact
     def __call__(
-        self, keypoints: Float[AnyArray, "batch joint 2"], *, train: bool = False
+        self, keypoints: Float[AnyArray, "batch keypoint 2"], *, train: bool = False
     ) -> Float[Array, "batch joint 3"]:
         """Lifts a batch.
 
