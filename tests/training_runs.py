@@ -174,6 +174,8 @@ class Command:
 def _main(argv, log, file_size, terminal, devices):
     if devices is not None:  # the flag counts when JAX starts its backend
         os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+        # Of several processes the first compiles for all.
+        jax.config.update("jax_share_binary_between_hosts", True)
     share_compiled_programs()
     jax.config.update("jax_default_matmul_precision", "highest")
     if terminal:

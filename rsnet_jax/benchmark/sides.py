@@ -1,7 +1,7 @@
 """The interface of the sides of a comparison: ours and the rivals."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -31,6 +31,7 @@ class Sample(NamedTuple):
     cameras: Float[np.ndarray, "batch 9"]
 
 
+@runtime_checkable
 class Side(Protocol):
     """Ours, or a rival. Every method starts from the weights that the side was made with."""
 

@@ -17,28 +17,28 @@ SYMMETRY_WEIGHT = 0.01
 def mse(
     pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
-    """mean((P - T)^2) over all coordinates, joint 0 included."""
+    """Mean squared error over all coordinates, joint 0 included."""
     return jnp.square(pose - target).mean()
 
 
 def l1(
     pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
-    """mean(|P - T|) over all coordinates, joint 0 included."""
+    """Mean absolute error over all coordinates, joint 0 included."""
     return jnp.abs(pose - target).mean()
 
 
 def mse_l1(
     pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
-    """0.9 * mean((P - T)^2) + 0.1 * mean(|P - T|), the lifting loss of RS-Net."""
+    """L = 0.9 * mean((P - T)^2) + 0.1 * mean(|P - T|), the lifting loss of RS-Net."""
     return 0.9 * mse(pose, target) + 0.1 * l1(pose, target)
 
 
 def mpjpe_l1(
     pose: Float[AnyArray, "batch joint 3"], target: Float[AnyArray, "batch joint 3"]
 ) -> Float[Array, ""]:
-    """0.99 * MPJPE + 0.01 * mean(|P - T|): Modulated GCN's lifting loss for detected keypoints."""
+    """L = 0.99 * MPJPE + 0.01 * mean(|P - T|), the lifting loss of detected-2D Modulated GCN."""
     return 0.99 * metrics.mpjpe(pose, target).mean() + 0.01 * l1(pose, target)
 
 

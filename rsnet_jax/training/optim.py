@@ -63,8 +63,8 @@ def learning_rates(
 ) -> optax.Schedule:
     """The rate at each optimizer step, which is counted from 0, by the schedule of `config`.
 
-    It starts from learning_rate * batch_size / base_batch_size, or from `learning_rate` without a
-    `base_batch_size`. A warm-up of n steps multiplies step s by min(1, (s + 1) / n).
+    The first rate is learning_rate * batch_size / base_batch_size, or `learning_rate` without a
+    `base_batch_size`. A warm-up of n steps multiplies step s = 0, 1, ... by min(1, (s + 1) / n).
     """
     scale = batch_size / (config.base_batch_size or batch_size)
     rate = config.learning_rate * scale
@@ -82,10 +82,13 @@ def learning_rates(
 def epochs_schedule(
     config: OptimConfig, rate: float, *, epochs: int, steps_per_epoch: int
 ) -> optax.Schedule:
-    """Multiplies the rate once after each epoch e = 1, 2, ...
+    """Multiplies the rate once after each epoch, by `decay` or `large_decay`.
 
-    By `large_decay` if `large_decay_every` divides e, else by `decay` if `decay_every` divides e,
-    else by 1.
+        rate of epoch 1     = rate
+        rate of epoch e + 1 = rate of epoch e * large_decay  if large_decay_every divides e
+                              rate of epoch e * decay        else if decay_every divides e
+
+    and the same rate again otherwise.
     """
     factors = {}
     for epoch in range(1, epochs):

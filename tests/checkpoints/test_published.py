@@ -70,9 +70,9 @@ def test_seventeen_joints_are_those_of_human36m(rng):
     tensors = random_tensors(rng, width=3, hops=4, blocks=1, joints=17)
     checkpoint = from_published(tensors, source="made up")
     assert checkpoint.skeleton == checkpoint.keypoint_skeleton == H36M_17
-    keypoints = jnp.float32(rng.normal(size=(2, 17, 2)))
+    keypoints = rng.normal(size=(2, 17, 2)).astype(np.float32)
     got = checkpoint.model.apply(checkpoint.variables, keypoints)
-    want = reference.rsnet(checkpoint.variables, keypoints, skeleton=H36M_17)
+    want = reference.rsnet(checkpoint.variables, jnp.asarray(keypoints), skeleton=H36M_17)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
     again, _ = to_published(checkpoint)
     assert all(np.array_equal(again[key], tensors[key]) for key in tensors)
