@@ -32,7 +32,7 @@ def test_any_number_of_frames(path, rng):
     assert not whole[:, 0].any()
 
 
-def test_bad_keypoints_are_named(path):
+def test_bad_keypoints_are_named(unchecked_calls, path):
     lifter = Lifter.load(path)
     good = np.zeros((4, 16, 2))
     with pytest.raises(DataError, match=r"must be \(time, 16, 2\).*not \(4, 17, 2\)"):
