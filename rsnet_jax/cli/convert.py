@@ -31,8 +31,8 @@ class ConvertOptions:
     """
 
     checkpoint: CheckpointArgument = None
-    """What to read: a published network .pth, a folder of published .pth files, a .safetensors
-    file, a folder made by this command, or the folder of a run."""
+    """What to read: a published network .pth or .pth.tar, a folder of published .pth files, a
+    .safetensors file, a folder made by this command, or the folder of a run."""
     out: Path | None = None
     """What to write: NAME.safetensors or NAME.pth (published tensor names; a refinement head goes
     into the same .safetensors, or a .pth of its own), or a folder (Orbax)."""

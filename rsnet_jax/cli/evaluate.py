@@ -16,6 +16,7 @@ from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse, parse_over_defaults
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import Config, DataConfig, ParallelConfig, Precision
+from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import Split, load_frames
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.distributed.host_memory import keep_freed_memory
@@ -108,7 +109,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     with raise_on_all_processes():
         loaded, options = open_checkpoint(options, argv, prog=prog)
         frames = load_frames(options.data, options.split)
-    checkpoint = loaded or fresh_checkpoint(options.seed)
+    checkpoint = loaded or fresh_checkpoint(options.seed, frames)
     check_equal(lambda: {"the checkpoint": checkpoint.fingerprint, "the data": frames.fingerprint})
     settings = EvaluationSettings(
         flip_test=options.flip_test,
@@ -172,7 +173,13 @@ def open_checkpoint(
     return checkpoint, parse_over_defaults(EvaluateOptions, argv, prog=prog, default=default)
 
 
-def fresh_checkpoint(seed: int) -> Checkpoint:
-    """An untrained network of the default size."""
+def fresh_checkpoint(seed: int, frames: Frames) -> Checkpoint:
+    """An untrained RS-Net of the default size for the joints of `frames`."""
     config = Config(seed=seed)
-    return Checkpoint(init_variables(config), None, config)
+    return Checkpoint(
+        init_variables(config, frames.skeleton, frames.keypoint_skeleton),
+        None,
+        config,
+        skeleton=frames.skeleton,
+        keypoint_skeleton=frames.keypoint_skeleton,
+    )

@@ -38,6 +38,7 @@ class Lifter:
         config = checkpoint.config.model_copy(update={"precision": precision})
         self.checkpoint = dataclasses.replace(checkpoint, config=config)
         self.skeleton = checkpoint.skeleton
+        self.keypoint_skeleton = checkpoint.keypoint_skeleton
 
         self._variables = jax.device_put(checkpoint.variables)
         model = self.checkpoint.model
@@ -60,19 +61,20 @@ class Lifter:
         return cls(load_checkpoint(path), flip_test=flip_test, precision=precision)
 
     def __call__(
-        self, keypoints: Float[np.ndarray, "time joint 2"], *, image_size: tuple[int, int]
+        self, keypoints: Float[np.ndarray, "time keypoint 2"], *, image_size: tuple[int, int]
     ) -> Float[np.ndarray, "time joint 3"]:
         """Lifts keypoints.
 
         Args:
-            keypoints: pixels, joints in the order of `self.skeleton`.
+            keypoints: pixels, joints in the order of `self.keypoint_skeleton`.
             image_size: width and height of the image, pixels.
 
         Returns:
-            Meters, camera axes (x right, y down, z forward), relative to joint 0; float32.
+            Meters, camera axes (x right, y down, z forward), relative to joint 0; float32. Joints
+            in the order of `self.skeleton`.
 
         Raises:
-            DataError: the array is not (time, joint, 2), not of finite real numbers, or the size
+            DataError: the array is not (time, keypoint, 2), not of finite real numbers, or the size
                 is not positive.
         """
         keypoints = self._checked(keypoints)
@@ -88,9 +90,9 @@ class Lifter:
         poses = np.concatenate([none, *map(np.asarray, parts)])
         return poses[: len(screen)]  # only the last part is padded
 
-    def _checked(self, keypoints: Any) -> Float[np.ndarray, "time joint 2"]:
+    def _checked(self, keypoints: Any) -> Float[np.ndarray, "time keypoint 2"]:
         """The user's keypoints as float32; raises a DataError unless they can be lifted."""
-        joints = self.skeleton.num_joints
+        joints = self.keypoint_skeleton.num_joints
         try:
             keypoints = np.asarray(keypoints)
         except ValueError as error:  # nested lists of different lengths
@@ -100,7 +102,7 @@ class Lifter:
         except AssertionError:
             raise DataError(
                 f"keypoints must be (time, {joints}, 2) in the order of skeleton "
-                f"{self.skeleton.name}, not {keypoints.shape}"
+                f"{self.keypoint_skeleton.name}, not {keypoints.shape}"
             ) from None
         if keypoints.dtype.kind not in "fiu":
             raise DataError(f"keypoints must be real numbers, not of type {keypoints.dtype}")
@@ -108,9 +110,8 @@ class Lifter:
         bad = np.argwhere(~np.isfinite(keypoints))
         if len(bad):
             frame, joint = bad[0][:2]
-            raise DataError(
-                f"keypoints: {self.skeleton.joints[joint]} of frame {frame} is NaN or infinite"
-            )
+            name = self.keypoint_skeleton.joints[joint]
+            raise DataError(f"keypoints: {name} of frame {frame} is NaN or infinite")
         return keypoints
 
     def _lift_padded(self, screen: np.ndarray) -> Array:

@@ -6,6 +6,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
@@ -16,7 +17,7 @@ from rsnet_jax.checkpoints.torch_file import read_state_dict
 from rsnet_jax.config import Config, DataConfig, RSNetConfig
 from rsnet_jax.errors import CheckpointError, OutputError
 from rsnet_jax.models.build import init_variables
-from rsnet_jax.pose.skeleton import Skeleton
+from rsnet_jax.pose.skeleton import H36M_16, H36M_17, Skeleton
 
 STAR = Skeleton("star", tuple("abcde"), (-1, 0, 0, 1, 1), (1,), (2,))
 
@@ -29,6 +30,7 @@ def assert_same(got, want):
         chex.assert_trees_all_equal(got.refine_variables, want.refine_variables)
     assert got.config == want.config
     assert got.skeleton == want.skeleton
+    assert got.keypoint_skeleton == want.keypoint_skeleton
     assert got.step == want.step
 
 
@@ -55,6 +57,34 @@ def test_orbax_folder_and_safetensors_keep_everything(request, tmp_path, which):
     assert_same(restored, checkpoint)
     save_safetensors(tmp_path / "x.safetensors", restored)
     assert_same(load_checkpoint(tmp_path / "x.safetensors"), checkpoint)
+
+
+def test_safetensors_of_earlier_versions_are_read(tmp_path, pair):
+    """Their configuration has no name of the network, and there is one skeleton."""
+    save_safetensors(tmp_path / "x.safetensors", pair)
+    with safe_open(tmp_path / "x.safetensors", framework="np") as file:
+        about = json.loads(file.metadata()["rsnet_jax"])
+    del about["config"]["model"]["name"], about["keypoint_skeleton"]
+    for section, names in {
+        "train": ("mirror", "loss"),
+        "optim": ("name", "schedule", "decay_steps", "clip_norm"),
+    }.items():
+        for name in names:
+            del about["config"][section][name]
+    tensors = load_file(tmp_path / "x.safetensors")
+    save_file(tensors, tmp_path / "y.safetensors", metadata={"rsnet_jax": json.dumps(about)})
+    assert_same(load_checkpoint(tmp_path / "y.safetensors"), pair)
+
+
+@pytest.mark.parametrize("name", ["rsnet", "semgcn"])
+def test_skeletons_of_input_and_output_are_kept(tmp_path, name):
+    config = Config(model={"name": name, "width": 4, "blocks": 1})
+    variables = init_variables(config, H36M_16, H36M_17)
+    checkpoint = Checkpoint(variables, None, config, H36M_16, keypoint_skeleton=H36M_17)
+    save_checkpoint(tmp_path / "folder", checkpoint)
+    save_safetensors(tmp_path / "x.safetensors", checkpoint)
+    for path in ("folder", "x.safetensors"):
+        assert_same(load_checkpoint(tmp_path / path), checkpoint)
 
 
 def test_safetensors_has_the_published_names_and_shapes(golden, tmp_path, pair):

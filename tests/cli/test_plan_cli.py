@@ -60,7 +60,7 @@ def test_plan_for_gpus_is_counted(cli, tmp_path):
     sizes = ["--batch-per-chip", "2", "--batch-per-chip", "64"]
     code, printed, err = cli("plan", *GPU, *sizes, "--json", out)
     assert (code, err) == (0, "")
-    assert "gpu:h200:8: 8 chips, batch 16 (2 per chip), width 4" in printed
+    assert "gpu:h200:8: 8 chips, batch 16 (2 per chip), RS-Net, width 4" in printed
     assert "batch 512 (64 per chip)" in printed and "counted, not compiled" in printed
     assert "min, 2 epochs" in printed
     first, second = json.loads(out.read_text())["plans"]

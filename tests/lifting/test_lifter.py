@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from rsnet_jax import Lifter, RSNet, load_torch_checkpoint
+from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.config import Config, SemGCNConfig
 from rsnet_jax.errors import DataError
+from rsnet_jax.models.build import init_variables
+from rsnet_jax.pose.skeleton import H36M_16, H36M_17
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,22 @@ def test_any_number_of_frames(path, rng):
             lifter(pixels[:count], image_size=(1000, 1000)), whole[:count], rtol=0, atol=1e-5
         )
     assert not whole[:, 0].any()
+
+
+def test_keypoints_may_have_joints_that_the_poses_lack(unchecked_calls, rng):
+    config = Config(model=SemGCNConfig(width=4, blocks=1))
+    variables = init_variables(config, H36M_16, H36M_17)
+    checkpoint = Checkpoint(variables, None, config, H36M_16, keypoint_skeleton=H36M_17)
+    pixels = rng.uniform(0, 1000, size=(3, 17, 2)).astype(np.float32)
+    lifter = Lifter(checkpoint)
+    poses = lifter(pixels, image_size=(1000, 1000))
+    assert poses.shape == (3, 16, 3)
+    # The flip test gives mirror images of each other for mirrored keypoints.
+    mirrored = (pixels * [-1, 1] + [1000, 0])[:, H36M_17.mirror]
+    image = lifter(mirrored, image_size=(1000, 1000))
+    np.testing.assert_allclose(image, (poses * [-1, 1, 1])[:, H36M_16.mirror], rtol=0, atol=1e-5)
+    with pytest.raises(DataError, match=r"\(time, 17, 2\) in the order of skeleton h36m_17"):
+        lifter(pixels[:, :16], image_size=(1000, 1000))
 
 
 def test_bad_keypoints_are_named(unchecked_calls, path):

@@ -28,12 +28,12 @@ def definitions(path):
 
 
 def calls(tree):
-    """(name, line) of each call."""
+    """(name, lines that may bear the mark: its first and its last) of each call."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             *owner, name = ast.unparse(node.func).split(".")
             if name not in OURS or OURS[name] & set(owner):
-                yield name, node.lineno
+                yield name, (node.lineno, node.end_lineno)
 
 
 def meeting_names(paths):
@@ -52,10 +52,12 @@ def test_every_meeting_point_is_marked():
     names = meeting_names([Path(processes.__file__), *paths])
     assert {"agree", "check_equal", "raise_on_all_processes", "save", "fit", "run_epoch"} <= names
     assert not names & {"is_multiprocess", "is_process_zero", "fresh_state", "claim_workdir"}
-    lines = {path: path.read_text().splitlines() for path in paths}
     wrong = []
     for path in paths:
-        meeting = {line for name, line in calls(ast.parse(path.read_text())) if name in names}
-        marked = {number for number, line in enumerate(lines[path], 1) if line.endswith(MARK)}
-        wrong += [f"{path.name}:{line}" for line in sorted(meeting ^ marked)]
+        text = path.read_text()
+        meeting = {lines for name, lines in calls(ast.parse(text)) if name in names}
+        marked = {number for number, line in enumerate(text.splitlines(), 1) if line.endswith(MARK)}
+        missing = {lines[0] for lines in meeting if not marked & set(lines)}
+        needless = marked - {line for lines in meeting for line in lines}
+        wrong += [f"{path.name}:{line}" for line in sorted(missing | needless)]
     assert not wrong
