@@ -68,7 +68,7 @@ def _reachable(word: str) -> Path:
     return path
 
 
-def parse(kind: type[Options], argv: Sequence[str], *, prog: str, default: Options) -> Options:
+def parse(kind: Any, argv: Sequence[str], *, prog: str, default: Options) -> Options:
     """Reads `argv` into an instance of `kind`; `--help` prints and exits.
 
     Raises:
@@ -119,11 +119,10 @@ def parse_over_defaults(
     return parse(_for_network(kind, default), argv, prog=prog, default=default)
 
 
-def _for_network(kind: type[Options], default: Options) -> type[Options]:
+def _for_network(kind: Any, default: Any) -> Any:  # a class, or a generic one of a network
     """The class of the options, with the type of its field `model`, if any, as `default` has it."""
-    generic: Any = kind
     model = getattr(default, "model", None)
-    return kind if model is None else generic[type(model)]
+    return kind if model is None else kind[type(model)]
 
 
 def split_model_options(argv: Sequence[str]) -> tuple[list[str], str | None]:
