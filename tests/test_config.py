@@ -151,3 +151,9 @@ def test_a_bad_preset_is_one_line(tmp_path, text, message):
 @pytest.mark.parametrize("name", ["h36m_gt", "h36m_hr", "semgcn_gt", "smoke", "synthetic"])
 def test_every_preset_is_sound(name):
     load_preset(find_preset(name))
+
+
+def test_symmetry_is_signed_unless_asked_for():
+    """As published: a longer left bone adds to the penalty, a longer right one subtracts."""
+    assert not TrainConfig().absolute_symmetry
+    assert not load_preset(find_preset("h36m_hr")).train.absolute_symmetry

@@ -35,4 +35,4 @@ class ConvBlock(nn.Module):
         x = self.make_conv(self.features, name="conv")(*inputs)
         norm = TorchBatchNorm(axis_name=self.axis_name, dtype=self.dtype, name="norm")
         x = nn.relu(norm(x, train=train))
-        return PerSampleDropout(self.dropout, self.axis_name)(x, train=train)
+        return PerSampleDropout(self.dropout, self.axis_name, name="dropout")(x, train=train)

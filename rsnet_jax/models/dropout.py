@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.extend.random import threefry2x32_p
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
+from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray, UInt
 
 
 def global_rows(batch: int, axis_name: str | None) -> Int[Array, " batch"]:
@@ -16,7 +16,7 @@ def global_rows(batch: int, axis_name: str | None) -> Int[Array, " batch"]:
 
 
 def random_bytes(
-    key: PRNGKeyArray, rows: Int[Array, " row"], size: int
+    key: PRNGKeyArray, rows: Integer[Array, " row"], size: int
 ) -> UInt[Array, "{size} row"]:
     """Random numbers below 256 for each row, which depend on the key and the row's number only.
 

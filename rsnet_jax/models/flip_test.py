@@ -12,7 +12,7 @@ from rsnet_jax.pose.transforms import mirror
 def lift(
     model: Network,
     variables: Variables,
-    keypoints: Float[AnyArray, "batch joint 2"],
+    keypoints: Float[AnyArray, "batch keypoint 2"],
     *,
     flip_test: bool,
 ) -> Float[Array, "batch joint 3"]:

@@ -66,8 +66,11 @@ def devices_of(mesh_devices: Any) -> Devices:
     return Devices(Mesh(np.array(mesh_devices), (AXIS,)), "mesh")
 
 
+@dataclasses.dataclass(frozen=True)
 class AnyAccelerators(Devices):
     """Accelerators of unspecified kind; programs for them can be traced, not compiled."""
+
+    mesh: Any  # an AbstractMesh, which has no devices
 
     @property
     def steps_per_call(self) -> int:
@@ -80,8 +83,7 @@ class AnyAccelerators(Devices):
 
 def devices_without_kind(count: int) -> Devices:
     """A mesh of `count` accelerators that need not be present."""
-    mesh: Any = AbstractMesh((count,), (AXIS,))
-    return AnyAccelerators(mesh, "mesh")
+    return AnyAccelerators(AbstractMesh((count,), (AXIS,)), "mesh")
 
 
 def training_program(config: Config, devices: Devices) -> tuple[Program, int]:

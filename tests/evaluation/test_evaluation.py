@@ -80,6 +80,10 @@ def test_figures_are_those_of_the_predictions(released, synthetic):
         assert not pose[:, 0].any()
         distances = 1000 * np.linalg.norm(pose - target, axis=-1)
         np.testing.assert_allclose(kept[f"{stage}_mpjpe_mm"], distances.mean(axis=1), rtol=1e-5)
+        # N-MPJPE of the centered pose, with the scale sum <p, t> / sum <p, p> that fits it best.
+        scale = (pose * target).sum(axis=(1, 2)) / (pose * pose).sum(axis=(1, 2))
+        scaled = 1000 * np.linalg.norm(scale[:, None, None] * pose - target, axis=-1)
+        np.testing.assert_allclose(kept[f"{stage}_n_mpjpe_mm"], scaled.mean(axis=1), rtol=1e-4)
         np.testing.assert_allclose(
             list(result.report[stage]["per_joint_mpjpe"].values()),
             distances.mean(axis=0),

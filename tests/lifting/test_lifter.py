@@ -52,7 +52,7 @@ def test_keypoints_may_have_joints_that_the_poses_lack(rng):
         lifter(pixels[:, :16], image_size=(1000, 1000))
 
 
-def test_bad_keypoints_are_named(path):
+def test_bad_keypoints_are_named(unchecked_calls, path):
     lifter = Lifter.load(path)
     good = np.zeros((4, 16, 2))
     with pytest.raises(DataError, match=r"must be \(time, 16, 2\).*not \(4, 17, 2\)"):

@@ -9,17 +9,18 @@ from rsnet_jax.models.norms import TorchBatchNorm, layer_norm
 
 def test_layer_norm_and_its_gradients_are_those_of_the_formula(rng):
     x, scale, bias = (rng.normal(size=s).astype(np.float32) for s in [(6, 3, 4), 6, 6])
-    check_grads(lambda *a: layer_norm(*a, 1e-5), (x, scale, bias), order=1, modes=["rev"])
+    norm = jax.jit(lambda *a: layer_norm(*a, 1e-5))
+    check_grads(norm, (x, scale, bias), order=1, modes=["rev"])
     want = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-5)
     want = want * scale[:, None, None] + bias[:, None, None]
-    np.testing.assert_allclose(layer_norm(x, scale, bias, 1e-5), want, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(norm(x, scale, bias), want, rtol=0, atol=1e-5)
 
 
 def test_batch_norm_keeps_the_statistics_torch_keeps(rng):
     x = rng.normal(2, 3, size=(6, 5, 4)).astype(np.float32)
     layer = TorchBatchNorm()
-    variables = layer.init(jax.random.key(0), x, train=False)
-    y, updated = layer.apply(variables, x, train=True, mutable=["batch_stats"])
+    variables = layer.init(jax.random.key(0), jnp.asarray(x), train=False)
+    y, updated = layer.apply(variables, jnp.asarray(x), train=True, mutable=["batch_stats"])
     flat = x.reshape(-1, 4).astype(np.float64)
     want = (x - flat.mean(0)) / np.sqrt(flat.var(0, ddof=0) + 1e-5)
     np.testing.assert_allclose(y, want, rtol=0, atol=1e-5)
@@ -36,7 +37,7 @@ def test_batch_norm_keeps_the_statistics_torch_keeps(rng):
 def test_batch_norm_of_a_large_offset_keeps_its_digits(rng, devices, offset, running):
     x = (offset + rng.normal(size=(64, 4))).astype(np.float32)
     layer = TorchBatchNorm(axis_name="data")
-    variables = TorchBatchNorm().init(jax.random.key(0), x, train=False)
+    variables = TorchBatchNorm().init(jax.random.key(0), jnp.asarray(x), train=False)
     variables["batch_stats"]["mean"] += running
 
     def normalize(part):

@@ -68,7 +68,7 @@ def test_losses_at_every_step(golden, run):
 
 # Their gradient is exactly zero in exact arithmetic; Adam turns its rounding into full steps.
 UNDETERMINED = {f"non_local.{name}.bias" for name in ("g", "phi", "W.0")}
-# Carries the drift of two of them; its rule has a test of its own in models/test_layers.py.
+# Carries the drift of two of them; its rule has a test of its own in models/test_norms.py.
 UNDETERMINED |= {"non_local.W.1.running_mean"}
 
 
