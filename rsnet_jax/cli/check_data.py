@@ -1,32 +1,36 @@
-"""`rsnet-jax check-data`."""
+"""`rsnet-jax check-data`: looks for faults in Human3.6M files."""
 
-import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from rsnet_jax.cli.options import parse
+from rsnet_jax.cli.options import CommandOptions, Debug
+from rsnet_jax.cli.parsing import parse
 from rsnet_jax.cli.tables import prose
+from rsnet_jax.config.section import AnyPath
 from rsnet_jax.data.h36m.check import check_h36m
 from rsnet_jax.errors import ConfigError, DataError
 
 MOST_LISTED = 20
 
 
-@dataclasses.dataclass(frozen=True)
-class CheckDataOptions:
-    """Looks through a folder of Human3.6M files for whatever would make evaluation fail."""
+class CheckDataOptions(CommandOptions):
+    """Looks through a folder of Human3.6M files for faults that would make training or evaluation
+    fail.
+    """
 
-    folder: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")] = None
-    """Folder with data_3d_h36m.npz and data_2d_h36m_<detections>.npz."""
-    debug: bool = False
-    """Show where an error came from."""
+    folder: Annotated[AnyPath | None, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder that holds data_3d_h36m.npz and data_2d_h36m_<detections>.npz."""
+    debug: Debug = False
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
-    """Parses, checks, prints the report; a data set with problems is an error."""
+    """Parses the options, checks the files, prints the report.
+
+    Raises:
+        DataError: the data set has problems.
+    """
     options = parse(CheckDataOptions, argv, prog=prog, default=CheckDataOptions())
     if options.folder is None:
         raise ConfigError("which FOLDER? Give the one that holds data_3d_h36m.npz")
@@ -42,7 +46,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
 
 
 def print_listed(kind: str, entries: Sequence[str]) -> None:
-    """A line for each entry, up to `MOST_LISTED`."""
+    """Prints a line per entry, up to `MOST_LISTED`."""
     for entry in entries[:MOST_LISTED]:
         print(f"{kind}: {entry}")
     if len(entries) > MOST_LISTED:

@@ -1,6 +1,5 @@
-"""`rsnet-jax convert`."""
+"""`rsnet-jax convert`: converts weights between the published files and the formats used here."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,48 +13,44 @@ from rsnet_jax.checkpoints.published import (
     save_torch_checkpoint,
 )
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
-from rsnet_jax.cli.options import CheckpointArgument, Step, parse
+from rsnet_jax.cli.options import CheckpointPath, CommandOptions, Debug, RefinementPath, Step
+from rsnet_jax.cli.parsing import parse
 from rsnet_jax.config import HasRefinement, find_preset, load_preset
+from rsnet_jax.config.section import AnyPath
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.files.outputs import ensure_writable
 
 OTHER_FILES = {".bin", ".ckpt", ".json", ".npy", ".npz", ".onnx", ".pkl", ".pt", ".tar", ".zip"}
-"""Suffixes nobody gives to a folder."""
+"""Suffixes of files in other formats, which no folder is likely to have."""
 
 
-@dataclasses.dataclass(frozen=True)
-class ConvertOptions:
-    """Converts weights between the published PyTorch files and formats of ours.
+class ConvertOptions(CommandOptions):
+    """Converts weights between published PyTorch files, safetensors files and Orbax folders.
 
-    Sizes are read off the weights. PyTorch is not needed, but for writing .pth.
+    The kind of network and its sizes are inferred from the weights. PyTorch is not needed, except
+    to write .pth files.
     """
 
-    checkpoint: CheckpointArgument = None
-    """What to read: a published network .pth or .pth.tar, a folder of published .pth files, a
-    .safetensors file, a folder made by this command, or the folder of a run."""
-    out: Path | None = None
-    """What to write: NAME.safetensors or NAME.pth (published tensor names; a refinement head goes
-    into the same .safetensors, or a .pth of its own), or a folder (Orbax)."""
-    refine: Path | None = None
-    """The published refinement head (.pth) that goes with a published network."""
-    step: Step | None = None
-    """Which checkpoint of a run: best (default, by validation MPJPE), latest, or a number of
-    optimizer steps."""
-    config: Path | None = None
-    """The preset (.yaml) of a published network, for the settings model.* that its file does not
-    tell; default: the published ones."""
+    checkpoint: CheckpointPath = None
+    out: AnyPath | None = None
+    """Path to write to: NAME.safetensors or NAME.pth, with the published tensor names, or a folder
+    (Orbax). A refinement goes into the same .safetensors file, or into a .pth file of its own."""
+    refine: RefinementPath = None
+    step: Step = None
+    config: AnyPath | None = None
+    """Preset (.yaml) with the settings model.* of a published network that its file does not hold.
+    Default: the published settings."""
     dropout: float | None = None
-    """The dropout a published network was trained with, for RS-Net 0.2 by default; its file does
-    not tell."""
+    """Dropout rate that a published network was trained with, which its file does not hold.
+    Default: the published one."""
     double_gelu: bool = True
-    """Whether a published RS-Net applies GELU twice a block; one trained without dropout does not,
-    and its file does not tell."""
-    debug: bool = False
-    """Show where an error came from."""
+    """Apply GELU twice per block in a published RS-Net; for one trained without dropout,
+    --no-double-gelu is right. The file does not hold this setting."""
+    debug: Debug = False
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
-    """Parses, reads, writes and says what was written."""
+    """Parses the options, reads and writes the weights, and prints what was written."""
     options = parse(ConvertOptions, argv, prog=prog, default=ConvertOptions())
     if options.checkpoint is None:
         raise ConfigError("which CHECKPOINT? Give a published .pth, a .safetensors or a folder")
@@ -67,7 +62,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if out.suffix == ".pth":
         require_torch(out)
     ensure_writable(out)
-    settings = untold_settings(options)
+    settings = given_settings(options)
     checkpoint = load_checkpoint(
         options.checkpoint,
         refine=options.refine,
@@ -87,14 +82,14 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     model = checkpoint.config.model
     parts = [model.title, model.sizes]
     if isinstance(model, HasRefinement):
-        has_head = checkpoint.refine_variables is not None
-        parts.append("a refinement head" if has_head else "no refinement head")
+        is_refined = checkpoint.refine_variables is not None
+        parts.append("with refinement" if is_refined else "without refinement")
     print(", ".join(parts))
     print(f"wrote {', '.join(str(path) for path in written)}")
 
 
-def untold_settings(options: ConvertOptions) -> dict[str, Any]:
-    """The settings of a published network that options tell in place of its file."""
+def given_settings(options: ConvertOptions) -> dict[str, Any]:
+    """The settings that the options give for a published network, whose file does not hold them."""
     settings: dict[str, Any] = {}
     if options.config is not None:
         settings |= load_preset(find_preset(options.config)).model.model_dump()
@@ -106,11 +101,11 @@ def untold_settings(options: ConvertOptions) -> dict[str, Any]:
 
 
 def check_not_ignored(settings: Mapping[str, Any], checkpoint: Checkpoint) -> None:
-    """Raises a ConfigError if an option contradicts what the checkpoint tells of itself."""
+    """Raises a ConfigError if an option contradicts a setting that the checkpoint holds."""
     for name, wanted in settings.items():
         got = getattr(checkpoint.config.model, name, None)
         if got != wanted:
             raise ConfigError(
-                f"{name.replace('_', '-')}: {checkpoint.source} tells its own, which is {got}, not "
-                f"{wanted}"
+                f"{name.replace('_', '-')}: {checkpoint.source} holds this setting, which "
+                f"is {got}, not {wanted}"
             )

@@ -1,21 +1,34 @@
-"""`evaluate.py` and `rsnet-jax evaluate`."""
+"""`rsnet-jax evaluate` and `evaluate.py`: measures the errors of a checkpoint on a data set."""
 
-import dataclasses
 import functools
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import jax
 import numpy as np
+import pydantic
 import tyro
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.cli.options import CheckpointArgument, Step, check_seed, parse, parse_over_defaults
+from rsnet_jax.cli.options import (
+    AtLeastOne,
+    CheckpointPath,
+    CommandOptions,
+    Debug,
+    JsonFile,
+    MatmulPrecision,
+    Overwrite,
+    RandomSeed,
+    RefinementPath,
+    Step,
+    wanted,
+)
+from rsnet_jax.cli.parsing import parse, parse_over_defaults
 from rsnet_jax.cli.tables import evaluation_table
-from rsnet_jax.config import Config, DataConfig, ParallelConfig, Precision
+from rsnet_jax.config import Config, DataConfig, ParallelConfig
+from rsnet_jax.config.section import AnyPath
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import Split, load_frames
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
@@ -37,71 +50,61 @@ from rsnet_jax.models.build import init_variables
 MUST_MATCH = ("split", "flip_test", "published", "batch_size", "refine_dropout_seed", "precision")
 
 
-@dataclasses.dataclass(frozen=True)
-class EvaluateOptions:
-    """Measures a checkpoint: MPJPE (P1), PA-MPJPE (P2) and N-MPJPE, in millimeters.
+class EvaluateOptions(CommandOptions):
+    """Measures a checkpoint on a data set: MPJPE (P1), PA-MPJPE (P2), N-MPJPE in millimeters.
 
-    Without a checkpoint, an untrained network is measured on the built-in synthetic data.
+    Without data options, the data set is the one that the checkpoint was trained on. Without a
+    checkpoint, an untrained network is measured on the built-in synthetic data.
     """
 
-    checkpoint: Annotated[CheckpointArgument, tyro.conf.arg(metavar="[CHECKPOINT]")] = None
-    """The folder of a run, one made by `rsnet-jax convert`, a .safetensors file, a published
-    network .pth, or a folder of published .pth files. Give it first."""
-    refine: Path | None = None
-    """The published refinement head (.pth) that goes with a published network."""
-    step: Step | None = None
-    """Which checkpoint of a run: best (default, by validation MPJPE), latest, or a number of
-    optimizer steps."""
+    checkpoint: Annotated[CheckpointPath, tyro.conf.arg(metavar="[CHECKPOINT]")] = None
+    refine: RefinementPath = None
+    step: Step = None
     data: DataConfig = DataConfig()
     split: Split = "test"
-    """test: data.subjects_test; train: data.subjects_train."""
+    """Subjects to measure on: test (data.subjects_test) or train (data.subjects_train)."""
     flip_test: bool = True
-    """Average with the mirrored pose."""
+    """Average each pose with the mirrored pose of the mirrored keypoints."""
     published: bool = False
-    """Repeat two slips of the published evaluation, to check its tables digit for digit: only
-    joint 0 of a prediction is zeroed, and P2 is credited batch by batch."""
-    batch_size: int | None = None
-    """Views per batch, over all devices. Default: at most 512 per GPU or TPU and 128 per CPU, such
-    that all batches are full; 128 in all with --published, which changes P2; 512 in all with
-    --refine-dropout-seed, whose random masks depend on it."""
-    refine_dropout_seed: int | None = None
-    """Keep the refinement head's dropout on, as the published 47.04 mm was measured."""
-    precision: Precision = "highest"
-    """Of matrix products: highest (float32), default (TF32 on a GPU, bfloat16 products on a TPU),
-    bfloat16 (all computation)."""
-    seed: int = 0
-    """Of untrained weights, where no checkpoint is given."""
-    json: Path | None = None
-    """Write every figure to this file."""
-    predictions: Path | None = None
-    """Write every pose (meters, relative to joint 0, camera axes), its errors and its labels to
-    this .npz."""
-    overwrite: bool = False
-    """Replace output files that exist."""
-    parallel: ParallelConfig = dataclasses.field(default_factory=ParallelConfig)
-    debug: bool = False
-    """Show where an error came from."""
+    """Repeat two bugs of the official code, to reproduce published numbers to the digit: only joint
+    0 of a prediction is set to zero, and each view gets the mean P2 error of its batch."""
+    batch_size: AtLeastOne | None = None
+    """Global batch size in views, over all devices. Default: at most 512 per GPU or TPU and 128 per
+    CPU device, reduced so that all batches are equally full; with --published, whose P2 depends on
+    it, 128; with --refine-dropout-seed, whose random masks depend on it, 512."""
+    refine_dropout_seed: RandomSeed | None = None
+    """Random seed of the dropout in the refinement, which is on only with this option; the
+    published 47.04 mm was measured with dropout. Default: no dropout."""
+    precision: MatmulPrecision = "highest"
+    seed: RandomSeed = 0
+    """Random seed of the untrained network that is measured if no checkpoint is given."""
+    json_file: JsonFile = None
+    predictions: (
+        Annotated[AnyPath, wanted("a name *.npz was wanted", lambda path: path.suffix == ".npz")]
+        | None
+    ) = None
+    """NPZ file to write every pose (meters, relative to joint 0, camera axes) with its errors and
+    labels to."""
+    overwrite: Overwrite = False
+    parallel: ParallelConfig = ParallelConfig()
+    debug: Debug = False
 
-    def __post_init__(self):
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ConfigError(f"batch-size: at least 1 was wanted, not {self.batch_size}")
-        check_seed(self.seed, name="seed")
-        check_seed(self.refine_dropout_seed, name="refine-dropout-seed")
-        if self.predictions is not None and self.predictions.suffix != ".npz":
-            raise ConfigError(f"predictions: a name *.npz was wanted, not {self.predictions}")
-        if self.json is not None and self.json == self.predictions:
-            raise ConfigError(f"json and predictions: both would be written to {self.json}")
+    @pydantic.model_validator(mode="after")
+    def _outputs_differ(self):
+        if self.json_file is not None and self.json_file == self.predictions:
+            raise ConfigError(f"json and predictions: both would be written to {self.json_file}")
+        return self
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
-    """Parses, evaluates, prints the table, writes the files asked for."""
+    """Parses the options, evaluates, prints the table, and writes the output files."""
     options = parse(EvaluateOptions, argv, prog=prog, default=EvaluateOptions())
     keep_freed_memory()
     initialize_distributed(options.parallel, stops_at_sigterm=True)
     if not is_multiprocess():
         enable_compile_cache()  # of several, only one would write and read
     check_equal(lambda: must_match_across_processes(options))
-    for path in (options.json, options.predictions):
+    for path in (options.json_file, options.predictions):
         if path is not None:
             run_on_process_zero(
                 functools.partial(ensure_writable, path, overwrite=options.overwrite)
@@ -127,26 +130,27 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         progress=True,
     )
 
-    def tell() -> None:
+    def write_and_print() -> None:
         try:
             write_outputs(result, options)
-        finally:  # a full disk does not cost the result
+        finally:  # the result is printed though the disk may be full
             print(evaluation_table(result.report, checkpoint, device=jax.devices()[0].device_kind))
 
-    run_on_process_zero(tell)
+    run_on_process_zero(write_and_print)
 
 
 def must_match_across_processes(options: EvaluateOptions) -> dict[str, Any]:
-    """Options that several processes must have alike; where their files are may differ."""
+    """The options that must be equal in all processes; the paths of files may differ."""
     alike = {name: getattr(options, name) for name in MUST_MATCH}
     alike |= {f"parallel.{name}": value for name, value in options.parallel.model_dump().items()}
-    return alike | {name: getattr(options, name) is not None for name in ("json", "predictions")}
+    outputs = {"json": options.json_file, "predictions": options.predictions}
+    return alike | {name: path is not None for name, path in outputs.items()}
 
 
 def write_outputs(result: Evaluation, options: EvaluateOptions) -> None:
-    """Writes the files asked for."""
-    if options.json is not None:
-        with atomic_write(options.json) as path:
+    """Writes the report to the --json file and the poses to the --predictions file, if given."""
+    if options.json_file is not None:
+        with atomic_write(options.json_file) as path:
             path.write_text(json.dumps(result.report, indent=2) + "\n")
     if options.predictions is not None and result.predictions is not None:
         with atomic_write(options.predictions) as path:
@@ -156,7 +160,7 @@ def write_outputs(result: Evaluation, options: EvaluateOptions) -> None:
 def open_checkpoint(
     options: EvaluateOptions, argv: Sequence[str], *, prog: str
 ) -> tuple[Checkpoint | None, EvaluateOptions]:
-    """The weights, if any, and the options with the checkpoint's data configuration as default."""
+    """The checkpoint, or None, and the options, whose default data set is the checkpoint's."""
     if options.checkpoint is None:
         for name in ("refine", "step", "refine_dropout_seed"):
             if getattr(options, name) is not None:
@@ -164,11 +168,11 @@ def open_checkpoint(
         return None, options
     checkpoint = load_checkpoint(options.checkpoint, refine=options.refine, step=options.step)
     if options.refine_dropout_seed is not None and checkpoint.refine_variables is None:
-        raise ConfigError(f"refine-dropout-seed: no refinement head in {checkpoint.source}")
-    # Whether there is a root decides the data set, also when the root is given here.
+        raise ConfigError(f"refine-dropout-seed: no refinement in {checkpoint.source}")
+    # Without a data set in the defaults, data.root decides it, from wherever the root comes.
     data = checkpoint.config.data.model_copy(update={"dataset": None})
     if options.data.dataset == "synthetic" and data.source != "synthetic":
-        data = DataConfig()  # nothing that was said of files goes for it
+        data = DataConfig()  # the settings of files do not hold for the synthetic data
     default = EvaluateOptions(data=data)
     return checkpoint, parse_over_defaults(EvaluateOptions, argv, prog=prog, default=default)
 

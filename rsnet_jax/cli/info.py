@@ -1,38 +1,30 @@
-"""`rsnet-jax info`."""
+"""`rsnet-jax info`: describes a checkpoint."""
 
-import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.cli.options import CheckpointArgument, Step, parse
+from rsnet_jax.cli.options import CheckpointPath, CommandOptions, Debug, RefinementPath, Step
+from rsnet_jax.cli.parsing import parse
 from rsnet_jax.cli.tables import prose
 from rsnet_jax.config import HasRefinement
 from rsnet_jax.errors import ConfigError
 
 
-@dataclasses.dataclass(frozen=True)
-class InfoOptions:
-    """Tells what a checkpoint is."""
+class InfoOptions(CommandOptions):
+    """Describes a checkpoint: network, sizes, skeleton, refinement."""
 
-    checkpoint: CheckpointArgument = None
-    """The folder of a run, one made by `rsnet-jax convert`, a .safetensors file, a published
-    network .pth, or a folder of published .pth files."""
-    refine: Path | None = None
-    """The published refinement head (.pth) that goes with a published network."""
-    step: Step | None = None
-    """Which checkpoint of a run: best (default, by validation MPJPE), latest, or a number of
-    optimizer steps."""
-    debug: bool = False
-    """Show where an error came from."""
+    checkpoint: CheckpointPath = None
+    refine: RefinementPath = None
+    step: Step = None
+    debug: Debug = False
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
-    """Parses, reads and prints."""
+    """Parses the options, reads the checkpoint, and prints its description."""
     options = parse(InfoOptions, argv, prog=prog, default=InfoOptions())
     if options.checkpoint is None:
         raise ConfigError("which CHECKPOINT? Give a folder, a .safetensors or a published .pth")
@@ -40,29 +32,31 @@ def main(argv: Sequence[str], *, prog: str) -> None:
 
 
 def describe(checkpoint: Checkpoint) -> str:
-    """A few lines about a checkpoint."""
+    """A few lines that describe a checkpoint."""
     model = checkpoint.config.model
-    skeleton = checkpoint.skeleton
-    refinement = "none"
-    if checkpoint.refine_variables is not None and isinstance(model, HasRefinement):
-        count = count_parameters(checkpoint.refine_variables)
-        refinement = f"{count:,} parameters, {model.refine_hidden} hidden units"
+    skeleton, keypoint_skeleton = checkpoint.skeleton, checkpoint.keypoint_skeleton
     rows = {
         "source": checkpoint.source,
         "network": f"{model.title}, {count_parameters(checkpoint.variables):,} parameters",
         **model.facts,
-        "skeleton": f"{skeleton.name}: {', '.join(skeleton.joints)}",
-        "refinement": refinement,
-        "trained": f"{checkpoint.batches_seen:,} batches seen by the batch statistics",
-        "input, output": "2D in normalized image coordinates; 3D in meters, camera axes, to be "
-        "read relative to joint 0",
     }
-    if checkpoint.keypoint_skeleton != skeleton:
-        keypoints = checkpoint.keypoint_skeleton
-        rows["keypoints"] = f"{keypoints.name}: {', '.join(keypoints.joints)}"
-    return "\n".join(prose(f"{name:<15}{text}", indent=15) for name, text in rows.items())
+    if isinstance(model, HasRefinement):
+        rows["refinement"] = "none"
+        if checkpoint.refine_variables is not None:
+            count = count_parameters(checkpoint.refine_variables)
+            rows["refinement"] = f"{count:,} parameters, {model.refine_hidden} hidden units"
+    rows |= {
+        "trained": f"{checkpoint.batches_seen:,} batches, as counted by the batch statistics",
+        "input": "2D joints in normalized image coordinates",
+        "output": "3D joints in meters, camera axes, to be read relative to joint 0",
+        "skeleton": f"{skeleton.name}: {', '.join(skeleton.joints)}",
+    }
+    if keypoint_skeleton != skeleton:
+        joints = ", ".join(keypoint_skeleton.joints)
+        rows["input skeleton"] = f"{keypoint_skeleton.name}: {joints}"
+    return "\n".join(prose(f"{name:<16}{text}", indent=16) for name, text in rows.items())
 
 
 def count_parameters(variables: Any) -> int:
-    """Numbers a network learns; statistics do not count."""
+    """The number of learned parameters; batch statistics do not count."""
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))

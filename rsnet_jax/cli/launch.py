@@ -1,6 +1,5 @@
-"""The command `rsnet-jax launch`."""
+"""`rsnet-jax launch`: runs train or evaluate in several processes on this machine."""
 
-import dataclasses
 import os
 import shlex
 import socket
@@ -9,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import pydantic
 import tyro
 
-from rsnet_jax.cli.options import parse
+from rsnet_jax.cli.options import AtLeastOne, CommandOptions, Debug, wanted
+from rsnet_jax.cli.parsing import parse
 from rsnet_jax.distributed.launcher import KILL_AFTER, LaunchResult, launch
-from rsnet_jax.errors import ConfigError, Interrupted, Preempted
+from rsnet_jax.errors import ConfigError, Interrupted, LostProcess, Preempted
 from rsnet_jax.training.run_files import RunFiles
 
 PROGRAM = (sys.executable, "-m", "rsnet_jax")
@@ -23,14 +24,14 @@ SET_HERE = ("--parallel.coordinator", "--parallel.num-processes", "--parallel.pr
 DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
-@dataclasses.dataclass(frozen=True)
-class LaunchOptions:
+class LaunchOptions(CommandOptions):
     """Runs train or evaluate in several processes on this machine.
 
+    For example:
     rsnet-jax launch -n 4 --devices-per-process 1 -- train configs/h36m_hr.yaml --workdir runs/hr
 
-    The command follows the --. Each process also gets the --parallel options that join them to
-    one run.
+    The command to run comes after the --. Each process also gets the --parallel options that join
+    it to the run.
 
     Process 0 has the terminal. When a process fails, the others are stopped, and the last lines
     say which process failed, how, and how to continue the run. SIGINT (Ctrl-C) and SIGTERM are
@@ -41,40 +42,35 @@ class LaunchOptions:
     one device; with XLA_FLAGS=--xla_force_host_platform_device_count=K it counts as K devices in
     each process.
 
-    Exit codes: 0 all succeeded, 2 a user's error, 75 stopped by SIGTERM (resumable), 130
-    interrupted, 1 anything else.
+    The exit code is that of train or evaluate in the process that failed first, or 1 if that
+    process died.
     """
 
     processes: Annotated[int | None, tyro.conf.arg(aliases=["-n"], metavar="N")] = None
     """Number of processes to start, 1 to 256."""
-    devices_per_process: int | None = None
-    """Number K of GPUs of each process, set by CUDA_VISIBLE_DEVICES: the first K GPUs (of those
-    that the variable names already, or of all) for process 0, the next K for process 1, ..."""
-    port: int | None = None
-    """Port on 127.0.0.1 at which the processes find each other; default: a free one."""
-    grace: float = KILL_AFTER
-    """Seconds that the other processes get to end by themselves after one has failed; then they
-    are killed, since they can neither continue nor save without it."""
-    debug: bool = False
-    """Show where an error came from."""
+    devices_per_process: AtLeastOne | None = None
+    """Number K of GPUs per process, set by CUDA_VISIBLE_DEVICES: the first K GPUs (of those that
+    the variable names already, or of all) for process 0, the next K for process 1, and so on.
+    Default: each process sees all GPUs."""
+    port: (
+        Annotated[int, wanted("1 to 65535 was wanted", lambda value: 1 <= value < 2**16)] | None
+    ) = None
+    """Port on 127.0.0.1 at which the processes find each other. Default: a free one."""
+    grace: Annotated[float, wanted("seconds were wanted", lambda value: value >= 0)] = KILL_AFTER
+    """Seconds in which the other processes may end by themselves after one has failed; then they
+    are killed, since without it they can neither continue nor save."""
+    debug: Debug = False
 
-    def __post_init__(self):
-        if self.processes is not None and not 1 <= self.processes <= MAX_PROCESSES:
-            raise ConfigError(
-                f"-n: 1 to {MAX_PROCESSES} processes were wanted, not {self.processes}"
-            )
-        if self.devices_per_process is not None and self.devices_per_process < 1:
-            raise ConfigError(
-                f"devices-per-process: at least 1 was wanted, not {self.devices_per_process}"
-            )
-        if self.port is not None and not 1 <= self.port < 2**16:
-            raise ConfigError(f"port: 1 to 65535 was wanted, not {self.port}")
-        if not self.grace >= 0:
-            raise ConfigError(f"grace: seconds were wanted, not {self.grace}")
+    @pydantic.field_validator("processes")
+    @classmethod
+    def _processes_fit_the_machine(cls, processes: int | None) -> int | None:
+        if processes is not None and not 1 <= processes <= MAX_PROCESSES:
+            raise ConfigError(f"-n: 1 to {MAX_PROCESSES} processes were wanted, not {processes}")
+        return processes
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
-    """Parses the options, runs the processes, prints how they ended; exits with their code."""
+    """Parses the options, runs the processes, prints their failures, exits with their code."""
     split = argv.index("--") if "--" in argv else len(argv)
     own, command = argv[:split], argv[split + 1 :]
     if split == len(argv) and (found := next((word for word in LAUNCHED if word in argv), None)):
@@ -123,9 +119,9 @@ def visible_devices(
     """
     if per_process is None:
         return {}
-    given, wanted = environment.get(DEVICES), processes * per_process
-    names = list(map(str, range(wanted))) if given is None else list(filter(None, given.split(",")))
-    if len(names) < wanted:
+    given, needed = environment.get(DEVICES), processes * per_process
+    names = list(map(str, range(needed))) if given is None else list(filter(None, given.split(",")))
+    if len(names) < needed:
         raise ConfigError(
             f"devices-per-process: {processes} times {per_process} GPUs were wanted, "
             f"{DEVICES}={given} has {len(names)}"
@@ -133,36 +129,36 @@ def visible_devices(
     return {DEVICES: ",".join(names[process * per_process : (process + 1) * per_process])}
 
 
-def free_port(wanted: int | None) -> int:
-    """A free port: the one that is wanted, or any if None is.
+def free_port(port: int | None) -> int:
+    """Returns `port` if it is free, or any free port for None.
 
     Raises:
-        ConfigError: the port that is wanted is not free.
+        ConfigError: `port` is not free.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted or 0))
+            probe.bind(("127.0.0.1", port or 0))
         except OSError as error:
-            raise ConfigError(f"port {wanted}: {error.strerror}") from None
+            raise ConfigError(f"port {port}: {error.strerror}") from None
         return probe.getsockname()[1]
 
 
 def report(result: LaunchResult, own: Sequence[str], command: Sequence[str], *, prog: str) -> None:
-    """Prints the last lines of the process that failed, the message, and how to go on."""
+    """Prints the last lines of the process that failed, the message, and how to continue."""
     for line in result.lines:
         print(line, file=sys.stderr)
     stopped = result.code in (Preempted.exit_code, Interrupted.exit_code)
     if result.message:
         print(f"{prog}: {'' if stopped else 'error: '}{result.message}", file=sys.stderr)
-    if command[0] == "train" and (stopped or result.code == 1):
+    if command[0] == "train" and (stopped or result.code == LostProcess.exit_code):
         print(f"{prog}: {how_to_go_on(own, command, prog=prog)}", file=sys.stderr)
 
 
 def how_to_go_on(own: Sequence[str], command: Sequence[str], *, prog: str) -> str:
     """The command that continues a training run, or that there is nothing to continue."""
     workdir = workdir_of(command)
-    # An object store is not looked at: it may be what made the run fail.
+    # An object store is not asked: it may be the reason why the run failed.
     folder = None if workdir is None or "://" in workdir else Path(workdir)
     if folder is not None and not RunFiles(folder).config.is_file():
         return "the run had not begun; nothing is lost"

@@ -1,4 +1,4 @@
-"""`rsnet-jax SUBCOMMAND ...`: finds the subcommand, and turns errors into one line."""
+"""`rsnet-jax COMMAND ...`: runs a command, and prints its errors in one line."""
 
 import importlib
 import logging
@@ -11,34 +11,40 @@ import jax
 
 from rsnet_jax import __version__
 from rsnet_jax.distributed.processes import as_lost_process, exit_without_barrier
-from rsnet_jax.errors import Interrupted, Preempted, RSNetError
+from rsnet_jax.errors import Interrupted, LostProcess, Preempted, RSNetError
 
 SUBCOMMANDS = {
     "train": ("rsnet_jax.cli.train", "train a network"),
-    "evaluate": ("rsnet_jax.cli.evaluate", "measure a checkpoint on a data set"),
-    "launch": ("rsnet_jax.cli.launch", "train or evaluate in several processes on this machine"),
-    "convert": ("rsnet_jax.cli.convert", "PyTorch weights to ours and back, safetensors"),
-    "info": ("rsnet_jax.cli.info", "tell what a checkpoint is"),
-    "prepare": ("rsnet_jax.cli.prepare", "make data files"),
+    "evaluate": ("rsnet_jax.cli.evaluate", "measure the errors of a checkpoint on a data set"),
+    "launch": (
+        "rsnet_jax.cli.launch",
+        "run train or evaluate in several processes on this machine",
+    ),
+    "convert": (
+        "rsnet_jax.cli.convert",
+        "convert weights between PyTorch, safetensors and Orbax files",
+    ),
+    "info": ("rsnet_jax.cli.info", "describe a checkpoint"),
+    "prepare": ("rsnet_jax.cli.prepare", "write the built-in data set as Human3.6M files"),
     "benchmark": ("rsnet_jax.cli.benchmark", "measure speed, alone or against PyTorch"),
-    "plan": ("rsnet_jax.cli.plan", "what training costs on TPUs and GPUs that are not here"),
-    "check-data": ("rsnet_jax.cli.check_data", "look for faults in data files"),
+    "plan": (
+        "rsnet_jax.cli.plan",
+        "predict the cost of training on TPUs and GPUs that are not here",
+    ),
+    "check-data": ("rsnet_jax.cli.check_data", "look for faults in Human3.6M files"),
 }
 
 
 def usage() -> str:
-    """The list of subcommands."""
-    lines = ["usage: rsnet-jax SUBCOMMAND [OPTIONS]   (SUBCOMMAND --help tells its options)", ""]
+    """The list of commands."""
+    lines = ["usage: rsnet-jax COMMAND [OPTIONS]", "", "Lifts 2D keypoints to 3D joints. Commands:"]
     lines += [f"  {name:<12}{summary}" for name, (_, summary) in SUBCOMMANDS.items()]
+    lines += ["", "`rsnet-jax COMMAND --help` lists the options of a command."]
     return "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "rsnet-jax") -> int:
-    """Runs one subcommand; returns the exit code.
-
-    0, 2 for a user's error, 75 for a run stopped by the machine (resumable), 130 interrupted;
-    `launch` also has 1, where a process died.
-    """
+    """Runs one command; returns the exit code: 0, or that of an error (`rsnet_jax.errors`)."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
@@ -55,7 +61,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "rsnet-jax") -> int:
 
 
 def run(name: str, argv: Sequence[str], *, prog: str) -> int:
-    """Runs a subcommand by name. With `--debug` among `argv`, errors keep their traceback."""
+    """Runs a command by name; with `--debug` among `argv`, errors are printed with traceback."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("rsnet_jax").setLevel(logging.INFO)
     try:
@@ -64,7 +70,7 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return exit_with(Interrupted.exit_code)
-    except BrokenPipeError:  # whoever read the output (head, less) has seen enough
+    except BrokenPipeError:  # the reader of the output (head, less) has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else 0
@@ -74,7 +80,7 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
             if not jax.distributed.is_initialized():
                 raise
             traceback.print_exc()
-            return exit_with(1)
+            return exit_with(LostProcess.exit_code)  # as the others will find
         if "--debug" in argv:
             traceback.print_exception(error)
         kind = "" if isinstance(error, (Preempted, Interrupted)) else "error: "
@@ -84,6 +90,6 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
 
 
 def exit_with(code: int) -> int:
-    """An end that other processes, if there are any, do not know of: they are not waited for."""
+    """Ends with an error that other processes, if any, do not share: they are not waited for."""
     exit_without_barrier(code)
     return code

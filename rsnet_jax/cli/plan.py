@@ -1,25 +1,36 @@
-"""The command `rsnet-jax plan`."""
+"""`rsnet-jax plan`: predicts the cost of training on TPUs and GPUs that are not here."""
 
-import dataclasses
 import importlib.metadata
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Generic
+from typing import Annotated, Generic
 
 import jax
+import pydantic
 import tyro
 
-from rsnet_jax.cli.options import DEFAULT_MODEL, Model, parse_for_defaults, parse_over_defaults
+from rsnet_jax.cli.options import (
+    DEFAULT_MODEL,
+    AtLeastOne,
+    CommandOptions,
+    Debug,
+    JsonFile,
+    Model,
+    Overwrite,
+    wanted,
+)
+from rsnet_jax.cli.parsing import parse_for_defaults, parse_over_defaults
 from rsnet_jax.config import (
     Config,
     OptimConfig,
-    Precision,
     TrainConfig,
+    TrainingPrecision,
     find_preset,
     load_preset,
 )
+from rsnet_jax.config.section import AnyPath
 from rsnet_jax.errors import CompileError, ConfigError, DataError, OutputError
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.files.paths import is_remote
@@ -32,63 +43,57 @@ from rsnet_jax.plan.report import as_json, detail_lines, plan_lines, plans_from_
 log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class PlanOptions(Generic[Model]):
+class PlanOptions(CommandOptions, Generic[Model]):
     """Predicts the cost of training on accelerators that this machine need not have.
 
-    For TPUs the real programs are compiled by libtpu; for GPUs their operations are counted. The
-    data set is assumed to have the size of Human3.6M; no data are read.
+    For TPUs the programs of a run are compiled by libtpu; for GPUs their operations are counted.
+    The data set is assumed to have the size of Human3.6M; no data are read.
     """
 
     topology: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Chips and their arrangement: v5e:16x16, v5p:4x4x4, v6e:2x2, gpu:h200:8, ... Repeat the option
-    for several topologies."""
-    batch_size: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
-    """Batch size over all chips; default: the batch size of the configuration. Repeat the option
-    for several sizes."""
-    batch_per_chip: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
-    """Batch size per chip, instead of --batch-size. Repeat the option for several sizes."""
-    config: Path = Path("configs/h36m_hr.yaml")
-    """Configuration of the training run. The options below override its settings."""
+    """Chips and their arrangement: v5e:16x16, v5p:4x4x4, v6e:2x2, gpu:h200:8, ... Repeat the
+    option for several topologies."""
+    batch_size: tyro.conf.UseAppendAction[tuple[AtLeastOne, ...]] = ()
+    """Global batch size, over all chips. Repeat the option for several sizes. Default: that of
+    the preset."""
+    batch_per_chip: tyro.conf.UseAppendAction[tuple[AtLeastOne, ...]] = ()
+    """Batch size per chip, in place of --batch-size. Repeat the option for several sizes."""
+    config: AnyPath = Path("configs/h36m_hr.yaml")
+    """Preset (.yaml) of the training run. Its settings are the defaults of the options --precision,
+    --model.*, --train.* and --optim.*."""
     evaluation: bool = True
-    """Compile the evaluation too; without it the minutes of the whole recipe are not predicted."""
-    top: int = 0
+    """Plan the evaluation too; without it the minutes of a whole run are not predicted."""
+    top: Annotated[int, wanted("at least 0 was wanted", lambda value: value >= 0)] = 0
     """Number of operations and arrays of the training step to list, most expensive first."""
-    hlo: Path | None = None
-    """Local folder to write the optimized programs to."""
-    json: Path | None = None
-    """File to write all figures to; it is written again after each plan."""
-    read: tuple[Path, ...] = ()
-    """Files that --json wrote, whose plans come before those of --topology."""
+    hlo: (
+        Annotated[
+            AnyPath,
+            wanted("a folder on this machine was wanted", lambda path: not is_remote(path)),
+        ]
+        | None
+    ) = None
+    """Folder on this machine to write the optimized programs (HLO) to."""
+    json_file: JsonFile = None
+    read: tuple[AnyPath, ...] = ()
+    """Files that --json wrote earlier; their plans come before those of --topology."""
     markdown: bool = False
     """Print one Markdown table of all plans instead of each plan in full."""
-    overwrite: bool = False
-    """Replace the --json file if it exists."""
-    debug: bool = False
-    """Print the traceback of an error."""
-    precision: Precision = "highest"
-    """Precision of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16
-    products on a TPU), bfloat16 (all computation)."""
-    model: Model = dataclasses.field(default_factory=DEFAULT_MODEL)
-    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
-    optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
+    overwrite: Overwrite = False
+    debug: Debug = False
+    precision: TrainingPrecision = "highest"
+    model: Model = pydantic.Field(default_factory=DEFAULT_MODEL)
+    train: TrainConfig = TrainConfig()
+    optim: OptimConfig = OptimConfig()
 
-    def __post_init__(self):
+    @pydantic.model_validator(mode="after")
+    def _has_one_batch_size(self):
         if self.batch_size and self.batch_per_chip:
             raise ConfigError("batch-size and batch-per-chip say the same thing; give one of them")
-        for name in ("batch_size", "batch_per_chip"):
-            for value in getattr(self, name):
-                if value < 1:
-                    option = name.replace("_", "-")
-                    raise ConfigError(f"{option}: at least 1 was wanted, not {value}")
-        if self.top < 0:
-            raise ConfigError(f"top: at least 0 was wanted, not {self.top}")
-        if self.hlo is not None and is_remote(self.hlo):
-            raise ConfigError(f"hlo: a folder on this machine was wanted, not {self.hlo}")
+        return self
 
 
 OVERRIDES = ("precision", "model", "train", "optim")
-"""Parts of a configuration that are options of this command."""
+"""The parts of a configuration that are options of this command."""
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
@@ -105,8 +110,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     plans = [plan for path in options.read for plan in stored_plans(path)]
     if any(topology.chip.kind == "tpu" for topology in topologies):
         check_libtpu()
-    if options.json is not None:
-        ensure_writable(options.json, overwrite=options.overwrite)
+    if options.json_file is not None:
+        ensure_writable(options.json_file, overwrite=options.overwrite)
     if options.hlo is not None:
         make_folder(options.hlo)
     for plan in plans:
@@ -114,9 +119,9 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     store(plans, options)
     failed: list[CompileError] = []
     try:
-        for topology, wanted in zip(topologies, configs, strict=True):
+        for topology, its_configs in zip(topologies, configs, strict=True):
             try:
-                for plan in plans_of(topology, wanted, options):
+                for plan in plans_of(topology, its_configs, options):
                     plans.append(plan)
                     store(plans, options)
                     show(plan, options)
@@ -137,7 +142,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
 
 def read_options(argv: Sequence[str], *, prog: str) -> tuple[PlanOptions, Config]:
     """The options, and the configuration that they override."""
-    # Which configuration? Its settings are the defaults of the options, in the help too.
+    # The settings of the preset are the defaults of the options, in the help too.
     options = parse_for_defaults(PlanOptions, argv, prog=prog)
     preset = load_preset(find_preset(options.config))
     default = PlanOptions(**{name: getattr(preset, name) for name in OVERRIDES})
@@ -166,9 +171,9 @@ def show(plan: Plan, options: PlanOptions) -> None:
 
 def store(plans: Sequence[Plan], options: PlanOptions) -> None:
     """Writes all plans made so far to the --json file, if the option is given."""
-    if options.json is None or not plans:
+    if options.json_file is None or not plans:
         return
-    with atomic_write(options.json) as path:
+    with atomic_write(options.json_file) as path:
         path.write_text(json.dumps(as_json(plans, versions()), indent=2) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""The tables people read."""
+"""The tables and paragraphs that commands print, for 80 columns."""
 
 import textwrap
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ HEADINGS = {"mpjpe": "P1", "pa_mpjpe": "P2", "n_mpjpe": "N-MPJPE"}
 
 
 def evaluation_table(report: Mapping[str, Any], checkpoint: Checkpoint, *, device: str) -> str:
-    """The result of an evaluation: a line per action, then the errors of each joint."""
+    """The result of an evaluation as text: a row per action, then the error of each joint."""
     stages = [name for name in ("lifted", "refined") if report[name]]
     width = max(len(name) for name in report["lifted"]["mpjpe"]) + 2
     block = 9 * len(HEADINGS)
@@ -45,7 +45,7 @@ def _about(report: Mapping[str, Any], checkpoint: Checkpoint, device: str) -> li
         what = "freshly initialized weights, NOT TRAINED: the errors say nothing about "
         what += model.title
     how = ["flip test" if report["flip_test"] else "no flip test"]
-    how += ["with the published evaluation's slips"] if report["published"] else []
+    how += ["with the bugs of the official code"] if report["published"] else []
     return [
         prose(f"{model.title}, width {model.width}: {what}"),
         prose(
@@ -57,7 +57,7 @@ def _about(report: Mapping[str, Any], checkpoint: Checkpoint, device: str) -> li
 
 
 def prose(text: str, *, indent: int = 2) -> str:
-    """Breaks lines between words, so that 80 columns hold them; all but the first are indented."""
+    """Wraps text at 80 columns, between words; all lines but the first are indented."""
     return textwrap.fill(
         text,
         WIDTH,

@@ -1,6 +1,5 @@
-"""`train.py` and `rsnet-jax train`."""
+"""`rsnet-jax train` and `train.py`: trains a network and prints its errors."""
 
-import dataclasses
 import datetime
 import logging
 from collections.abc import Sequence
@@ -8,27 +7,25 @@ from pathlib import Path
 from typing import Annotated, Generic
 
 import jax
+import pydantic
 import tyro
 
 from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.cli.options import (
-    DEFAULT_MODEL,
-    HELP,
-    Model,
-    parse_for_defaults,
-    parse_over_defaults,
-)
+from rsnet_jax.cli.options import DEFAULT_MODEL, CommandOptions, Debug, Model
+from rsnet_jax.cli.parsing import HELP, parse_for_defaults, parse_over_defaults
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import (
     Config,
     DataConfig,
     OptimConfig,
     ParallelConfig,
-    Precision,
+    Seed,
     TrainConfig,
+    TrainingPrecision,
     find_preset,
     load_preset,
 )
+from rsnet_jax.config.section import AnyPath
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.distributed.host_memory import keep_freed_memory
 from rsnet_jax.distributed.initialize import initialize_distributed
@@ -51,50 +48,47 @@ DEFAULT_PRESET = Path("configs/synthetic.yaml")
 log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainOptions(Generic[Model]):
-    """Trains a network, RS-Net unless the preset or `--model.name` says otherwise.
+class TrainOptions(CommandOptions, Generic[Model]):
+    """Trains a network that lifts 2D keypoints to 3D joints: RS-Net, or what the preset names.
 
-    Without a preset: configs/synthetic.yaml, a minute on two cores with built-in data. Options
-    override the preset.
+    The preset holds the settings of a run; options override them. Without a preset it is
+    configs/synthetic.yaml, which takes a minute on two cores and needs no data files.
     """
 
-    preset: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[PRESET]")] = None
-    """A .yaml file: configs/h36m_hr.yaml, configs/h36m_gt.yaml, ... or your own. Give it first."""
-    workdir: Path | None = None
-    """Folder for checkpoints, metrics.jsonl and TensorBoard; default: runs/PRESET-TIME."""
+    preset: Annotated[AnyPath | None, tyro.conf.Positional, tyro.conf.arg(metavar="[PRESET]")] = (
+        None
+    )
+    """Settings of the run, a .yaml file: configs/h36m_hr.yaml, configs/h36m_gt.yaml, ... or your
+    own. Give it before the options."""
+    workdir: AnyPath | None = None
+    """Folder for checkpoints, metrics and TensorBoard files. Default: runs/PRESET-TIME."""
     resume: bool = False
-    """Continue the run in --workdir with its stored configuration; only train.epochs, data.root
-    and parallel.* may be changed."""
+    """Continue the run in --workdir with its stored settings; only train.epochs, data.root and
+    parallel.* may be changed."""
     overwrite: bool = False
-    """Replace the run that --workdir holds."""
-    debug: bool = False
-    """Show where an error came from."""
-    seed: int = 0
-    """Of fresh weights, order and dropout."""
-    precision: Precision = "highest"
-    """Of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16 products
-    on a TPU), bfloat16 (all computation)."""
-    model: Model = dataclasses.field(default_factory=DEFAULT_MODEL)
-    data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
-    optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
-    parallel: ParallelConfig = dataclasses.field(default_factory=ParallelConfig)
+    """Replace the run in --workdir."""
+    debug: Debug = False
+    seed: Seed = 0
+    precision: TrainingPrecision = "highest"
+    model: Model = pydantic.Field(default_factory=DEFAULT_MODEL)
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    optim: OptimConfig = OptimConfig()
+    parallel: ParallelConfig = ParallelConfig()
 
     @property
     def config(self) -> Config:
-        """The part of the options that is the run's configuration."""
+        """The configuration of the run, which is a part of the options."""
         return Config(**{name: getattr(self, name) for name in Config.model_fields})
 
     def with_config(self, config: Config) -> "TrainOptions":
-        """These options with another configuration."""
-        values = {name: getattr(config, name) for name in Config.model_fields}
-        return dataclasses.replace(self, **values)
+        """A copy of the options with another configuration."""
+        return self.model_copy(update={name: getattr(config, name) for name in Config.model_fields})
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
-    """Parses, trains, prints the table of the best checkpoint."""
-    # Which preset? Its settings are the defaults of the options, in the help too.
+    """Parses the options, trains, and prints the errors of the best checkpoint."""
+    # The settings of the preset are the defaults of the options, in the help too.
     options = parse_for_defaults(TrainOptions, argv, prog=prog)
     if not set(argv) & set(HELP):
         keep_freed_memory()
@@ -119,7 +113,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             default = TrainOptions().with_config(load_preset(preset))
             options = parse_over_defaults(TrainOptions, argv, prog=prog, default=default)
         workdir = options.workdir or Path(run_on_process_zero(lambda: default_workdir(preset)))
-        options = dataclasses.replace(options, workdir=workdir)
+        options = options.model_copy(update={"workdir": workdir})
     workdir = options.workdir
     assert workdir is not None  # given, or made up above
     log.info("workdir: %s", workdir)
@@ -152,7 +146,7 @@ def default_workdir(preset: Path) -> str:
 
 
 def summary(result: Result, workdir: Path) -> str:
-    """What a run came to: the table of its best checkpoint, and what that is worth."""
+    """The result of a run: the table of its best checkpoint, beside a simple baseline."""
     table = evaluation_table(
         result.report, load_checkpoint(workdir), device=jax.devices()[0].device_kind
     )

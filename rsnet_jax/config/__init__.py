@@ -10,7 +10,7 @@ from rsnet_jax.config.networks import (
     settings_class,
 )
 from rsnet_jax.config.presets import find_preset, load_preset, save_preset
-from rsnet_jax.config.section import Precision
+from rsnet_jax.config.section import PRECISIONS, Precision
 from rsnet_jax.config.sections import (
     SUBJECTS_TEST,
     SUBJECTS_TRAIN,
@@ -19,10 +19,13 @@ from rsnet_jax.config.sections import (
     LossName,
     OptimConfig,
     ParallelConfig,
+    Seed,
     TrainConfig,
+    TrainingPrecision,
 )
 
 __all__ = [
+    "PRECISIONS",
     "SETTINGS",
     "SUBJECTS_TEST",
     "SUBJECTS_TRAIN",
@@ -36,8 +39,10 @@ __all__ = [
     "ParallelConfig",
     "Precision",
     "RSNetConfig",
+    "Seed",
     "SemGCNConfig",
     "TrainConfig",
+    "TrainingPrecision",
     "find_preset",
     "load_preset",
     "save_preset",

@@ -64,21 +64,22 @@ class RSNetConfig(ModelConfig):
     title: ClassVar[str] = "RS-Net"
 
     name: Literal["rsnet"] = "rsnet"
-    """The kind of network; `--model.name OTHER --help` lists the settings of another one."""
+    """Kind of network; `--model.name OTHER --help` lists the settings of another kind."""
     width: PositiveInt = 96
-    """Channels of one hop; layers carry hops * width. Published: 96 (detected 2D), 64 (true 2D)."""
+    """Channels per hop; a layer has hops * width channels. Published: 96 for detected keypoints, 64
+    for ground-truth keypoints."""
     dropout: DropoutRate = 0.2
-    """Dropout rate of the blocks during training."""
+    """Dropout rate in the residual blocks during training."""
     blocks: PositiveInt = 4
-    """Residual pairs of graph convolutions."""
+    """Number of residual blocks, of two graph convolutions each."""
     hops: PositiveInt = 4
-    """Powers of the adjacency, hop 0 (the joint itself) included."""
+    """Number of hops of a graph convolution, hop 0 (the joint itself) included."""
     double_gelu: bool = True
-    """Apply GELU twice a block as the published network does, in evaluation too."""
+    """Apply GELU twice per block, as the published network does, in evaluation too."""
     refine_hidden: PositiveInt = 1024
-    """Hidden units of the refinement head, where there is one."""
+    """Hidden units of the refinement, if there is one."""
     refine_dropout: DropoutRate = 0.5
-    """Dropout rate of the refinement head during training."""
+    """Dropout rate in the refinement during training."""
 
     @pydantic.model_validator(mode="after")
     def _has_channels_to_halve(self):
@@ -93,8 +94,8 @@ class RSNetConfig(ModelConfig):
     @property
     def facts(self) -> dict[str, str]:
         return {
-            "width": f"{self.width} a hop, {self.width * self.hops} channels",
-            "blocks, hops": f"{self.blocks}, {self.hops}",
+            "width": f"{self.width} per hop, {self.width * self.hops} channels",
+            "blocks": f"{self.blocks} residual blocks, {self.hops} hops",
             "dropout": f"{self.dropout:g}, {'double' if self.double_gelu else 'single'} GELU",
         }
 
@@ -105,15 +106,16 @@ class SemGCNConfig(ModelConfig):
     title: ClassVar[str] = "SemGCN"
 
     name: Literal["semgcn"] = "semgcn"
-    """The kind of network; `--model.name OTHER --help` lists the settings of another one."""
+    """Kind of network; `--model.name OTHER --help` lists the settings of another kind."""
     width: PositiveInt = 128
-    """Channels of every hidden layer. Published: 128."""
+    """Channels of each hidden layer. Published: 128."""
     dropout: DropoutRate = 0.0
-    """Dropout rate of every hidden layer during training."""
+    """Dropout rate in each hidden layer during training."""
     blocks: PositiveInt = 4
-    """Residual pairs of graph convolutions."""
+    """Number of residual blocks, of two graph convolutions each."""
     non_local: bool = False
-    """Attention over the joints, after the first layer and after each residual pair."""
+    """Add non-local blocks (attention over the joints) after the first layer and each residual
+    block."""
 
     @pydantic.model_validator(mode="after")
     def _has_channels_to_halve(self):
@@ -128,9 +130,10 @@ class SemGCNConfig(ModelConfig):
 
     @property
     def facts(self) -> dict[str, str]:
+        non_local = "with non-local blocks" if self.non_local else "no non-local blocks"
         return {
-            "width": f"{self.width}",
-            "blocks": f"{self.blocks}, {'with' if self.non_local else 'without'} non-local blocks",
+            "width": f"{self.width} channels",
+            "blocks": f"{self.blocks} residual blocks, {non_local}",
             "dropout": f"{self.dropout:g}",
         }
 

@@ -9,6 +9,11 @@ from rsnet_jax.errors import ConfigError
 from rsnet_jax.files.paths import to_path
 
 Precision = Literal["highest", "default", "bfloat16"]
+PRECISIONS = (
+    "highest (float32), default (TF32 on a GPU, bfloat16 products on a TPU) or bfloat16 (all "
+    "computation)"
+)
+"""The values of `Precision` in help texts."""
 
 
 def _path(value: Any) -> Path:
@@ -24,9 +29,12 @@ AnyPath = Annotated[
 
 
 class Section(pydantic.BaseModel):
-    """A part of the configuration. Bad values raise a one-line `ConfigError`."""
+    """A part of the configuration. Bad values raise a one-line `ConfigError`.
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    The docstring of a field is its text in `--help`.
+    """
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     prefix: ClassVar[str] = ""
 
@@ -41,7 +49,7 @@ class Section(pydantic.BaseModel):
         field = ".".join(str(part) for part in error["loc"])
         if error["type"] == "extra_forbidden":
             return f"unknown setting {cls.prefix}{field}; known: {', '.join(cls.model_fields)}"
-        if not field:  # of a rule about several settings
+        if not field:  # a rule about several settings was broken
             return error["msg"].removeprefix("Value error, ")
         wanted = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
         return f"{cls.prefix}{field}: {wanted}, got {error['input']!r}"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import pydantic
 
 from rsnet_jax.config.networks import AnyModelConfig, HasRefinement, RSNetConfig, with_name
-from rsnet_jax.config.section import AnyPath, Precision, Section
+from rsnet_jax.config.section import PRECISIONS, AnyPath, Precision, Section
 from rsnet_jax.errors import ConfigError
 
 SUBJECTS_TRAIN = ("S1", "S5", "S6", "S7", "S8")
@@ -28,30 +28,40 @@ def _host_and_port(address: str) -> str:
 
 Subjects = Annotated[tuple[str, ...], pydantic.AfterValidator(_named_once)]
 JointSet = Literal["h36m16", "h36m17"]
+Seed = Annotated[
+    int,
+    pydantic.Field(ge=0, description="Random seed for initial weights, sample order and dropout."),
+]
+TrainingPrecision = Annotated[
+    Precision,
+    pydantic.Field(description=f"Precision of matrix products in training: {PRECISIONS}."),
+]
 LossName = Literal["mse_l1", "mse", "mpjpe_l1"]
 
 
 class DataConfig(Section):
-    """The data."""
+    """The data set, and the part of it to use."""
 
     prefix: ClassVar[str] = "data."
 
     dataset: Literal["synthetic", "h36m"] | None = None
-    """Default: h36m where a root is given, the built-in synthetic set otherwise."""
+    """Data set: h36m (the files in data.root) or synthetic (built in). Default: h36m if data.root
+    is given, otherwise synthetic."""
     root: AnyPath | None = None
-    """Folder with data_3d_h36m.npz and data_2d_h36m_<detections>.npz."""
+    """Folder that holds data_3d_h36m.npz and data_2d_h36m_<detections>.npz."""
     detections: str | None = None
-    """2D keypoints: hr, gt, ... for files, gt (default) or noisy for the synthetic set."""
+    """2D keypoints: for files what their names end in (hr, gt, ...), for the synthetic data set gt
+    (default) or noisy."""
     joint_set: JointSet = "h36m16"
-    """Joints of the keypoints and poses: h36m16, or h36m17, which keeps neck/nose (files only)."""
+    """Joints of keypoints and poses: h36m16 or, for files only, h36m17, which keeps neck/nose."""
     subjects_train: Subjects = SUBJECTS_TRAIN
     """Subjects to train on."""
     subjects_test: Subjects = SUBJECTS_TEST
     """Subjects to evaluate on."""
     actions: tuple[str, ...] = ()
-    """Only these actions; none named means all."""
+    """Actions to use. Default: all."""
     every: Annotated[int, pydantic.Field(ge=1, lt=2**31)] = 1
-    """Keep every n-th frame of a clip."""
+    """Stride over the frames of a clip: 1 uses all, 2 every second frame, and so on."""
 
     @property
     def source(self) -> Literal["synthetic", "h36m"]:
@@ -75,32 +85,35 @@ class DataConfig(Section):
 
 
 class TrainConfig(Section):
-    """The run."""
+    """The training run."""
 
     prefix: ClassVar[str] = "train."
 
     epochs: Annotated[int, pydantic.Field(ge=1)] = 30
     """Passes over the training samples."""
     mirror: bool = True
-    """Train on every view as it is and mirrored; off: on every view as it is."""
+    """Train on each view and its mirror image; otherwise on each view only."""
     batch_size: Annotated[int, pydantic.Field(ge=1)] = 128
-    """Of all devices together."""
+    """Global batch size, over all devices."""
     loss: LossName = "mse_l1"
     """Loss of the lifted pose: mse_l1 (0.9 MSE + 0.1 L1), mse (mean squared error of the
     coordinates), mpjpe_l1 (0.99 MPJPE + 0.01 L1)."""
     refine: bool = False
-    """Train the refinement head along with the network."""
+    """Train the refinement together with the network."""
     absolute_symmetry: bool = False
-    """Penalize differences of left and right bones by size, not signed as published."""
+    """Take the differences between left and right bone lengths without their signs in the loss of
+    the refinement; the published loss has signed ones."""
     validation: str = "test"
-    """After each epoch, measure on data.subjects_test (test), or on this one training subject,
-    which is then not trained on."""
+    """Data to measure on after each epoch: test (data.subjects_test), or the name of one training
+    subject, which is then left out of training."""
     select: Literal["lifted", "refined"] | None = None
-    """Whose MPJPE decides which checkpoint is best; default: refined where there is a head."""
+    """Pose whose MPJPE decides which checkpoint is the best: lifted or refined. Default: refined if
+    there is a refinement, otherwise lifted."""
     init: AnyPath | None = None
-    """Start from these weights (any CHECKPOINT) with a fresh optimizer."""
+    """Weights to start from, with a fresh optimizer: whatever `rsnet-jax evaluate` takes as
+    CHECKPOINT."""
     save_minutes: Annotated[float, pydantic.Field(gt=0)] = 5.0
-    """Save within an epoch this often, for --resume; the end of each epoch is always saved."""
+    """Minutes between two saves within an epoch, for --resume; its end is always saved."""
 
     def samples(self, views: int) -> int:
         """The samples of an epoch over so many views: the views and, with `mirror`, their images.
@@ -118,8 +131,9 @@ class TrainConfig(Section):
 class OptimConfig(Section):
     """The optimizer and its learning rate.
 
-    The learning rate falls once after each epoch (schedule `epochs`) or, whatever the length of an
-    epoch, by `decay` every `decay_steps` optimizer steps (schedule `steps`).
+    The learning rate falls after epochs (schedule epochs: every decay_every epochs it is multiplied
+    by decay or, every large_decay_every epochs, by large_decay) or after optimizer steps (schedule
+    steps: every decay_steps steps it is multiplied by decay).
     """
 
     prefix: ClassVar[str] = "optim."
@@ -129,64 +143,63 @@ class OptimConfig(Section):
     learning_rate: Annotated[float, pydantic.Field(gt=0)] = 1e-3
     """Learning rate of the first epoch, before batch-size scaling and after warm-up, if any."""
     base_batch_size: Annotated[int, pydantic.Field(ge=1)] | None = None
-    """The batch size the learning rate is meant for; the rate is multiplied by train.batch_size /
-    base_batch_size. Default: no scaling."""
+    """Batch size that the learning rate is meant for: the rate is multiplied by train.batch_size /
+    optim.base_batch_size. Default: no scaling."""
     warmup_epochs: Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)] = 0.0
-    """The rate grows evenly from step to step over so many epochs, which may be a fraction."""
+    """Epochs, or a fraction of one, over which the learning rate rises linearly at the start."""
     schedule: Literal["epochs", "steps"] = "epochs"
-    """When the rate falls: after epochs (decay_every, large_decay, large_decay_every) or after
-    optimizer steps (decay_steps)."""
+    """Schedule by which the learning rate falls: after epochs, or after optimizer steps."""
     decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.95
-    """Factor after every `decay_every` epochs, or after every `decay_steps` steps."""
+    """Factor by which the learning rate is multiplied each time it falls."""
     decay_every: Annotated[int, pydantic.Field(ge=1)] = 1
-    """Epochs between two decays; for the schedule `epochs`."""
+    """Epochs after which the learning rate falls (schedule epochs)."""
     large_decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.5
-    """Factor used instead after every `large_decay_every` epochs; for the schedule `epochs`."""
+    """Factor in place of optim.decay after every large_decay_every epochs (schedule epochs)."""
     large_decay_every: Annotated[int, pydantic.Field(ge=0)] = 5
-    """Epochs between two large decays, 0: never; for the schedule `epochs`."""
+    """Epochs after which the learning rate falls by large_decay, 0 for never (schedule epochs)."""
     decay_steps: Annotated[int, pydantic.Field(ge=1)] = 100_000
-    """Optimizer steps between two decays; for the schedule `steps`."""
+    """Optimizer steps after which the learning rate falls (schedule steps)."""
     clip_norm: Annotated[float, pydantic.Field(gt=0)] | None = None
-    """Scale gradients down to this global norm if theirs is larger. Default: no clipping."""
+    """Largest global norm of the gradients; larger gradients are scaled down to it. Default: no
+    limit."""
 
 
 class ParallelConfig(Section):
-    """The devices, and the processes they belong to.
+    """The devices and processes of the run.
 
-    TPU pods, Slurm and Open MPI tell the processes of each other; otherwise each is started with
-    `coordinator`, `num_processes` and its `process_id`, which are not stored with a run.
+    On TPU pods and under Slurm or Open MPI the processes find each other. Elsewhere each process
+    is started with coordinator, num_processes and its own process_id. These options are not stored
+    with a run.
     """
 
     prefix: ClassVar[str] = "parallel."
 
     strategy: Literal["mesh", "pmap"] = "mesh"
-    """How the step is spread: jit of shard_map over a mesh, or pmap. Both give the same run."""
+    """Way to distribute a step over the devices: mesh (jit of shard_map over a mesh) or pmap; both
+    give the same run."""
     devices: Annotated[int, pydantic.Field(ge=1)] | None = None
-    """Use only the first so many; default: all."""
+    """Number of devices to use. Default: all."""
     coordinator: Annotated[str, pydantic.AfterValidator(_host_and_port)] | None = pydantic.Field(
         default=None, exclude=True
     )
-    """HOST:PORT of process 0, where the others find it."""
+    """Address HOST:PORT of process 0, at which the other processes find it."""
     num_processes: Annotated[int, pydantic.Field(ge=1)] | None = pydantic.Field(
         default=None, exclude=True
     )
-    """How many processes there are."""
+    """Number of processes of the run."""
     process_id: Annotated[int, pydantic.Field(ge=0)] | None = pydantic.Field(
         default=None, exclude=True
     )
-    """Which of them this is, from 0."""
+    """Number of this process among them, from 0."""
     join_seconds: Annotated[float, pydantic.Field(gt=0)] = pydantic.Field(default=300, exclude=True)
-    """How long to wait for the others at the start."""
+    """Seconds to wait at the start until all processes are there."""
 
 
 class Config(Section):
     """Everything that decides a run."""
 
-    seed: Annotated[int, pydantic.Field(ge=0)] = 0
-    """Of fresh weights, order and dropout."""
-    precision: Precision = "highest"
-    """Of matrix products in training: highest (float32), default (TF32 on a GPU, bfloat16 products
-    on a TPU), bfloat16 (all computation)."""
+    seed: Seed = 0
+    precision: TrainingPrecision = "highest"
     model: AnyModelConfig = RSNetConfig()
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()

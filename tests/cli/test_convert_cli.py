@@ -17,7 +17,7 @@ def test_round_trip_is_identical(cli, network, refinement, tmp_path):
     for step in steps:
         code, out, err = cli("convert", *step)
         assert (code, err) == (0, "")
-        assert out.startswith("RS-Net, width 16, 4 blocks, 4 hops, a refinement head\nwrote ")
+        assert out.startswith("RS-Net, width 16, 4 blocks, 4 hops, with refinement\nwrote ")
     for original, copy in ((network, back), (refinement, tmp_path / "model_post_refine_x.pth")):
         before, after = read_state_dict(original), read_state_dict(copy)
         assert before.keys() == after.keys()
@@ -84,5 +84,11 @@ def test_pth_without_torch_is_refused_before_reading(refused, tmp_path, monkeypa
 def test_info(cli, golden):
     code, out, err = cli("info", golden / "e2e_tiny")
     assert (code, err) == (0, "")
-    for fact in ("130,367 parameters", "16 a hop, 64 channels", "4, 4", "h36m_16", "132,128"):
+    for fact in (
+        "130,367 parameters",
+        "16 per hop, 64 channels",
+        "4 residual blocks, 4 hops",
+        "h36m_16",
+        "132,128",
+    ):
         assert fact in out

@@ -88,8 +88,8 @@ def test_every_kind_of_checkpoint_gives_the_same_numbers(
 
 
 def test_options_reach_the_evaluation(cli, golden, made, monkeypatch):
-    def evaluate(checkpoint, frames, *, protocol, **_):
-        raise ConfigError(repr(protocol))
+    def evaluate(checkpoint, frames, *, settings, **_):
+        raise ConfigError(repr(settings))
 
     monkeypatch.setattr("rsnet_jax.cli.evaluate.evaluate", evaluate)
     options = {

@@ -1,30 +1,24 @@
 """The options --model.*, which depend on the network."""
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated, Generic
 
+import pydantic
 import pytest
 import tyro
 
-from rsnet_jax.cli.options import (
-    DEFAULT_MODEL,
-    Model,
-    parse_for_defaults,
-    parse_over_defaults,
-    split_model_options,
-)
+from rsnet_jax.cli.options import DEFAULT_MODEL, CommandOptions, Model
+from rsnet_jax.cli.parsing import parse_for_defaults, parse_over_defaults, split_model_options
 from rsnet_jax.config import RSNetConfig, SemGCNConfig
 from rsnet_jax.errors import ConfigError
 
 
-@dataclasses.dataclass(frozen=True)
-class Options(Generic[Model]):
+class Options(CommandOptions, Generic[Model]):
     """Options of a command."""
 
     preset: Annotated[Path | None, tyro.conf.Positional] = None
     count: int = 3
-    model: Model = dataclasses.field(default_factory=DEFAULT_MODEL)
+    model: Model = pydantic.Field(default_factory=DEFAULT_MODEL)
 
 
 @pytest.mark.parametrize(

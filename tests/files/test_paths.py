@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from rsnet_jax.cli.options import parse
+from rsnet_jax.cli.parsing import parse
 from rsnet_jax.config import Config, DataConfig
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.files import paths

@@ -1,0 +1,78 @@
+"""The texts of `--help`: every option of every command has one that makes sense alone."""
+
+import importlib
+import inspect
+import re
+
+import pytest
+
+from rsnet_jax.cli.main import SUBCOMMANDS
+from rsnet_jax.cli.options import CommandOptions
+from rsnet_jax.config import SETTINGS
+from rsnet_jax.config.section import Section
+
+FRAGMENT = re.compile(r"(Of|Which|Whether|What|How|Whose|When|Where)\b")
+"""A first word that completes a sentence which the reader cannot see."""
+
+
+def classes_of(command):
+    """The class of a command's options, once per network if there is a section `model`."""
+    module = importlib.import_module(SUBCOMMANDS[command][0])
+    [kind] = (
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, CommandOptions)
+        and value.__module__ == module.__name__
+    )
+    if "model" in kind.model_fields:
+        return {name: kind[settings] for name, settings in SETTINGS.items()}
+    return {"": kind}
+
+
+def texts_of(kind, prefix=""):
+    """The help text of each option of a class by the option's name, sections included."""
+    for name, field in kind.model_fields.items():
+        option = f"{prefix}{name.removesuffix('_file')}".replace("_", "-")
+        if inspect.isclass(field.annotation) and issubclass(field.annotation, Section):
+            yield option, field.description or inspect.getdoc(field.annotation)
+            yield from texts_of(field.annotation, f"{option}.")
+        else:
+            yield option, field.description
+
+
+CASES = [(command, network) for command in SUBCOMMANDS for network in classes_of(command)]
+
+
+@pytest.mark.parametrize(("command", "network"), CASES)
+def test_help_texts_are_sentences_that_are_printed(cli, monkeypatch, command, network):
+    monkeypatch.setenv("COLUMNS", "80")
+    argv = [] if not network else ["--model.name", network]
+    code, printed, err = cli(command, *argv, "--help")
+    assert (code, err) == (0, "")
+    kind = classes_of(command)[network]
+    printed_words = " ".join(printed.split())
+    texts = dict(texts_of(kind))
+    for option, text in [*texts.items(), (command, inspect.getdoc(kind))]:
+        assert text, f"{option}: no help text"
+        words = " ".join(re.sub(r"\n\s*\n.*", "", text, flags=re.DOTALL).split())
+        assert not FRAGMENT.match(words), f"{option}: {words}"
+        assert words.endswith("."), f"{option}: {words}"
+        assert words in printed_words, f"{option}: {words}"
+    options = set(re.findall(r"^  (?:-n N, )?--([a-z][\w.-]*)", printed, re.MULTILINE))
+    sections = {option.partition(".")[0] for option in texts if "." in option}
+    positional = {"checkpoint", "preset", "folder", "source"}
+    assert options == set(texts) - sections - positional
+
+
+def test_no_line_of_the_help_is_wider_than_the_terminal(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in SUBCOMMANDS:
+        printed = cli(command, "--help")[1]
+        assert max(map(len, printed.splitlines())) <= 80, command
+
+
+def test_arguments_without_a_name_come_first_in_the_usage(cli):
+    assert cli("train", "--help")[1].startswith("usage: rsnet-jax train [-h] [PRESET] [OPTIONS]\n")
+    for argv in (["smoke"], ["smoke", "--seed", "1"]):  # also where one is given
+        assert "[PRESET]" in cli("train", *argv, "--help")[1]
