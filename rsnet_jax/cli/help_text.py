@@ -1,11 +1,33 @@
 """tyro's help made readable: no frames, no marks for optional values, one column of text."""
 
+import contextlib
+import os
 import re
+import shutil
 import textwrap
+from collections.abc import Iterator
 
+MAX_COLUMNS = 100
 _HELP_OF_HELP = "show this help message"
 _RULE = re.compile(r"^\s*[-─]{5,}\s*$")
 _NO_DEFAULT = re.compile(r" ?\(default: (None)?\)")
+
+
+@contextlib.contextmanager
+def narrow_terminal() -> Iterator[None]:
+    """Hides from tyro all but `MAX_COLUMNS` columns of a wide terminal.
+
+    From 130 columns on, tyro prints the groups of options side by side, which `readable_help` would
+    take for the texts of options.
+    """
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(min(shutil.get_terminal_size().columns, MAX_COLUMNS))
+    try:
+        yield
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
 
 
 def readable_help(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import tyro
 
 from rsnet_jax.cli.complaints import one_line
-from rsnet_jax.cli.help_text import readable_help
+from rsnet_jax.cli.help_text import narrow_terminal, readable_help
 from rsnet_jax.config import SETTINGS, settings_class
 from rsnet_jax.config.section import Section
 from rsnet_jax.errors import ConfigError
@@ -56,7 +56,11 @@ def parse(kind: type[Options], argv: Sequence[str], *, prog: str, default: Optio
     arguments = [HELP[-1]] if asks_for_help else list(argv)
     printed, complaint = io.StringIO(), io.StringIO()
     try:
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaint):
+        with (
+            narrow_terminal(),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(complaint),
+        ):
             return tyro.cli(kind, args=arguments, prog=prog, default=default, registry=PATHS)
     except SystemExit as exit_:
         if exit_.code:

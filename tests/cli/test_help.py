@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import re
 
 import pytest
@@ -65,11 +66,17 @@ def test_help_texts_are_sentences_that_are_printed(cli, monkeypatch, command, ne
     assert options == set(texts) - sections - positional
 
 
-def test_no_line_of_the_help_is_wider_than_the_terminal(cli, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
+@pytest.mark.parametrize(("columns", "width"), [(80, 80), (200, 100)])
+def test_lines_of_the_help_fit_the_terminal_and_can_be_read(cli, monkeypatch, columns, width):
+    monkeypatch.setenv("COLUMNS", str(columns))
     for command in SUBCOMMANDS:
         printed = cli(command, "--help")[1]
-        assert max(map(len, printed.splitlines())) <= 80, command
+        assert max(map(len, printed.splitlines())) <= width, command
+        groups = re.findall(r"^ (\w.*)", printed, re.MULTILINE)
+        assert groups and all(re.fullmatch(r"(\w+ )?(options|arguments)", g) for g in groups), (
+            groups
+        )
+    assert os.environ["COLUMNS"] == str(columns)
 
 
 def test_arguments_without_a_name_come_first_in_the_usage(cli):
