@@ -16,7 +16,7 @@ _TYPE = re.compile(r"no type matching \{None\}\|(\w+)|literal for (int)\(\)|to (
 _TYPES = {"INT": "a whole number", "int": "a whole number", "FLOAT": "a number"}
 
 
-def one_line(complaint: str) -> str:
+def readable_complaint(complaint: str) -> str:
     """The message of an error box in one line, with tyro's first suggestion if there is one."""
     blocks: list[list[str]] = [[]]
     for line in complaint.splitlines():

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import tyro
 
-from rsnet_jax.cli.complaints import one_line
+from rsnet_jax.cli.complaints import readable_complaint
 from rsnet_jax.cli.help_text import narrow_terminal, readable_help
 from rsnet_jax.config import SETTINGS, settings_class
 from rsnet_jax.config.section import Section
@@ -64,7 +64,7 @@ def parse(kind: type[Options], argv: Sequence[str], *, prog: str, default: Optio
             return tyro.cli(kind, args=arguments, prog=prog, default=default, registry=PATHS)
     except SystemExit as exit_:
         if exit_.code:
-            raise ConfigError(one_line(complaint.getvalue())) from None
+            raise ConfigError(readable_complaint(complaint.getvalue())) from None
         sys.stdout.write(readable_help(printed.getvalue()))
         raise
 

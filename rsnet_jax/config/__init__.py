@@ -1,4 +1,4 @@
-"""The frozen configuration: plain, typed data that refuses nonsense when it is made."""
+"""The configuration: frozen, typed data in sections; impossible values are refused at once."""
 
 from rsnet_jax.config.networks import (
     SETTINGS,

@@ -26,10 +26,10 @@ DropoutRate = Annotated[
 
 
 class ModelConfig(Section):
-    """The network. Each subclass holds the settings of one, with its published ones as defaults.
+    """The settings of a network; each subclass has those of one, with published ones as defaults.
 
-    Every subclass has the fields `name`, `width`, `dropout` and `blocks`. A field that the weights
-    do not tell (`dropout`, ...) must have a default: that of the published weights.
+    Every subclass has the fields `name`, `width`, `dropout` and `blocks`. A field that cannot be
+    inferred from weights (`dropout`, ...) must have the default of the published weights.
     """
 
     prefix: ClassVar[str] = "model."

@@ -13,13 +13,13 @@ def find_preset(name: str | Path) -> Path:
     """A preset by its path, or one that comes with the package: NAME or configs/NAME.yaml.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such preset.
     """
     path = to_path(name)
     if path.is_file():
         return path
     package = Path(__file__).parents[1]
-    folders = [package / "configs", package.parent / "configs"]  # of a wheel, of a checkout
+    folders = [package / "configs", package.parent / "configs"]  # in a wheel, in a checkout
     ours = [preset for folder in folders for preset in sorted(folder.glob("*.yaml"))]
     for preset in ours:
         if str(path) in (preset.stem, preset.name, f"configs/{preset.name}"):

@@ -1,4 +1,4 @@
-"""The frozen configuration: plain, typed data that refuses nonsense when it is made."""
+"""The sections of the configuration: frozen, typed data; impossible values are refused at once."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -65,7 +65,7 @@ class DataConfig(Section):
 
     @property
     def source(self) -> Literal["synthetic", "h36m"]:
-        """The data set meant, after the default."""
+        """The value of `dataset`, or its default."""
         return self.dataset or ("synthetic" if self.root is None else "h36m")
 
     def check(self) -> None:
@@ -124,7 +124,7 @@ class TrainConfig(Section):
 
     @property
     def selected(self) -> Literal["lifted", "refined"]:
-        """The stage meant by `select`, after the default."""
+        """The value of `select`, or its default."""
         return self.select or ("refined" if self.refine else "lifted")
 
 
