@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 class TrainOptions(CommandOptions, Generic[Model]):
     """Trains a network that lifts 2D keypoints to 3D joints: RS-Net, or what the preset names.
 
-    The preset holds the settings of a run; options override them. Without a preset it is
+    The preset holds the settings of a run; options override them. The default preset is
     configs/synthetic.yaml, which takes a minute on two cores and needs no data files.
     """
 
