@@ -88,7 +88,7 @@ def build_model(
 
 
 def build_refinement(config: Config, *, axis_name: str | None = None) -> PostRefine:
-    """The refinement head a configuration describes.
+    """The refinement that a configuration describes.
 
     Raises:
         ConfigError: the network has no refinement.
@@ -106,8 +106,8 @@ def build_refinement(config: Config, *, axis_name: str | None = None) -> PostRef
 class RunKeys(NamedTuple):
     """A key for each thing that is random in a run."""
 
-    network: PRNGKeyArray  # fresh weights
-    refinement: PRNGKeyArray  # fresh weights of the refinement head
+    network: PRNGKeyArray  # fresh weights of the network
+    refinement: PRNGKeyArray  # fresh weights of the refinement
     order: PRNGKeyArray  # of the samples; folded with the epoch
     steps: PRNGKeyArray  # dropout; folded with the step
 
@@ -127,7 +127,7 @@ def init_variables(
 
 
 def init_refinement_variables(config: Config, skeleton: Skeleton = H36M_16) -> Variables:
-    """Fresh weights of the refinement head, drawn as torch draws them."""
+    """Fresh weights of the refinement, drawn as torch draws them."""
     pose = jnp.zeros((1, skeleton.num_joints, 3))
     return _init(build_refinement(config), run_keys(config.seed).refinement, pose, pose)
 
