@@ -146,7 +146,7 @@ def test_run_resumes_to_the_bit_after_one_of_two_processes_was_killed(killed_her
 
 
 def test_one_process_resumes_the_run_of_two(killed_here, alone):
-    train(killed_here, resume=True)
+    train(killed_here, resume=True, train={"save_minutes": OFTEN})
     assert len(lines(killed_here)) == EPOCHS
     assert_close_metrics(killed_here, alone)
 
