@@ -193,7 +193,7 @@ def test_another_skeleton_is_refused(released, synthetic):
             dataclasses.replace(synthetic, keypoint_skeleton=other),
             Devices.choose(ParallelConfig()),
             refine=True,
-            protocol=EvaluationSettings(),
+            settings=EvaluationSettings(),
         )
 
 
