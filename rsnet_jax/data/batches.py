@@ -3,9 +3,10 @@
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Int
 
 from rsnet_jax.data.frames import Frames
+from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.skeleton import Skeleton
 from rsnet_jax.pose.transforms import mirror, mirror_camera
 
@@ -29,7 +30,7 @@ class Table(NamedTuple):
 
 def gather(
     table: Table,
-    samples: Int[Array, " batch"],
+    samples: Int[AnyArray, " batch"],
     *,
     skeleton: Skeleton,
     keypoint_skeleton: Skeleton,

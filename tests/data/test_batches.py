@@ -60,7 +60,7 @@ def test_keypoints_and_poses_are_mirrored_by_their_own_skeletons(frames):
         ({"cameras": ("a",)}, r"camera_vectors must have shape \(1, 9\)"),
     ],
 )
-def test_columns_of_another_shape_or_type_are_refused(frames, change, message):
+def test_columns_of_another_shape_or_type_are_refused(unchecked_calls, frames, change, message):
     with pytest.raises(DataError, match=message) as caught:
         dataclasses.replace(frames, **change)
     assert "\n" not in str(caught.value)
