@@ -15,7 +15,15 @@ from rsnet_jax.benchmark.ours import Ours
 from rsnet_jax.benchmark.sides import NotRun, Sample, Side, Workload
 from rsnet_jax.benchmark.timing import Run, Times, interleave, timed
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.config import Config, DataConfig, Precision, RSNetConfig, TrainConfig
+from rsnet_jax.config import (
+    Config,
+    DataConfig,
+    ModelConfig,
+    Precision,
+    RSNetConfig,
+    TrainConfig,
+    settings_class,
+)
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.errors import RSNetError
@@ -32,8 +40,9 @@ class Unequal(RSNetError):
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Sizes, precision and time of a measurement; see `rsnet-jax benchmark --help`."""
+    """Network, sizes, precision and time of a measurement; see `rsnet-jax benchmark --help`."""
 
+    model: str = "rsnet"
     width: int = 96
     batch: int = 512
     epoch_width: int = 16
@@ -55,7 +64,7 @@ class Result:
     not_run: dict[str, str]
     """Reason for each rival that did not take part."""
     flops: float | None = None
-    """Operations per call, by formula (`floors`)."""
+    """Operations per call, by formula (`floors`); None if there is no formula for the network."""
     bytes: float | None = None
     """Least bytes per call, by formula."""
     ruler_amounts: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -156,9 +165,12 @@ def check_equal(
 
 
 def checkpoint_for(settings: Settings, *, width: int) -> Checkpoint:
-    """Untrained weights, all of them random: zeros and ones would hide a rival's mistakes."""
-    model = RSNetConfig(width=width)
-    config = Config(model=model, data=settings.data, precision=settings.precision)
+    """Untrained weights of the network `settings.model`, with its published settings but the width.
+
+    All of them are random: zeros and ones would hide a rival's mistakes.
+    """
+    kind: Any = settings_class(settings.model)  # every network has a width
+    config = Config(model=kind(width=width), data=settings.data, precision=settings.precision)
     variables = jax.device_get(init_variables(config))
     rng = np.random.default_rng(0)
 
@@ -168,6 +180,11 @@ def checkpoint_for(settings: Settings, *, width: int) -> Checkpoint:
         return (leaf + rng.uniform(0, 0.02, leaf.shape)).astype(leaf.dtype)
 
     return Checkpoint(jax.tree.map(randomize, variables), None, config)
+
+
+def by_hand(model: ModelConfig, count: Callable[[RSNetConfig], float]) -> float | None:
+    """A count by the formulas of `floors`; None if they do not cover the network."""
+    return count(model) if isinstance(model, RSNetConfig) else None
 
 
 def sample(rows: int) -> Sample:
@@ -195,7 +212,7 @@ def latency(settings: Settings, makers: Sequence[MakeSide]) -> Result:
 def inference(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """Measures the prediction of a batch that is on the device."""
     checkpoint = checkpoint_for(settings, width=settings.width)
-    model, batch = RSNetConfig(width=settings.width), settings.batch
+    model, batch = checkpoint.config.model, settings.batch
     keypoints = sample(batch).keypoints_2d
     return measure(
         "inference",
@@ -203,15 +220,15 @@ def inference(settings: Settings, makers: Sequence[MakeSide]) -> Result:
         lambda side: side.prediction(keypoints, from_host=False),
         [make(checkpoint) for make in makers],
         settings=settings,
-        flops=batch * forward_flops(model),
-        bytes=prediction_bytes(model, batch),
+        flops=by_hand(model, lambda rsnet: batch * forward_flops(rsnet)),
+        bytes=by_hand(model, lambda rsnet: prediction_bytes(rsnet, batch)),
     )
 
 
 def training(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """Measures an optimizer step on a batch that is on the device."""
     checkpoint = checkpoint_for(settings, width=settings.width)
-    model, batch = RSNetConfig(width=settings.width), settings.batch
+    model, batch = checkpoint.config.model, settings.batch
     rows = sample(batch)
     return measure(
         "training",
@@ -219,8 +236,8 @@ def training(settings: Settings, makers: Sequence[MakeSide]) -> Result:
         lambda side: side.training(rows),
         [make(checkpoint) for make in makers],
         settings=settings,
-        flops=TRAINING * batch * forward_flops(model),
-        bytes=training_bytes(model, batch),
+        flops=by_hand(model, lambda rsnet: TRAINING * batch * forward_flops(rsnet)),
+        bytes=by_hand(model, lambda rsnet: training_bytes(rsnet, batch)),
     )
 
 

@@ -98,7 +98,7 @@ def machine_lines(facts: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{facts['device']}; {facts['processor']}, {facts['cores']} cores visible",
         f"Python {facts['python']}, {versions}",
-        f"precision {facts['precision']}; JAX: {facts['jax_threads']}",
+        f"network {facts['model']}, precision {facts['precision']}; JAX: {facts['jax_threads']}",
     ]
     if "torch_threads" in facts:
         lines.append(

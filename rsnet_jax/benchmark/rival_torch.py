@@ -141,7 +141,7 @@ class TorchSide:
     def network(self, dropout: float = 0.0) -> Any:
         """Makes a fresh twin with the weights of the checkpoint."""
         model = self.config.model
-        assert isinstance(model, RSNetConfig)  # see `comparison.checkpoint_for`
+        assert isinstance(model, RSNetConfig)  # see `suite.make_sides`
         network = torch_twin.RSNet(
             model.width, dropout, model.blocks, model.hops, double_gelu=model.double_gelu
         )

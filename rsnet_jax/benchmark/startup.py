@@ -25,7 +25,7 @@ def measure_startup(settings: Settings, names: Sequence[str]) -> list[Result]:
     """Measures each phase of start-up with an empty and a filled compilation cache.
 
     Args:
-        settings: width, batch, precision, time.
+        settings: network, width, batch, precision, time.
         names: names of the sides: ours, torch eager, torch.compile.
     """
     times: dict[tuple[str, str], dict[str, list[float]]] = {}
@@ -55,7 +55,8 @@ def start(name: str, settings: Settings, cache: Path) -> dict[str, float]:
         "TORCHINDUCTOR_CACHE_DIR": str(cache),
     }
     # By path, not by name: a name would import rsnet_jax and JAX before torch's clock stops.
-    arguments = [name, settings.width, settings.batch, settings.precision, time.time()]
+    sizes = [settings.width, settings.batch, settings.precision]
+    arguments = [name, settings.model, *sizes, time.time()]
     done = subprocess.run(
         [sys.executable, "-P", "-W", "ignore", str(CHILD), *map(str, arguments)],
         env=os.environ | caches,

@@ -5,7 +5,7 @@ import sys
 import time
 
 
-def start_ours(width: int, batch: int, precision: str) -> dict[str, float]:
+def start_ours(model: str, width: int, batch: int, precision: str) -> dict[str, float]:
     """Times import, first prediction and first training step, with zero weights made beforehand."""
     from rsnet_jax import RSNet  # noqa: F401
 
@@ -14,10 +14,11 @@ def start_ours(width: int, batch: int, precision: str) -> dict[str, float]:
     import numpy as np
 
     from rsnet_jax.benchmark.steps import batch_shapes, predict_step, train_step
-    from rsnet_jax.config import Config, RSNetConfig
+    from rsnet_jax.config import Config, settings_class
     from rsnet_jax.models.build import init_variables
 
-    config = Config(model=RSNetConfig(width=width), precision=precision)  # pyright: ignore
+    network = settings_class(model)(width=width)  # pyright: ignore
+    config = Config(model=network, precision=precision)  # pyright: ignore
 
     def zeros(shapes):
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
@@ -62,11 +63,11 @@ def start_torch(width: int, batch: int, precision: str, *, compiled: bool) -> di
 
 
 if __name__ == "__main__":
-    name, width, batch, precision, began = sys.argv[1:]
+    name, model, width, batch, precision, began = sys.argv[1:]
     BEGAN = float(began)
     sizes = int(width), int(batch), precision
     if name == "ours":
-        found = start_ours(*sizes)
+        found = start_ours(model, *sizes)
     else:
         found = start_torch(*sizes, compiled=name == "torch.compile")
     print(json.dumps(found))

@@ -14,33 +14,44 @@ from rsnet_jax.benchmark.startup import measure_startup
 from rsnet_jax.errors import ConfigError
 
 RIVALS = ("torch", "torch-eager", "torch-compile", "official:PATH")
+RIVALS_NETWORK = "rsnet"
+"""The only network that the rivals compute."""
 
 
-def make_sides(against: Sequence[str]) -> list[MakeSide]:
+def make_sides(against: Sequence[str], *, model: str) -> list[MakeSide]:
     """The constructors of our side and of the named rivals. Only here torch is imported.
 
+    Args:
+        against: the rivals.
+        model: the name of the network that is measured.
+
     Raises:
-        ConfigError: a rival is unknown, or PyTorch or the clone of the official code is missing.
+        ConfigError: a rival is unknown or does not compute the network, or PyTorch or the clone of
+            the official code is missing.
     """
     makers: list[MakeSide] = [Ours]
+    for name in against:
+        kind, _, path = name.partition(":")
+        if name not in RIVALS and not (kind == "official" and path):
+            raise ConfigError(f"against: one of {', '.join(RIVALS)} was wanted, not {name!r}")
+        if model != RIVALS_NETWORK:
+            raise ConfigError(f"against: {name} computes {RIVALS_NETWORK} only, not {model}")
     if against and importlib.util.find_spec("torch") is None:
         raise ConfigError("against: a rival needs PyTorch; pip install 'rsnet-jax[torch]'")
     if against:  # JAX would take most of a GPU's memory for itself
         os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.45")
     for name in against:
         kind, _, path = name.partition(":")
-        if kind == "official" and path:
+        if kind == "official":
             from rsnet_jax.benchmark import rival_official as official
 
             makers.append(functools.partial(official.OfficialSide, official.find(Path(path))))
-        elif name in RIVALS:
+        else:
             from rsnet_jax.benchmark.rival_torch import TorchSide
 
             only = {"torch-eager": [False], "torch-compile": [True]}
             for compiled in only.get(name, [False, True]):
                 makers.append(functools.partial(TorchSide, compiled=compiled))
-        else:
-            raise ConfigError(f"against: one of {', '.join(RIVALS)} was wanted, not {name!r}")
     return makers
 
 
@@ -50,7 +61,7 @@ def run(settings: Settings, *, rows: Sequence[str], against: Sequence[str]) -> I
     Raises:
         RSNetError: a rival or the data is missing, or a rival computes something else.
     """
-    makers = make_sides(against)
+    makers = make_sides(against, model=settings.model)
     for row in rows or (*ROWS, "startup"):
         if row == "startup":
             yield from measure_startup(settings, startup_sides(against))
@@ -68,9 +79,10 @@ def startup_sides(against: Sequence[str]) -> list[str]:
 
 
 def facts(settings: Settings, *, against: Sequence[str]) -> dict[str, Any]:
-    """Describes the machine, its versions and settings; those of torch only if it takes part."""
+    """Describes network, machine, versions and settings; those of torch only if it takes part."""
+    model = {"model": settings.model}
     if not against:
-        return machine.describe(settings.precision)
+        return model | machine.describe(settings.precision)
     import torch
 
-    return machine.describe(settings.precision, torch=torch)
+    return model | machine.describe(settings.precision, torch=torch)

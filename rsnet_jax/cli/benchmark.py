@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import tyro
+
 from rsnet_jax.benchmark import machine, report, suite
 from rsnet_jax.benchmark.comparison import Settings
 from rsnet_jax.cli.options import (
@@ -19,7 +21,7 @@ from rsnet_jax.cli.options import (
     wanted,
 )
 from rsnet_jax.cli.parsing import parse
-from rsnet_jax.config import DataConfig
+from rsnet_jax.config import SETTINGS, DataConfig, settings_class
 from rsnet_jax.distributed.host_memory import keep_freed_memory
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 
@@ -36,8 +38,15 @@ class BenchmarkOptions(CommandOptions):
     those of this package before it is timed.
     """
 
-    width: AtLeastOne = 96
-    """Channels per hop of the network."""
+    model: Annotated[
+        str,
+        wanted(f"one of {', '.join(SETTINGS)} was wanted", lambda value: value in SETTINGS),
+        tyro.conf.arg(metavar=f"{{{','.join(SETTINGS)}}}"),
+    ] = "rsnet"
+    """Network to measure, with its published settings. The rivals compute rsnet only."""
+    width: AtLeastOne | None = None
+    """Channels of each layer of the network (rsnet: per hop). Default: its published width (rsnet:
+    96)."""
     batch: AtLeastOne = 512
     """Batch size in the rows inference, evaluation and training."""
     against: tuple[str, ...] = ()
@@ -55,7 +64,7 @@ class BenchmarkOptions(CommandOptions):
     ] = 20.0
     """Seconds for the repeats of each row; there are at least three repeats."""
     epoch_width: AtLeastOne = 16
-    """Channels per hop of the network in the row epoch."""
+    """Channels of each layer of the network (rsnet: per hop) in the row epoch."""
     epoch_batch: AtLeastOne = 128
     """Batch size in the row epoch."""
     data: DataConfig = DataConfig()
@@ -77,7 +86,10 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             "this machine is busy (load %.1f per core): ratios will be unfair to torch", load
         )
     names = [field.name for field in dataclasses.fields(Settings)]
-    settings = Settings(**{name: getattr(options, name) for name in names})
+    values = {name: getattr(options, name) for name in names}
+    if options.width is None:
+        values["width"] = settings_class(options.model)().model_dump()["width"]
+    settings = Settings(**values)
     results = []
     for result in suite.run(settings, rows=options.rows, against=options.against):
         results.append(result)

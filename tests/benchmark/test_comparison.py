@@ -1,12 +1,14 @@
+import dataclasses
 import functools
 
 import numpy as np
 import pytest
 
 from rsnet_jax.benchmark import comparison
-from rsnet_jax.benchmark.comparison import Settings, Unequal, check_equal, checkpoint_for
+from rsnet_jax.benchmark.comparison import Settings, Unequal, check_equal, checkpoint_for, sample
 from rsnet_jax.benchmark.ours import Ours
-from rsnet_jax.config import DataConfig, RSNetConfig
+from rsnet_jax.benchmark.report import rates, row_lines
+from rsnet_jax.config import DataConfig, SemGCNConfig, settings_class
 
 SETTINGS = Settings(
     width=5,
@@ -21,7 +23,9 @@ SETTINGS = Settings(
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """One block, which compiles fast, and no rulers."""
-    monkeypatch.setattr(comparison, "RSNetConfig", functools.partial(RSNetConfig, blocks=1))
+    monkeypatch.setattr(
+        comparison, "settings_class", lambda name: functools.partial(settings_class(name), blocks=1)
+    )
     monkeypatch.setattr(comparison, "rulers", lambda precision, **sizes: {})
 
 
@@ -81,3 +85,20 @@ def test_checkpoint_for_has_no_zero_weights():
     checkpoint = checkpoint_for(SETTINGS, width=4)
     norm = checkpoint.variables["params"]["non_local"]["norm"]
     assert np.all(norm["scale"] != 0) and np.all(norm["bias"] != 0)
+
+
+def test_checkpoint_for_has_the_network_that_the_settings_name():
+    checkpoint = checkpoint_for(dataclasses.replace(SETTINGS, model="semgcn"), width=6)
+    assert checkpoint.config.model == SemGCNConfig(width=6, blocks=1)
+    prediction = Ours(checkpoint).prediction(sample(2).keypoints_2d, from_host=True)
+    assert prediction.outcome()["pose"].shape == (2, 16, 3)
+
+
+def test_row_of_a_network_without_formulas_has_no_counts():
+    [ours, other] = (
+        comparison.inference(dataclasses.replace(SETTINGS, model=model), [Ours])
+        for model in ("rsnet", "semgcn")
+    )
+    assert ours.flops and ours.bytes
+    assert other.flops is None and other.bytes is None
+    assert rates(other) == {} and row_lines(other)[0] == other.title

@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from rsnet_jax.benchmark import suite
+
 
 def test_benchmark_row_is_printed_and_written(cli, tmp_path):
     out = tmp_path / "out.json"
@@ -15,10 +17,34 @@ def test_benchmark_row_is_printed_and_written(cli, tmp_path):
     assert report["machine"]["versions"]["jax"] and report["machine"]["cores"] >= 1
 
 
+@pytest.mark.parametrize(("network", "width"), [("rsnet", 96), ("semgcn", 128)])
+def test_benchmark_measures_the_network_named_by_model(cli, monkeypatch, tmp_path, network, width):
+    seen = []
+    monkeypatch.setattr(suite, "run", lambda settings, **_: seen.append(settings) or [])
+    out = tmp_path / "out.json"
+    for argv in (["--json", out], ["--width", 7]):
+        code, printed, _ = cli("benchmark", "--model", network, *argv)
+        assert code == 0 and f"network {network}, " in printed
+    assert [(settings.model, settings.width) for settings in seen] == [
+        (network, width),
+        (network, 7),
+    ]
+    assert json.loads(out.read_text())["machine"]["model"] == network
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--against", "tensorflow"], "one of torch, torch-eager, torch-compile, official:PATH"),
+        (
+            ["--against", "torch", "--model", "semgcn"],
+            "against: torch computes rsnet only, not semgcn",
+        ),
+        (
+            ["--against", "official:nowhere", "--model", "semgcn"],
+            "against: official:nowhere computes rsnet only, not semgcn",
+        ),
+        (["--model", "tea"], "model: one of rsnet, semgcn was wanted, not tea"),
         (["--against", "official:nowhere"], "a clone of the official code was wanted, not nowhere"),
         (["--rows", "tea"], "--rows: one of latency, inference"),
         (["--batch", "0"], "batch: at least 1 was wanted, not 0"),
@@ -29,7 +55,7 @@ def test_benchmark_row_is_printed_and_written(cli, tmp_path):
     ],
 )
 def test_wrong_benchmark_options_are_refused_in_one_line(refused, options, message):
-    if options[0] == "--against":
+    if options == ["--against", "official:nowhere"]:
         pytest.importorskip("torch")
     assert message in refused("benchmark", *options)
 

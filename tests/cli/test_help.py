@@ -26,7 +26,7 @@ def classes_of(command):
         and issubclass(value, CommandOptions)
         and value.__module__ == module.__name__
     )
-    if "model" in kind.model_fields:
+    if kind.__pydantic_generic_metadata__["parameters"]:
         return {name: kind[settings] for name, settings in SETTINGS.items()}
     return {"": kind}
 
