@@ -115,8 +115,14 @@ class Killed(BaseException):
     """Caught by no code of ours, like SIGKILL."""
 
 
+SAVING_OFTEN = {"save_minutes": OFTEN}
+
+
 def train_until_killed(workdir, **sections):
-    """Saves after every dispatch, and dies in the second epoch; returns the last step saved."""
+    """Saves after every dispatch, and dies in the second epoch; returns the last step saved.
+
+    To resume the run takes `train=SAVING_OFTEN`.
+    """
 
     def die(state, until):
         if until > STEPS + 5:
@@ -124,7 +130,7 @@ def train_until_killed(workdir, **sections):
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         run_hook(patch, die)
-        train(workdir, train={"save_minutes": OFTEN}, **sections)
+        train(workdir, train=SAVING_OFTEN, **sections)
     newest = saved_steps(workdir / "checkpoints")[-1]
     assert STEPS < newest < 2 * STEPS
     return newest
@@ -174,8 +180,6 @@ class Command:
 def _main(argv, log, file_size, terminal, devices):
     if devices is not None:  # the flag counts when JAX starts its backend
         os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-        # Of several processes the first compiles for all.
-        jax.config.update("jax_share_binary_between_hosts", True)
     share_compiled_programs()
     jax.config.update("jax_default_matmul_precision", "highest")
     if terminal:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fake_gcs import fake_gcs
 from test_run_folder import CONFIG, TWENTY, save, state
-from training_runs import assert_same_run, train, train_until_killed
+from training_runs import SAVING_OFTEN, assert_same_run, train, train_until_killed
 
 from rsnet_jax import Lifter, load_checkpoint
 from rsnet_jax.checkpoints.load import saved_steps
@@ -189,7 +189,7 @@ def test_metrics(server, bucket):
 def test_run_in_a_bucket_equals_a_local_run(server, bucket, finished_run, cli, refused):
     """Trained in two parts at gs://, it is the run of one piece on this machine, to the bit."""
     train_until_killed(bucket)
-    train(bucket, resume=True)
+    train(bucket, resume=True, train=SAVING_OFTEN)
     assert_same_run(bucket, finished_run.workdir)
     assert cli("evaluate", bucket, "--predictions", bucket / "poses.npz")[0] == 0
     assert "poses.npz" in names(server, bucket)

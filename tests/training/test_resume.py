@@ -9,6 +9,7 @@ import pytest
 from training_runs import (
     EPOCHS,
     OFTEN,
+    SAVING_OFTEN,
     SMOKE,
     STEPS,
     Command,
@@ -212,7 +213,7 @@ def test_fewer_epochs_than_done_are_refused(unbroken, tmp_path, monkeypatch):
 
 def test_run_on_eight_devices_resumes_on_one(unbroken, tmp_path):
     train_until_killed(tmp_path, parallel={"devices": 8, "strategy": "pmap"})
-    train(tmp_path, resume=True)
+    train(tmp_path, resume=True, train=SAVING_OFTEN)
     for got, want in zip(lines(tmp_path), lines(unbroken), strict=True):
         np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=5e-3)
 
@@ -230,7 +231,7 @@ def test_damaged_newest_checkpoint_is_passed_over(unbroken, tmp_path, caplog):
     newest = train_until_killed(tmp_path)
     damage(tmp_path / "checkpoints" / str(newest))
     caplog.set_level("INFO")
-    train(tmp_path, resume=True)
+    train(tmp_path, resume=True, train=SAVING_OFTEN)
     assert f"{newest}: not a readable rsnet_jax checkpoint" in caplog.text
     assert f"continuing from step {STEPS}" in caplog.text
     assert_same_run(tmp_path, unbroken)
