@@ -3,7 +3,7 @@ import re
 import pytest
 from training_runs import (
     EPOCHS,
-    OFTEN,
+    SAVING_OFTEN,
     SMOKE,
     STEPS,
     Command,
@@ -93,6 +93,6 @@ def test_train_explains_a_disk_that_fills_while_saving(tmp_path):
     assert re.match(r"rsnet-jax train: error: .*a checkpoint could not be written: ", last), told
     assert f"step {newest} is intact, continue from it with --resume" in last
     assert load_checkpoint(workdir, step="latest").step == newest
-    train(workdir, resume=True, train={"save_minutes": OFTEN})
+    train(workdir, resume=True, train=SAVING_OFTEN)
     assert [line["epoch"] for line in lines(workdir)] == [1, 2, 3]
     assert all(path.name.isdigit() for path in (workdir / "checkpoints").iterdir())

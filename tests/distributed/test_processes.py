@@ -9,7 +9,17 @@ import time
 
 import numpy as np
 import pytest
-from training_runs import EPOCHS, OFTEN, SMOKE, STEPS, Command, assert_same_run, lines, train
+from training_runs import (
+    EPOCHS,
+    OFTEN,
+    SAVING_OFTEN,
+    SMOKE,
+    STEPS,
+    Command,
+    assert_same_run,
+    lines,
+    train,
+)
 
 from rsnet_jax import load_checkpoint
 from rsnet_jax.checkpoints.load import saved_steps
@@ -146,7 +156,7 @@ def test_run_resumes_to_the_bit_after_one_of_two_processes_was_killed(killed_her
 
 
 def test_one_process_resumes_the_run_of_two(killed_here, alone):
-    train(killed_here, resume=True, train={"save_minutes": OFTEN})
+    train(killed_here, resume=True, train=SAVING_OFTEN)
     assert len(lines(killed_here)) == EPOCHS
     assert_close_metrics(killed_here, alone)
 
