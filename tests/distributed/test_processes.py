@@ -149,18 +149,21 @@ def test_run_in_four_processes_by_pmap_equals_one(tmp_path, alone):
     assert load_checkpoint(tmp_path / "run", step="latest").step == 2 * STEPS
 
 
+@pytest.mark.slow
 def test_run_resumes_to_the_bit_after_one_of_two_processes_was_killed(killed_here, tmp_path, pair):
     with resumed(tmp_path, 2) as group:
         assert group.codes() == [0, 0], group.told()
     assert_same_run(killed_here, pair[0])
 
 
+@pytest.mark.slow
 def test_one_process_resumes_the_run_of_two(killed_here, alone):
     train(killed_here, resume=True, train=SAVING_OFTEN)
     assert len(lines(killed_here)) == EPOCHS
     assert_close_metrics(killed_here, alone)
 
 
+@pytest.mark.slow
 def test_preempted_process_saves_and_stops_all_before_its_first_step(killed_here, tmp_path, pair):
     with resumed(tmp_path, 2) as group:
         for command in group.commands:
@@ -173,6 +176,7 @@ def test_preempted_process_saves_and_stops_all_before_its_first_step(killed_here
     assert_same_run(killed_here, pair[0])
 
 
+@pytest.mark.slow
 def test_interrupt_of_one_process_saves_and_stops_all(tmp_path):
     with new_run(tmp_path, 2, "--train.save-minutes", OFTEN) as group:
         wait_for_step(tmp_path / "run", 1)
@@ -196,6 +200,7 @@ def wait_for_step(workdir, step):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_evaluation_in_two_processes_equals_one(tmp_path, golden):
     options = ("--data.every", 7, "--data.detections", "noisy", "--published")
     for count in (1, 2):
@@ -243,6 +248,7 @@ def test_workdir_that_cannot_be_written_ends_all_processes(tmp_path):
     assert "cannot be written" in group.told(1)[-1]
 
 
+@pytest.mark.slow
 def test_run_that_process_0_cannot_see_is_not_resumed(tmp_path):
     with resumed(tmp_path, 2) as group:
         assert group.codes() == [2, 2]

@@ -186,6 +186,7 @@ def test_metrics(server, bucket):
     assert events and all(b"loss" in server.content(f"{bucket.name}/{name}") for name in events)
 
 
+@pytest.mark.slow
 def test_run_in_a_bucket_equals_a_local_run(server, bucket, finished_run, cli, refused):
     """Trained in two parts at gs://, it is the run of one piece on this machine, to the bit."""
     train_until_killed(bucket)

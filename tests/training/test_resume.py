@@ -211,6 +211,7 @@ def test_fewer_epochs_than_done_are_refused(unbroken, tmp_path, monkeypatch):
         train(workdir, resume=True, train={"epochs": 2})
 
 
+@pytest.mark.slow
 def test_run_on_eight_devices_resumes_on_one(unbroken, tmp_path):
     train_until_killed(tmp_path, parallel={"devices": 8, "strategy": "pmap"})
     train(tmp_path, resume=True, train=SAVING_OFTEN)
