@@ -30,12 +30,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server():
-    """One for all: the clients ask once where it is."""
-    with fake_gcs() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
+    """One server per worker, in whatever order tests are dealt out: clients keep its address."""
+    with fake_gcs() as server:
         yield server
 
 
@@ -43,6 +41,8 @@ def server():
 def bucket(server, request, tmp_path, monkeypatch):
     """A folder of this test's own; the working folder must stay empty."""
     monkeypatch.chdir(tmp_path)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
     yield to_path(f"gs://bucket/{request.node.name}")
     server.forbidden = False
     assert not any(path.name.startswith("gs:") for path in tmp_path.iterdir())
