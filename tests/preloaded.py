@@ -1,12 +1,17 @@
 """Imported once by the server that forks the commands of tests: what is here, they find done."""
 
-import orbax.checkpoint  # noqa: F401
-import tensorboardX.event_file_writer
-import tensorboardX.summary  # noqa: F401
-import training_runs  # noqa: F401
+import importlib
 
-import rsnet_jax.cli.evaluate
-import rsnet_jax.cli.train  # noqa: F401
 from rsnet_jax.data.synthetic.clips import synthetic_clips
+
+for name in (
+    "orbax.checkpoint",
+    "tensorboardX.event_file_writer",
+    "tensorboardX.summary",
+    "training_runs",
+    "rsnet_jax.cli.evaluate",
+    "rsnet_jax.cli.train",
+):
+    importlib.import_module(name)
 
 synthetic_clips("noisy")

@@ -3,6 +3,7 @@
 A network is added here with its class, which also joins the union `AnyModelConfig`.
 """
 
+import abc
 import typing
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -25,7 +26,7 @@ DropoutRate = Annotated[
 ]
 
 
-class ModelConfig(Section):
+class ModelConfig(Section, abc.ABC):
     """The settings of a network; each subclass has those of one, with published ones as defaults.
 
     Every subclass has the fields `name`, `width`, `dropout` and `blocks`. A field that cannot be
@@ -37,14 +38,14 @@ class ModelConfig(Section):
     """The name of the network in texts for people."""
 
     @property
+    @abc.abstractmethod
     def sizes(self) -> str:
         """The size of the network in a few words."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def facts(self) -> dict[str, str]:
         """The settings as `rsnet-jax info` prints them: a name and a text per line."""
-        raise NotImplementedError
 
 
 @typing.runtime_checkable

@@ -1,5 +1,6 @@
 """The network around a graph convolution that SemGCN introduced and later networks share."""
 
+import abc
 import functools
 
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from rsnet_jax.models.network import GraphNetwork
 from rsnet_jax.pose.arrays import AnyArray
 
 
-class ResidualGraphNetwork(GraphNetwork):
+class ResidualGraphNetwork(GraphNetwork, abc.ABC):
     """An input layer, residual pairs x + second(first(x)), and a bare convolution at the end.
 
     With `non_local` a non-local block follows the input layer and each residual pair. Arrays are
@@ -24,9 +25,9 @@ class ResidualGraphNetwork(GraphNetwork):
     blocks: int = 4
     non_local: bool = False
 
+    @abc.abstractmethod
     def graph_conv(self) -> MakeConv:
         """The class of the graph convolutions, with all of its fields but `features`."""
-        raise NotImplementedError
 
     @nn.compact
     def __call__(
