@@ -1,4 +1,4 @@
-"""What the rest of the package asks of a network, and what all networks of ours share."""
+"""The protocol that every network follows, and the fields that all networks here share."""
 
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -60,7 +60,7 @@ class GraphNetwork(nn.Module, kw_only=True):
     keypoint_skeleton: Skeleton = None  # pyright: ignore[reportAssignmentType]
     """The joints of the input; default: those of the output."""
     dtype: DTypeLike = jnp.float32
-    """Of the computation; weights and output are float32."""
+    """Type of the computation; weights and output are float32."""
     axis_name: str | None = None
     """Mapped axis the batch is spread over, for batch statistics and dropout."""
 

@@ -31,7 +31,7 @@ class KeyTable(NamedTuple):
     """The published tensors of one kind of network."""
 
     recognizes: Callable[[Tensors], bool]
-    """Whether tensors have the keys that no other network's have."""
+    """True for tensors with keys that only this network has."""
     infer: Callable[[Tensors, str], dict[str, Any]]
     """`infer(tensors, source)` reads settings and the number of "joints" off the shapes.
 

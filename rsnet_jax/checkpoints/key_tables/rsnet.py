@@ -78,7 +78,7 @@ def rsnet_table(model: RSNetConfig, joints: int) -> list[Entry]:
 
 
 def recognizes(tensors: Tensors) -> bool:
-    """Whether tensors are called like those of an RS-Net."""
+    """True if tensors have the names of an RS-Net's."""
     return "gconv_input.gconv.W" in tensors and "gconv_input.gconv.adj2_0" in tensors
 
 

@@ -54,7 +54,7 @@ def entries(model: SemGCNConfig, skeleton: Skeleton) -> list[Entry]:
 
 
 def recognizes(tensors: Tensors) -> bool:
-    """Whether tensors are called like those of a SemGCN."""
+    """True if tensors have the names of a SemGCN's."""
     return "gconv_input.0.gconv.W" in tensors and "gconv_input.0.gconv.e" in tensors
 
 
