@@ -4,6 +4,7 @@ from rsnet_jax.config import (
     Config,
     DataConfig,
     OptimConfig,
+    ParallelConfig,
     RSNetConfig,
     SemGCNConfig,
     TrainConfig,
@@ -34,6 +35,10 @@ from rsnet_jax.errors import ConfigError
         (lambda: Config(data={"root": b"x"}), r"data\.root: a path was wanted, got b'x'"),
         (lambda: RSNetConfig(width=1, hops=1), "at least 2 channels"),
         (lambda: RSNetConfig(dropout=0.001), "1/512"),
+        (lambda: RSNetConfig(dropout=1 / 512), "1/512"),  # would keep all 256 of 256
+        (lambda: RSNetConfig(dropout=511 / 512), "511/512"),  # would keep none
+        (lambda: Config(seed=2**32), "seed: .*less than 4294967296, got 4294967296"),  # is seed 0
+        (lambda: ParallelConfig(join_seconds=float("inf")), r"parallel\.join_seconds: .*604800"),
         (lambda: Config(model={"width": -1}), r"model\.width: .* got -1"),
         (lambda: OptimConfig(base_batch_size=0), r"optim\.base_batch_size: .*equal to 1, got 0"),
         (lambda: OptimConfig(base_batch_size=0.5), r"optim\.base_batch_size: .*integer.*got 0\.5"),

@@ -81,7 +81,7 @@ def rulers(precision: Precision, *, width: int, batch: int) -> dict[str, Ruler]:
     small = jax.default_backend() == "cpu"
     size = 1024 if small else 8192
     numbers = 2**24 if small else 2**28
-    square = jnp.full((size, size), 1 / size, compute_dtype_of(precision))
+    square = jnp.full((size, size), 1 / size, compute_dtype(precision))
     rows, chan, out = 16 * batch, 4 * width, 12 * width
     joints = jnp.ones((rows, chan), square.dtype)
     weights = jnp.ones((chan, out), square.dtype)
@@ -114,10 +114,3 @@ def rulers(precision: Precision, *, width: int, batch: int) -> dict[str, Ruler]:
         "layer's product": Ruler(layer, 2.0 * rows * chan * out),
         "copy": Ruler(move, 2.0 * line.nbytes),
     }
-
-
-def compute_dtype_of(precision: Precision) -> Any:
-    """The dtype in which a network computes at this precision."""
-    from rsnet_jax.config import Config
-
-    return compute_dtype(Config(precision=precision))

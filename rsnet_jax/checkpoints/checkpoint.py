@@ -23,6 +23,9 @@ from rsnet_jax.models.build import (
 from rsnet_jax.models.network import Network
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
+FRESH = "fresh weights"
+"""The source of weights that no training has touched."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
@@ -37,7 +40,7 @@ class Checkpoint:
     refine_variables: Variables | None  # {"params": ...}; None without a refinement
     config: Config
     skeleton: Skeleton = H36M_16
-    source: str = "fresh weights"  # where the weights come from, for messages
+    source: str = FRESH  # where the weights come from, for messages
     step: int | None = None  # optimizer steps, where known
     keypoint_skeleton: Skeleton = None  # pyright: ignore[reportAssignmentType]
     """The joints of the input; default: `skeleton`, the joints of the output."""

@@ -9,8 +9,8 @@ from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.orbax_folder import (
     ORBAX_MARK,
     is_complete,
+    restore_about,
     restore_checkpoint,
-    restore_items,
 )
 from rsnet_jax.checkpoints.published import load_torch_checkpoint
 from rsnet_jax.checkpoints.safetensors_file import load_safetensors
@@ -110,12 +110,10 @@ def saved_steps(folder: Path) -> list[int]:
 
 def validation_errors(folder: Path) -> dict[int, float]:
     """Step -> validation MPJPE (mm), for the readable checkpoints of a run that have one."""
-    import orbax.checkpoint as ocp
-
     errors = {}
     for step in saved_steps(folder):
         with contextlib.suppress(CheckpointError):
-            about = restore_items(folder / str(step), about=ocp.args.JsonRestore())["about"]
+            about = restore_about(folder / str(step))
             if about.get("mpjpe") is not None:
                 errors[step] = float(about["mpjpe"])
     return errors

@@ -100,7 +100,7 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
     import orbax.checkpoint as ocp
 
     folder = to_path(folder).absolute()
-    about = restore_items(folder, about=ocp.args.JsonRestore())["about"]
+    about = restore_about(folder)
     try:
         if about["format"] > FORMAT:
             raise CheckpointError(
@@ -128,6 +128,13 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
         source=str(folder),
         step=step,
     )
+
+
+def restore_about(folder: Path) -> dict[str, Any]:
+    """The description beside the weights of a checkpoint; raises like `restore_items`."""
+    import orbax.checkpoint as ocp
+
+    return restore_items(folder, about=ocp.args.JsonRestore())["about"]
 
 
 def restore_items(folder: Path, **items: Any) -> Any:

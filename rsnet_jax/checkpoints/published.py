@@ -15,7 +15,7 @@ from rsnet_jax.config import AnyModelConfig, Config, HasRefinement, settings_cla
 from rsnet_jax.errors import CheckpointError, OutputError, quote
 from rsnet_jax.files.outputs import atomic_write
 from rsnet_jax.files.paths import to_path
-from rsnet_jax.pose.skeleton import H36M_16, H36M_17, Skeleton
+from rsnet_jax.pose.skeleton import JOINT_SETS, Skeleton
 
 REFINEMENT_PREFIX = "post_refine."
 
@@ -99,7 +99,7 @@ def skeleton_for(
     """
     graph = keypoint_skeleton or skeleton
     if graph is None:
-        known = {one.num_joints: one for one in (H36M_16, H36M_17)}
+        known = {one.num_joints: one for one in JOINT_SETS.values()}
         if joints not in known:
             raise CheckpointError(
                 f"{source}: made for {joints} joints; without a skeleton, "

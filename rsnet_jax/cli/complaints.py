@@ -5,7 +5,7 @@ tyro frames its messages: a title, a rule, the message, rules around hints.
 
 import re
 
-_RULE = re.compile(r"^\s*[-─]{5,}\s*$")
+RULE = re.compile(r"^\s*[-─]{5,}\s*$")
 _FRAME = re.compile(r"[│╭╮╰╯]")
 
 _UNKNOWN = re.compile(r"^Unrecognized options: (.*)")
@@ -21,7 +21,7 @@ def readable_complaint(complaint: str) -> str:
     blocks: list[list[str]] = [[]]
     for line in complaint.splitlines():
         line = _FRAME.sub("", line)
-        if _RULE.match(line):
+        if RULE.match(line):
             blocks.append([])
         elif line.strip():
             blocks[-1].append(line.strip())

@@ -134,7 +134,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         try:
             write_outputs(result, options)
         finally:  # the result is printed though the disk may be full
-            print(evaluation_table(result.report, checkpoint, device=jax.devices()[0].device_kind))
+            device = jax.devices()[0].device_kind
+            print(evaluation_table(result.report, checkpoint.config.model, device=device))
 
     run_on_process_zero(write_and_print)
 

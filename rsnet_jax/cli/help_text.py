@@ -7,9 +7,10 @@ import shutil
 import textwrap
 from collections.abc import Iterator
 
+from rsnet_jax.cli.complaints import RULE
+
 MAX_COLUMNS = 100
 _HELP_OF_HELP = "show this help message"
-_RULE = re.compile(r"^\s*[-─]{5,}\s*$")
 _NO_DEFAULT = re.compile(r" ?\(default: (None)?\)")
 
 
@@ -37,7 +38,7 @@ def readable_help(text: str) -> str:
     """
     lines = text.splitlines()
     column = max((line.find(_HELP_OF_HELP) for line in lines), default=-1)
-    width = max((len(line) for line in lines if _RULE.match(line)), default=80)
+    width = max((len(line) for line in lines if RULE.match(line)), default=80)
     done: list[str] = []
     label, words = "", []
 

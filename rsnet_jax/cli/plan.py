@@ -1,6 +1,5 @@
 """`rsnet-jax plan`: predicts the cost of training on TPUs and GPUs that are not here."""
 
-import importlib.metadata
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +10,7 @@ import jax
 import pydantic
 import tyro
 
+from rsnet_jax.benchmark.machine import version_of
 from rsnet_jax.cli.options import (
     DEFAULT_MODEL,
     AtLeastOne,
@@ -249,11 +249,4 @@ def log_progress(topology: Topology, tasks: Sequence[Task]) -> Callable[[str], N
 
 def versions() -> dict[str, str | None]:
     """Versions of the packages that make the figures; None for a package that is not installed."""
-
-    def version(name: str) -> str | None:
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            return None
-
-    return {name: version(name) for name in ("rsnet-jax", "jax", "libtpu")}
+    return {name: version_of(name) for name in ("rsnet-jax", "jax", "libtpu")}

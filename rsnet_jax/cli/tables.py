@@ -4,19 +4,20 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.checkpoint import FRESH
+from rsnet_jax.config import AnyModelConfig
 
 WIDTH = 80
 HEADINGS = {"mpjpe": "P1", "pa_mpjpe": "P2", "n_mpjpe": "N-MPJPE"}
 
 
-def evaluation_table(report: Mapping[str, Any], checkpoint: Checkpoint, *, device: str) -> str:
+def evaluation_table(report: Mapping[str, Any], model: AnyModelConfig, *, device: str) -> str:
     """The result of an evaluation as text: a row per action, then the error of each joint."""
     stages = [name for name in ("lifted", "refined") if report[name]]
     width = max(len(name) for name in report["lifted"]["mpjpe"]) + 2
     block = 9 * len(HEADINGS)
     rows = [name for name in report["lifted"]["mpjpe"] if name != "average"] + ["average"]
-    lines = [*_about(report, checkpoint, device), ""]
+    lines = [*_about(report, model, device), ""]
     if len(stages) > 1:
         lines.append(" " * width + "".join(f"{stage:>{block}}" for stage in stages))
     lines.append(" " * width + "".join(f"{h:>9}" for h in HEADINGS.values()) * len(stages))
@@ -37,11 +38,9 @@ def evaluation_table(report: Mapping[str, Any], checkpoint: Checkpoint, *, devic
     return "\n".join(lines)
 
 
-def _about(report: Mapping[str, Any], checkpoint: Checkpoint, device: str) -> list[str]:
-    fresh = checkpoint.step is None and checkpoint.source == "fresh weights"
-    model = checkpoint.config.model
-    what = checkpoint.source
-    if fresh:
+def _about(report: Mapping[str, Any], model: AnyModelConfig, device: str) -> list[str]:
+    what = report["checkpoint"]
+    if what == FRESH:
         what = "freshly initialized weights, NOT TRAINED: the errors say nothing about "
         what += model.title
     how = ["flip test" if report["flip_test"] else "no flip test"]

@@ -10,11 +10,11 @@ import jax
 import pydantic
 import tyro
 
-from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.cli.options import DEFAULT_MODEL, CommandOptions, Debug, Model
 from rsnet_jax.cli.parsing import HELP, parse_for_defaults, parse_over_defaults
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import (
+    AnyModelConfig,
     Config,
     DataConfig,
     OptimConfig,
@@ -118,7 +118,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     assert workdir is not None  # given, or made up above
     log.info("workdir: %s", workdir)
     result = fit(options.config, workdir, resume=options.resume, overwrite=options.overwrite)
-    run_on_process_zero(lambda: print(summary(result, workdir)))
+    run_on_process_zero(lambda: print(summary(result, options.model, workdir)))
 
 
 def check_resume(options: TrainOptions) -> None:
@@ -145,11 +145,9 @@ def default_workdir(preset: Path) -> str:
     return str(Path("runs") / f"{preset.stem}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}")
 
 
-def summary(result: Result, workdir: Path) -> str:
+def summary(result: Result, model: AnyModelConfig, workdir: Path) -> str:
     """The result of a run: the table of its best checkpoint, beside a simple baseline."""
-    table = evaluation_table(
-        result.report, load_checkpoint(workdir), device=jax.devices()[0].device_kind
-    )
+    table = evaluation_table(result.report, model, device=jax.devices()[0].device_kind)
     stage = "lifted" if result.report["refined"] is None else "refined"
     p1 = result.report[stage]["mpjpe"]["average"]
     return (

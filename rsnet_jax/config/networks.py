@@ -16,8 +16,8 @@ PositiveInt = Annotated[int, pydantic.Field(ge=1)]
 
 
 def _drops_something(rate: float) -> float:
-    if rate and not 1 / 512 <= rate <= 511 / 512:
-        raise ValueError("0, or a rate from 1/512 to 511/512 (masks have 256 levels) is wanted")
+    if rate and not 1 / 512 < rate < 511 / 512:  # the ends round to keeping all or nothing
+        raise ValueError("0, or a rate between 1/512 and 511/512 (masks have 256 levels) is wanted")
     return rate
 
 

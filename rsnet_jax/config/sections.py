@@ -30,7 +30,11 @@ Subjects = Annotated[tuple[str, ...], pydantic.AfterValidator(_named_once)]
 JointSet = Literal["h36m16", "h36m17"]
 Seed = Annotated[
     int,
-    pydantic.Field(ge=0, description="Random seed for initial weights, sample order and dropout."),
+    pydantic.Field(
+        ge=0,
+        lt=2**32,  # JAX takes larger ones modulo 2**32
+        description="Random seed for initial weights, sample order and dropout.",
+    ),
 ]
 TrainingPrecision = Annotated[
     Precision,
@@ -191,7 +195,9 @@ class ParallelConfig(Section):
         default=None, exclude=True
     )
     """Number of this process among them, from 0."""
-    join_seconds: Annotated[float, pydantic.Field(gt=0)] = pydantic.Field(default=300, exclude=True)
+    join_seconds: Annotated[float, pydantic.Field(gt=0, le=7 * 24 * 3600)] = pydantic.Field(
+        default=300, exclude=True
+    )
     """Seconds to wait at the start until all processes are there."""
 
 

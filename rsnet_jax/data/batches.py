@@ -20,7 +20,7 @@ class Batch(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The columns of `data.frames.Frames` that training needs."""
+    """The columns of `data.frames.Frames` that training and evaluation need on the devices."""
 
     keypoints_2d: Any  # (view, joint, 2)
     joints_3d: Any  # (view, joint, 3)

@@ -9,7 +9,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, PRNGKeyArray
 
-from rsnet_jax.config import Config, HasRefinement, ModelConfig, RSNetConfig, SemGCNConfig
+from rsnet_jax.config import (
+    Config,
+    HasRefinement,
+    ModelConfig,
+    Precision,
+    RSNetConfig,
+    SemGCNConfig,
+)
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.models.network import Network
 from rsnet_jax.models.refine import PostRefine
@@ -58,9 +65,9 @@ NETWORKS: Mapping[str, NetworkKind] = {
 `checkpoints.key_tables.KEY_TABLES`, under the same name."""
 
 
-def compute_dtype(config: Config) -> jnp.dtype:
+def compute_dtype(precision: Precision) -> jnp.dtype:
     """The type the layers compute in; weights stay float32."""
-    return jnp.dtype(jnp.bfloat16 if config.precision == "bfloat16" else jnp.float32)
+    return jnp.dtype(jnp.bfloat16 if precision == "bfloat16" else jnp.float32)
 
 
 def build_model(
@@ -82,7 +89,7 @@ def build_model(
         config.model,
         skeleton=skeleton,
         keypoint_skeleton=keypoint_skeleton or skeleton,
-        dtype=compute_dtype(config),
+        dtype=compute_dtype(config.precision),
         axis_name=axis_name,
     )
 
@@ -98,7 +105,7 @@ def build_refinement(config: Config, *, axis_name: str | None = None) -> PostRef
     return PostRefine(
         hidden=config.model.refine_hidden,
         dropout=config.model.refine_dropout,
-        dtype=compute_dtype(config),
+        dtype=compute_dtype(config.precision),
         axis_name=axis_name,
     )
 

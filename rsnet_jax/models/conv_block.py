@@ -31,8 +31,10 @@ class ConvBlock(nn.Module):
     axis_name: str | None
 
     @nn.compact
-    def __call__(self, *inputs: Float[Array, "batch joint chan"], train: bool) -> Array:
-        x = self.make_conv(self.features, name="conv")(*inputs)
+    def __call__(
+        self, x: Float[Array, "batch joint chan"], *, train: bool
+    ) -> Float[Array, "batch joint out"]:
+        x = self.make_conv(self.features, name="conv")(x)
         norm = TorchBatchNorm(axis_name=self.axis_name, dtype=self.dtype, name="norm")
         x = nn.relu(norm(x, train=train))
         return PerSampleDropout(self.dropout, self.axis_name, name="dropout")(x, train=train)

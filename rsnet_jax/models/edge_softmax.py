@@ -1,5 +1,6 @@
 """Graphs whose edges are fixed and whose weights are learned: a softmax over each joint's edges."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -24,7 +25,5 @@ def edge_softmax(
         logits: e, in the row-major order of the edges.
         edges: a constant; every row has an edge.
     """
-    # Far below any logit, so that other places get exactly 0.
-    matrix = jnp.full(edges.shape, -9e15, logits.dtype).at[np.nonzero(edges)].set(logits)
-    matrix = jnp.exp(matrix - matrix.max(axis=1, keepdims=True))
-    return matrix / matrix.sum(axis=1, keepdims=True)
+    matrix = jnp.zeros(edges.shape, logits.dtype).at[np.nonzero(edges)].set(logits)
+    return jax.nn.softmax(matrix, axis=1, where=edges)

@@ -56,13 +56,6 @@ def world_to_camera(
     return rotate(inverse, points - np.asarray(camera.translation))
 
 
-def camera_to_world(
-    points: Float[np.ndarray, "*batch 3"], camera: Camera
-) -> Float[np.ndarray, "*batch 3"]:
-    """Turns points (meters) from the axes of `camera` into world axes: R X + t."""
-    return rotate(np.asarray(camera.orientation), points) + np.asarray(camera.translation)
-
-
 def normalize_screen(
     pixels: Float[np.ndarray, "*batch 2"], *, width: int, height: int
 ) -> Float[np.ndarray, "*batch 2"]:

@@ -19,6 +19,7 @@ from rsnet_jax.checkpoints.orbax_folder import (
     call_orbax,
     describe_weights,
     local_targets,
+    restore_about,
     restore_items,
     single_process_options,
 )
@@ -205,7 +206,7 @@ def restore_run(folder: Path, fresh: TrainState, config: Config) -> tuple[TrainS
     """
     import orbax.checkpoint as ocp
 
-    about = restore_items(folder, about=ocp.args.JsonRestore())["about"]
+    about = restore_about(folder)
     try:
         check_same_run(Config(**about["config"]), config)
         step, progress = int(about["step"]), Progress(**about["progress"])
