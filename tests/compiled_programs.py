@@ -5,7 +5,11 @@ import tempfile
 from pathlib import Path
 
 import jax
-from jax._src import lru_cache
+
+try:
+    from jax._src import lru_cache
+except ImportError:  # private: the cache is then written as JAX does it
+    lru_cache = None
 
 from rsnet_jax.distributed.compile_cache import processor
 
@@ -31,10 +35,11 @@ def share_compiled_programs() -> None:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(WORTH_SECONDS)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_SECONDS)
-    lru_cache.LRUCache.put = put
+    if lru_cache is not None:
+        lru_cache.LRUCache.put = put
 
 
-def put(cache: lru_cache.LRUCache, key: str, value: bytes) -> None:
+def put(cache, key: str, value: bytes) -> None:
     """Stores a program under its name at once.
 
     JAX writes it piece by piece. Another process could read half of it, and after SIGKILL, which
@@ -48,7 +53,7 @@ def put(cache: lru_cache.LRUCache, key: str, value: bytes) -> None:
 
 def drop_oldest_programs(folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
     """Deletes the programs that were compiled first, until `folder` has at most `max_bytes`."""
-    files = [(path.stat(), path) for path in folder.glob("*")]
+    files = [(path.stat(), path) for path in folder.glob("*-cache")]
     total = sum(about.st_size for about, _ in files)
     for about, path in sorted(files, key=lambda file: file[0].st_mtime):
         if total <= max_bytes:

@@ -544,4 +544,9 @@ FAULTS = (
         ),
         ("tests/training/test_loop.py::test_held_out_subject", "tests/training/test_loop.py"),
     ),
+    Fault(
+        "the recipe's loss ignored",
+        (("rsnet_jax/training/program.py", "loss=config.train.loss,", 'loss="mse_l1",'),),
+        ("tests/training/test_recipes.py",),
+    ),
 )

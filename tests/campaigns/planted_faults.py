@@ -65,7 +65,7 @@ def main() -> int:
         if options.check:
             return 0
         if not options.no_baseline:
-            check_baseline(faults, copy)
+            check_baseline(faults, copy, wider=options.wider)
         return plant_all(faults, copy, wider=options.wider, report=options.report)
 
 
@@ -124,9 +124,10 @@ def check_edits(faults: Sequence[Any], copy: Path) -> None:
         raise SystemExit("\n".join(problems))
 
 
-def check_baseline(faults: Sequence[Any], copy: Path) -> None:
+def check_baseline(faults: Sequence[Any], copy: Path, *, wider: Sequence[str]) -> None:
     """Ends the program if a test fails without a fault."""
-    tests = list(dict.fromkeys(test for fault in faults for test in fault.tests))
+    own = (test for fault in faults for test in fault.tests)
+    tests = list(dict.fromkeys([*own, *wider]))
     outcome = run_tests(tests, copy)
     if outcome.verdict != "passed":
         raise SystemExit(f"without a fault: {outcome.verdict} {outcome.test}: {outcome.message}")

@@ -195,12 +195,13 @@ def test_dropout_follows_the_row_of_the_global_batch(rng):
     variables = init_variables(config)
     keypoints = jnp.asarray(rng.normal(size=(16, 16, 2)), jnp.float32)
 
-    def run(axis_name, x):
+    def run(axis_name, x, key=1):
         model = build_model(config, axis_name=axis_name)
-        rngs = {"dropout": jax.random.key(1)}
+        rngs = {"dropout": jax.random.key(key)}
         return model.apply(variables, x, train=True, rngs=rngs, mutable=["batch_stats"])[0]
 
     alone = run(None, keypoints)
+    assert np.abs(run(None, keypoints, key=2) - alone).max() > 0.1  # there is dropout
     spread = jax.vmap(lambda x: run("data", x), axis_name="data")(keypoints.reshape(8, 2, 16, 2))
     np.testing.assert_allclose(spread.reshape(16, 16, 3), alone, rtol=0, atol=1e-4)
 

@@ -77,6 +77,13 @@ def test_run_starts_from_weights_of_the_same_network_only(run, tmp_path):
         train(tmp_path / "other", **wider)
 
 
+def test_loss_of_the_recipe_is_the_one_that_trains(tmp_path):
+    """0.99 MPJPE + 0.01 L1, where L1 (per coordinate) is no more than MPJPE; meters."""
+    train(tmp_path / "run", **semgcn(1, loss="mpjpe_l1"))
+    [told] = lines(tmp_path / "run")
+    assert 0.99 <= told["loss"] / (told["train_mpjpe"] / 1000) <= 1
+
+
 def test_mirror_decides_the_samples_of_a_run(tmp_path):
     config = smoke(train={"mirror": False})
     opened = loop.open_run(config, tmp_path / "run", resume=False, overwrite=False)
