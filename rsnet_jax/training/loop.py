@@ -47,7 +47,12 @@ from rsnet_jax.training.report import (
     lost_process_hint,
 )
 from rsnet_jax.training.run_checkpoints import Progress, RunCheckpoints, load_best
-from rsnet_jax.training.run_folder import claim_workdir, write_config, writing_run
+from rsnet_jax.training.run_folder import (
+    check_none_lost,
+    claim_workdir,
+    write_config,
+    writing_run,
+)
 from rsnet_jax.training.run_log import MetricsLog, epoch_bar
 from rsnet_jax.training.settings import must_match_across_processes
 from rsnet_jax.training.signals import catching_signals
@@ -177,6 +182,9 @@ def restore_or_init(
     A new run starts from `first`. A resumed run (`first` is None) continues from its latest
     checkpoint, or starts again if it was stopped before it had saved any. The checkpoints are
     looked for under the lock of the folder, where no other process can add or remove one.
+
+    Raises:
+        CheckpointError: no checkpoint can be read, or all are gone.
     """
     progress = Progress(samples=run.samples)
     if first is not None:
@@ -187,6 +195,7 @@ def restore_or_init(
         with raise_on_all_processes():  # all meet
             check_progress(progress, run.config, samples=run.samples)
     else:
+        run_on_process_zero(lambda: check_none_lost(run.workdir))  # all meet
         state = first_state(run)  # all meet
     return run.devices.replicate(state), progress
 
@@ -212,9 +221,12 @@ def train_epochs(
     """Trains, validates, logs and saves epoch by epoch; returns the last state."""
     config, workdir = run.config, run.workdir
     with (
-        MetricsLog(workdir, epochs_done=progress.epochs_done) as metrics_log,  # all meet
+        MetricsLog(
+            workdir, epochs_done=progress.epochs_done, saved=progress.lines
+        ) as metrics_log,  # all meet
         catching_signals() as stop,
     ):
+        progress = dataclasses.replace(progress, lines=[*metrics_log.lines])
         monitor = RunMonitor(workdir, checkpoints, stop, save_minutes=config.train.save_minutes)
         for epoch in range(progress.epochs_done + 1, config.train.epochs + 1):
             state, seconds = run_epoch(run, state, progress, monitor)  # all meet
@@ -227,7 +239,7 @@ def train_epochs(
             )
             metrics_log.append(line)  # all meet
             log.info("%s", describe_epoch(line, config.train.epochs))
-            progress = Progress(samples=run.samples, epochs_done=epoch)
+            progress = Progress(run.samples, epochs_done=epoch, lines=[*metrics_log.lines])
             state = state._replace(sums=run.devices.replicate(fresh_sums()))
             mpjpe = report[config.train.selected]["mpjpe"]["average"]
             checkpoints.save(state, progress, mpjpe=mpjpe)  # all meet

@@ -28,6 +28,7 @@ from rsnet_jax.distributed.processes import broadcast_from_zero, run_on_process_
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
 from rsnet_jax.files.paths import remove_tree
 from rsnet_jax.pose.skeleton import Skeleton
+from rsnet_jax.training.metrics_file import Line
 from rsnet_jax.training.run_files import RunFiles
 from rsnet_jax.training.settings import check_same_run
 from rsnet_jax.training.step import TrainState, weights_of
@@ -44,6 +45,8 @@ class Progress:
     epochs_done: int = 0
     epoch_seconds: float = 0.0
     """Seconds spent on the epoch under way."""
+    lines: list[Line] = dataclasses.field(default_factory=list)
+    """The lines of `metrics.jsonl` so far; earlier versions saved none."""
 
 
 class RunCheckpoints:
@@ -212,6 +215,8 @@ def restore_run(folder: Path, fresh: TrainState, config: Config) -> tuple[TrainS
         step, progress = int(about["step"]), Progress(**about["progress"])
         if folder.name != str(step):
             raise ConfigError(f"it is of step {step}")
+        if not isinstance(progress.lines, list):
+            raise ConfigError("its metrics are no list")
     except (ConfigError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: not a checkpoint of this run: {error}") from None
     training = {"opt_state": fresh.opt_state, "sums": fresh.sums}

@@ -10,9 +10,10 @@ from pathlib import Path
 from rsnet_jax.checkpoints.orbax_folder import check_place
 from rsnet_jax.config import Config, save_preset
 from rsnet_jax.distributed.processes import run_on_process_zero
-from rsnet_jax.errors import OutputError
+from rsnet_jax.errors import CheckpointError, OutputError
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.files.paths import is_remote, remove_tree
+from rsnet_jax.training.metrics_file import shows_a_checkpoint
 from rsnet_jax.training.run_files import RunFiles, check_free
 from rsnet_jax.training.run_lock import check_unlocked, sole_writer
 
@@ -72,6 +73,19 @@ def start_run(workdir: Path, config: Config) -> None:
     except OSError as error:
         raise OutputError(f"{workdir} cannot be replaced: {error.strerror or error}") from None
     write_config(workdir, config)
+
+
+def check_none_lost(workdir: Path) -> None:
+    """Raises a CheckpointError if a run without checkpoints once had some.
+
+    Starting it again would replace the metrics, all that is left of it.
+    """
+    files = RunFiles(workdir)
+    if shows_a_checkpoint(files.metrics):
+        raise CheckpointError(
+            f"{files.checkpoints}: the checkpoints of the run are gone, of which "
+            f"{files.metrics.name} still tells; put them back, or start again with --overwrite"
+        )
 
 
 def write_config(workdir: Path, config: Config) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import tqdm
 
 from rsnet_jax.distributed.processes import is_process_zero, run_on_process_zero
 from rsnet_jax.errors import OutputError
-from rsnet_jax.files.outputs import atomic_write
 from rsnet_jax.files.paths import append, is_remote
+from rsnet_jax.training.metrics_file import Line, mend_metrics
 from rsnet_jax.training.run_files import RunFiles
 
 
@@ -23,29 +23,34 @@ class MetricsLog:
     Process 0 alone writes them.
     """
 
-    def __init__(self, workdir: Path, *, epochs_done: int):
-        """Removes lines after `epochs_done`: a run that was killed will write them again.
+    def __init__(self, workdir: Path, *, epochs_done: int, saved: Sequence[Line] = ()):
+        """Mends the file, see `mend_metrics`.
+
+        Lines after `epochs_done` are removed: a run that was killed will write them again.
 
         Raises:
-            OutputError: the files cannot be written; `append` raises it too.
+            OutputError: the files cannot be read or written; `append` raises it too.
         """
         files = RunFiles(workdir)
         self.path, self._board_folder = files.metrics, files.board
         self._board: Board | None = None
-        run_on_process_zero(lambda: self._open(epochs_done))  # all meet
+        self.lines: list[Line] = run_on_process_zero(  # all meet
+            lambda: self._open(epochs_done, saved)
+        )
+        """The lines of the file, for the next checkpoint."""
 
-    def _open(self, epochs_done: int) -> None:
-        kept = [line for line in read_metrics(self.path) if line["epoch"] <= epochs_done]
-        with atomic_write(self.path) as partial:
-            partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    def _open(self, epochs_done: int, saved: Sequence[Line]) -> list[Line]:
+        lines = mend_metrics(self.path, saved, epochs_done=epochs_done)
         with _reporting_failure(self.path.parent):
             self._board = Board(self._board_folder, after=epochs_done)
+        return lines
 
-    def append(self, line: Mapping[str, Any]) -> None:
+    def append(self, line: Line) -> None:
         """Adds the line of an epoch."""
         run_on_process_zero(lambda: self._append(line))  # all meet
+        self.lines.append(line)
 
-    def _append(self, line: Mapping[str, Any]) -> None:
+    def _append(self, line: Line) -> None:
         assert self._board is not None
         with _reporting_failure(self.path.parent):
             append(self.path, json.dumps(line) + "\n")
@@ -131,17 +136,6 @@ def _failure(workdir: Path, error: OSError) -> OutputError:
         f"{workdir}: the metrics cannot be written: {error.strerror or error}; what was saved "
         "before is intact, continue with --resume"
     )
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a `metrics.jsonl`, without a last line that a crash cut short."""
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text().splitlines():
-        with contextlib.suppress(json.JSONDecodeError):
-            lines.append(json.loads(text))
-    return lines
 
 
 def epoch_bar(epoch: int, epochs: int, *, samples: int, done: int) -> tqdm.tqdm:

@@ -17,9 +17,10 @@ from rsnet_jax.errors import CheckpointError, OutputError, StorageError
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.files.paths import RemotePath, append, local_copy, remove_tree, size, to_path
 from rsnet_jax.pose.skeleton import H36M_16
+from rsnet_jax.training.metrics_file import read_metrics
 from rsnet_jax.training.run_checkpoints import RunCheckpoints
 from rsnet_jax.training.run_folder import claim_workdir, start_run
-from rsnet_jax.training.run_log import MetricsLog, read_metrics
+from rsnet_jax.training.run_log import MetricsLog
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("gcsfs") is None, reason="gcsfs is not installed"),

@@ -114,6 +114,7 @@ def test_run_killed_within_an_epoch_resumes_to_the_bit(unbroken, tmp_path, monke
     steps = saved_steps(tmp_path / "checkpoints")
     assert STEPS in steps and STEPS < steps[-1] < 2 * STEPS
     assert max(folders) <= 3  # the best, the latest, and the one before until that is complete
+    (tmp_path / "metrics.jsonl").write_bytes(b"\xff\n")  # the checkpoint knows the line lost
     train(tmp_path, resume=True, train=settings)
     assert_same_run(tmp_path, unbroken)
 

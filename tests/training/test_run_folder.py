@@ -13,9 +13,10 @@ from rsnet_jax.config import Config, ParallelConfig
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
 from rsnet_jax.pose.skeleton import H36M_16
+from rsnet_jax.training.metrics_file import read_metrics
 from rsnet_jax.training.run_checkpoints import LatestAndBest, Progress, RunCheckpoints
 from rsnet_jax.training.run_folder import claim_workdir, start_run, writing_run
-from rsnet_jax.training.run_log import MetricsLog, read_metrics
+from rsnet_jax.training.run_log import MetricsLog
 from rsnet_jax.training.settings import check_same_run
 from rsnet_jax.training.signals import catching_signals
 from rsnet_jax.training.step import TrainState, fresh_sums
