@@ -25,7 +25,7 @@ SUBCOMMANDS = {
         "convert weights between PyTorch, safetensors and Orbax files",
     ),
     "info": ("rsnet_jax.cli.info", "describe a checkpoint"),
-    "prepare": ("rsnet_jax.cli.prepare", "write the built-in data set as Human3.6M files"),
+    "prepare": ("rsnet_jax.cli.prepare", "turn downloads into files for training and evaluation"),
     "benchmark": ("rsnet_jax.cli.benchmark", "measure speed, alone or against PyTorch"),
     "plan": (
         "rsnet_jax.cli.plan",

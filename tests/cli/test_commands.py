@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_list import COMMANDS
 
-from rsnet_jax.cli.main import SUBCOMMANDS, main
+from rsnet_jax.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path for path in (ROOT / "scripts").iterdir() if path.suffix != ".py")
@@ -51,6 +52,9 @@ def commands_of(path):
                     own, _, launched = rest.partition(" -- ")
                     yield name, OPTION.findall(own)
                     name, rest = launched.split()[0], launched
+                if name == "prepare":
+                    source, _, rest = rest.strip().partition(" ")
+                    name = f"prepare {source}"
                 yield name, OPTION.findall(rest)
 
 
@@ -60,7 +64,7 @@ def options(cli, monkeypatch):
 
     @functools.cache
     def known(name):
-        code, out, _ = cli(name, "--help")
+        code, out, _ = cli(*name.split(), "--help")
         assert code == 0
         found = set(OPTION.findall(out))
         return found | {option.replace("_", "-") for option in found}
@@ -72,7 +76,7 @@ def options(cli, monkeypatch):
 @pytest.mark.parametrize("path", [*DOCUMENTS, *SCRIPTS], ids=lambda path: path.name)
 def test_options_in_documents_and_scripts_exist(path, options):
     commands = list(commands_of(path))
-    built = [(name, used) for name, used in commands if name in SUBCOMMANDS]
+    built = [(name, used) for name, used in commands if name in COMMANDS]
     for name, used in built:
         assert set(used) <= options(name), f"{path.name}: {name} {used}"
     if path.name in ("README.md", "pods.md"):

@@ -1,8 +1,12 @@
+import hashlib
+import json
+
 import h36m_files
 import numpy as np
 import pytest
 from cli.conftest import contents
 
+from rsnet_jax.cli.prepare import SOURCES
 from rsnet_jax.data.h36m.read import load_h36m
 from rsnet_jax.data.synthetic.clips import DETECTIONS
 
@@ -18,7 +22,7 @@ def prepared(tmp_path_factory):
 
 def test_prepared_files_are_sound(cli, prepared):
     names = [f"data_2d_h36m_{detections}.npz" for detections in DETECTIONS] + ["data_3d_h36m.npz"]
-    assert contents(prepared) == sorted(names)
+    assert contents(prepared) == sorted([*names, "manifest.json"])
     code, out, err = cli("check-data", prepared)
     assert (code, err) == (0, "")
     assert out.endswith("no problems\n") and "remark" not in out
@@ -47,9 +51,30 @@ def test_prepare_overwrites_nothing(refused, tmp_path):
     assert contents(tmp_path) == ["data_2d_h36m_noisy.npz"]
 
 
-def test_prepare_says_what_there_is(refused):
-    assert "synthetic" in refused("prepare")
-    assert refused("prepare", "h36m") == "source: one of synthetic was wanted, not 'h36m'"
+def test_manifest_says_what_was_made(prepared):
+    stored = json.loads((prepared / "manifest.json").read_text())
+    assert (stored["format"], stored["version"]) == ("rsnet_jax.manifest", 1)
+    [entry] = stored["prepared"]
+    assert (entry["command"], entry["options"]) == ("prepare synthetic", {"seed": 0})
+    assert entry["counts"] == {"clips": 105, "frames": 5040, "cameras": 4}  # 4 x 5040 views
+    assert len(entry["outputs"]) == 3 and entry["sources"] == []
+    for output in entry["outputs"]:
+        content = (prepared / output["name"]).read_bytes()
+        assert output["bytes"] == len(content)
+        assert output["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("argv", [["prepare"], ["prepare", "--help"]])
+def test_prepare_says_what_there_is(cli, argv):
+    code, out, err = cli(*argv)
+    assert (code, err) == (0, "") and out.startswith("usage: rsnet-jax prepare SOURCE [OPTIONS]")
+    assert all(f"\n  {name}  " in out for name in SOURCES)
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_prepare_refuses_what_there_is_not(refused):
+    listed = ", ".join(SOURCES)
+    assert refused("prepare", "h63m") == f"source: one of {listed} was wanted, not 'h63m'"
     assert "seed" in refused("prepare", "synthetic", "--seed", "-1")
 
 

@@ -211,10 +211,12 @@ def test_subcommands(cli, capsys):
     assert capsys.readouterr().err.startswith("evaluate.py: error: ")
 
 
-@pytest.mark.parametrize("name", ["evaluate", "convert", "info", "launch", "prepare", "check-data"])
+@pytest.mark.parametrize(
+    "name", ["evaluate", "convert", "info", "launch", "prepare synthetic", "check-data"]
+)
 def test_help_reads_well(cli, name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    code, out, err = cli(name, "--help")
+    code, out, err = cli(*name.split(), "--help")
     assert (code, err) == (0, "")
     assert out.startswith(f"usage: rsnet-jax {name} ")
     assert "None" not in out and "[PATH]" not in out

@@ -6,8 +6,8 @@ import os
 import re
 
 import pytest
+from command_list import COMMANDS
 
-from rsnet_jax.cli.main import SUBCOMMANDS
 from rsnet_jax.cli.options import CommandOptions
 from rsnet_jax.config import SETTINGS
 from rsnet_jax.config.section import Section
@@ -18,7 +18,7 @@ FRAGMENT = re.compile(r"(Of|Which|Whether|What|How|Whose|When|Where)\b")
 
 def classes_of(command):
     """The class of a command's options, once per network if there is a section `model`."""
-    module = importlib.import_module(SUBCOMMANDS[command][0])
+    module = importlib.import_module(COMMANDS[command])
     [kind] = (
         value
         for value in vars(module).values()
@@ -42,14 +42,14 @@ def texts_of(kind, prefix=""):
             yield option, field.description
 
 
-CASES = [(command, network) for command in SUBCOMMANDS for network in classes_of(command)]
+CASES = [(command, network) for command in COMMANDS for network in classes_of(command)]
 
 
 @pytest.mark.parametrize(("command", "network"), CASES)
 def test_help_texts_are_sentences_that_are_printed(cli, monkeypatch, command, network):
     monkeypatch.setenv("COLUMNS", "80")
     argv = [] if not network else ["--model.name", network]
-    code, printed, err = cli(command, *argv, "--help")
+    code, printed, err = cli(*command.split(), *argv, "--help")
     assert (code, err) == (0, "")
     kind = classes_of(command)[network]
     printed_words = " ".join(printed.split())
@@ -69,8 +69,8 @@ def test_help_texts_are_sentences_that_are_printed(cli, monkeypatch, command, ne
 @pytest.mark.parametrize(("columns", "width"), [(80, 80), (200, 100)])
 def test_lines_of_the_help_fit_the_terminal_and_can_be_read(cli, monkeypatch, columns, width):
     monkeypatch.setenv("COLUMNS", str(columns))
-    for command in SUBCOMMANDS:
-        printed = cli(command, "--help")[1]
+    for command in COMMANDS:
+        printed = cli(*command.split(), "--help")[1]
         assert max(map(len, printed.splitlines())) <= width, command
         groups = re.findall(r"^ (\w.*)", printed, re.MULTILINE)
         assert groups and all(re.fullmatch(r"(\w+ )?(options|arguments)", g) for g in groups), (
