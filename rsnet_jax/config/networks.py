@@ -10,9 +10,15 @@ from typing import Annotated, Any, ClassVar, Literal
 import pydantic
 
 from rsnet_jax.config.section import Section
-from rsnet_jax.errors import ConfigError
+from rsnet_jax.errors import ConfigError, shown
 
-PositiveInt = Annotated[int, pydantic.Field(ge=1)]
+Width = Annotated[int, pydantic.Field(ge=1, le=4096)]
+Blocks = Annotated[int, pydantic.Field(ge=1, le=64)]
+Hops = Annotated[int, pydantic.Field(ge=1, le=32)]
+Hidden = Annotated[int, pydantic.Field(ge=1, le=2**16)]
+MOST_CHANNELS = 2**14
+"""These bounds are far beyond any network for poses. A file may describe any network: a senseless
+one is refused before it is built, which takes time and memory with its size."""
 
 
 def _drops_something(rate: float) -> float:
@@ -66,26 +72,30 @@ class RSNetConfig(ModelConfig):
 
     name: Literal["rsnet"] = "rsnet"
     """Kind of network; `--model.name OTHER --help` lists the settings of another kind."""
-    width: PositiveInt = 96
+    width: Width = 96
     """Channels per hop; a layer has hops * width channels. Published: 96 for detected keypoints, 64
     for ground-truth keypoints."""
     dropout: DropoutRate = 0.2
     """Dropout rate in the residual blocks during training."""
-    blocks: PositiveInt = 4
+    blocks: Blocks = 4
     """Number of residual blocks, of two graph convolutions each."""
-    hops: PositiveInt = 4
+    hops: Hops = 4
     """Number of hops of a graph convolution, hop 0 (the joint itself) included."""
     double_gelu: bool = True
     """Apply GELU twice per block, as the published network does, in evaluation too."""
-    refine_hidden: PositiveInt = 1024
+    refine_hidden: Hidden = 1024
     """Hidden units of the refinement, if there is one."""
     refine_dropout: DropoutRate = 0.5
     """Dropout rate in the refinement during training."""
 
     @pydantic.model_validator(mode="after")
-    def _has_channels_to_halve(self):
-        if self.hops * self.width < 2:
-            raise ValueError("model.width * model.hops must be at least 2 channels, got 1")
+    def _has_channels(self):
+        channels = self.hops * self.width
+        if not 2 <= channels <= MOST_CHANNELS:  # 2, since the non-local block halves them
+            raise ValueError(
+                f"model.width * model.hops must be at least 2 channels and at most {MOST_CHANNELS},"
+                f" got {channels}"
+            )
         return self
 
     @property
@@ -108,11 +118,11 @@ class SemGCNConfig(ModelConfig):
 
     name: Literal["semgcn"] = "semgcn"
     """Kind of network; `--model.name OTHER --help` lists the settings of another kind."""
-    width: PositiveInt = 128
+    width: Width = 128
     """Channels of each hidden layer. Published: 128."""
     dropout: DropoutRate = 0.0
     """Dropout rate in each hidden layer during training."""
-    blocks: PositiveInt = 4
+    blocks: Blocks = 4
     """Number of residual blocks, of two graph convolutions each."""
     non_local: bool = False
     """Add non-local blocks (attention over the joints) after the first layer and each residual
@@ -155,7 +165,7 @@ def settings_class(name: Any) -> type[ModelConfig]:
         ConfigError: there is no network of that name.
     """
     if name not in list(SETTINGS):
-        raise ConfigError(f"model.name: one of {', '.join(SETTINGS)} was wanted, got {name!r}")
+        raise ConfigError(f"model.name: one of {', '.join(SETTINGS)} was wanted, got {shown(name)}")
     return SETTINGS[name]
 
 

@@ -7,6 +7,7 @@ import yaml
 from rsnet_jax.config.sections import Config
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.files.paths import to_path
+from rsnet_jax.files.yaml_text import read_yaml
 
 
 def find_preset(name: str | Path) -> Path:
@@ -34,10 +35,7 @@ def load_preset(path: Path) -> Config:
     Raises:
         ConfigError: the file is not YAML, or holds an unknown or impossible setting.
     """
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not readable YAML: {' '.join(str(error).split())}") from None
+    values = read_yaml(path, error=ConfigError)
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: wanted settings (name: value), found {type(values).__name__}")
     try:

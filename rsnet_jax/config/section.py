@@ -5,8 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 
-from rsnet_jax.errors import ConfigError
+from rsnet_jax.errors import ConfigError, quote
 from rsnet_jax.files.paths import to_path
+from rsnet_jax.files.plain_data import explain
 
 Precision = Literal["highest", "default", "bfloat16"]
 PRECISIONS = (
@@ -23,6 +24,8 @@ def _path(value: Any) -> Path:
         raise ValueError("a path was wanted") from None
 
 
+Names = Annotated[tuple[str, ...], pydantic.Field(strict=False)]
+"""Several names; files have a list."""
 AnyPath = Annotated[
     Path, pydantic.PlainValidator(_path), pydantic.PlainSerializer(str, when_used="json")
 ]
@@ -34,7 +37,9 @@ class Section(pydantic.BaseModel):
     The docstring of a field is its text in `--help`.
     """
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
 
     prefix: ClassVar[str] = ""
 
@@ -46,10 +51,9 @@ class Section(pydantic.BaseModel):
 
     @classmethod
     def _explain(cls, error: Any) -> str:
-        field = ".".join(str(part) for part in error["loc"])
+        field = quote(".".join(str(part) for part in error["loc"]))
         if error["type"] == "extra_forbidden":
             return f"unknown setting {cls.prefix}{field}; known: {', '.join(cls.model_fields)}"
         if not field:  # a rule about several settings was broken
             return error["msg"].removeprefix("Value error, ")
-        wanted = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        return f"{cls.prefix}{field}: {wanted}, got {error['input']!r}"
+        return explain(error, prefix=cls.prefix)

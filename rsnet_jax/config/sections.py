@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import pydantic
 
 from rsnet_jax.config.networks import AnyModelConfig, HasRefinement, RSNetConfig, with_name
-from rsnet_jax.config.section import PRECISIONS, AnyPath, Precision, Section
+from rsnet_jax.config.section import PRECISIONS, AnyPath, Names, Precision, Section
 from rsnet_jax.errors import ConfigError
 
 SUBJECTS_TRAIN = ("S1", "S5", "S6", "S7", "S8")
@@ -26,7 +26,8 @@ def _host_and_port(address: str) -> str:
     return address
 
 
-Subjects = Annotated[tuple[str, ...], pydantic.AfterValidator(_named_once)]
+Subjects = Annotated[Names, pydantic.AfterValidator(_named_once)]
+Count = Annotated[int, pydantic.Field(ge=1, lt=2**31)]
 JointSet = Literal["h36m16", "h36m17"]
 Seed = Annotated[
     int,
@@ -62,9 +63,9 @@ class DataConfig(Section):
     """Subjects to train on."""
     subjects_test: Subjects = SUBJECTS_TEST
     """Subjects to evaluate on."""
-    actions: tuple[str, ...] = ()
+    actions: Names = ()
     """Actions to use. Default: all."""
-    every: Annotated[int, pydantic.Field(ge=1, lt=2**31)] = 1
+    every: Count = 1
     """Stride over the frames of a clip: 1 uses all, 2 every second frame, and so on."""
 
     @property
@@ -93,11 +94,11 @@ class TrainConfig(Section):
 
     prefix: ClassVar[str] = "train."
 
-    epochs: Annotated[int, pydantic.Field(ge=1)] = 30
+    epochs: Count = 30
     """Passes over the training samples."""
     mirror: bool = True
     """Train on each view and its mirror image; otherwise on each view only."""
-    batch_size: Annotated[int, pydantic.Field(ge=1)] = 128
+    batch_size: Count = 128
     """Global batch size, over all devices."""
     loss: LossName = "mse_l1"
     """Loss of the lifted pose: mse_l1 (0.9 MSE + 0.1 L1), mse (mean squared error of the
@@ -144,9 +145,9 @@ class OptimConfig(Section):
 
     name: Literal["amsgrad", "adam"] = "amsgrad"
     """Optimizer: amsgrad (Adam with AMSGrad as torch defines it) or adam."""
-    learning_rate: Annotated[float, pydantic.Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)] = 1e-3
     """Learning rate of the first epoch, before batch-size scaling and after warm-up, if any."""
-    base_batch_size: Annotated[int, pydantic.Field(ge=1)] | None = None
+    base_batch_size: Count | None = None
     """Batch size that the learning rate is meant for: the rate is multiplied by train.batch_size /
     optim.base_batch_size. Default: no scaling."""
     warmup_epochs: Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -155,13 +156,13 @@ class OptimConfig(Section):
     """Schedule by which the learning rate falls: after epochs, or after optimizer steps."""
     decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.95
     """Factor by which the learning rate is multiplied each time it falls."""
-    decay_every: Annotated[int, pydantic.Field(ge=1)] = 1
+    decay_every: Count = 1
     """Epochs after which the learning rate falls (schedule epochs)."""
     large_decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.5
     """Factor in place of optim.decay after every large_decay_every epochs (schedule epochs)."""
-    large_decay_every: Annotated[int, pydantic.Field(ge=0)] = 5
+    large_decay_every: Annotated[int, pydantic.Field(ge=0, lt=2**31)] = 5
     """Epochs after which the learning rate falls by large_decay, 0 for never (schedule epochs)."""
-    decay_steps: Annotated[int, pydantic.Field(ge=1)] = 100_000
+    decay_steps: Count = 100_000
     """Optimizer steps after which the learning rate falls (schedule steps)."""
     clip_norm: Annotated[float, pydantic.Field(gt=0)] | None = None
     """Largest global norm of the gradients; larger gradients are scaled down to it. Default: no
@@ -181,17 +182,15 @@ class ParallelConfig(Section):
     strategy: Literal["mesh", "pmap"] = "mesh"
     """Way to distribute a step over the devices: mesh (jit of shard_map over a mesh) or pmap; both
     give the same run."""
-    devices: Annotated[int, pydantic.Field(ge=1)] | None = None
+    devices: Count | None = None
     """Number of devices to use. Default: all."""
     coordinator: Annotated[str, pydantic.AfterValidator(_host_and_port)] | None = pydantic.Field(
         default=None, exclude=True
     )
     """Address HOST:PORT of process 0, at which the other processes find it."""
-    num_processes: Annotated[int, pydantic.Field(ge=1)] | None = pydantic.Field(
-        default=None, exclude=True
-    )
+    num_processes: Count | None = pydantic.Field(default=None, exclude=True)
     """Number of processes of the run."""
-    process_id: Annotated[int, pydantic.Field(ge=0)] | None = pydantic.Field(
+    process_id: Annotated[int, pydantic.Field(ge=0, lt=2**31)] | None = pydantic.Field(
         default=None, exclude=True
     )
     """Number of this process among them, from 0."""
