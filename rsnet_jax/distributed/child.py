@@ -37,7 +37,7 @@ class ProcessExit:
             name = signal.Signals(-self.code).name
         except ValueError:  # a real-time signal
             name = f"signal {-self.code}"
-        return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+        return f"killed by {name}"
 
 
 class Child:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
 from rsnet_jax.distributed.child import Child, ProcessExit
+from rsnet_jax.distributed.oom_kills import count_oom_kills
 from rsnet_jax.errors import Interrupted, Preempted, RSNetError
 
 KILL_AFTER = 10.0
@@ -68,6 +69,7 @@ def launch(
     environments = environments or [{}] * len(commands)
     children: list[Child] = []
     ended: deque[ProcessExit] = deque()
+    oom_kills_before = count_oom_kills()
     with _signals() as arrived:
         try:
             for number, (command, added) in enumerate(zip(commands, environments, strict=True)):
@@ -80,7 +82,12 @@ def launch(
                 child.kill()
             for child in children:
                 child.finish()
-    return summarize(exits, forwarded, lines=[list(child.lines) for child in children])
+    return summarize(
+        exits,
+        forwarded,
+        lines=[list(child.lines) for child in children],
+        oom_kills=count_oom_kills() - oom_kills_before,
+    )
 
 
 @contextlib.contextmanager
@@ -142,6 +149,7 @@ def summarize(
     forwarded: Sequence[signal.Signals],
     *,
     lines: Sequence[Sequence[str]],
+    oom_kills: int = 0,
 ) -> LaunchResult:
     """The result of a run, which is that of the first process to fail: it ended the others.
 
@@ -149,6 +157,7 @@ def summarize(
         exits: those of all processes, in order of occurrence.
         forwarded: the signals that were sent to the processes.
         lines: the last output of each process.
+        oom_kills: the number of processes that the kernel killed meanwhile for lack of memory.
     """
     first = next((one for one in exits if one.code and not one.stopped), None)
     killed = sum(one.stopped for one in exits)
@@ -166,7 +175,7 @@ def summarize(
     shown = [] if user_error else lines[first.process]
     return LaunchResult(
         code,
-        _failure_message(first, lines[first.process], processes=len(exits)),
+        _failure_message(first, lines[first.process], processes=len(exits), oom_kills=oom_kills),
         tuple(f"[process {first.process}] {line}" for line in shown),
     )
 
@@ -180,7 +189,16 @@ def _exit_code(code: int, forwarded: Sequence[signal.Signals]) -> int:
     return RSNetError.exit_code if code == RSNetError.exit_code else 1
 
 
-def _failure_message(first: ProcessExit, lines: Sequence[str], *, processes: int) -> str:
+def _failure_message(
+    first: ProcessExit, lines: Sequence[str], *, processes: int, oom_kills: int
+) -> str:
+    end = str(first)
+    if first.code == -signal.SIGKILL:
+        end += (
+            f"; meanwhile the kernel killed {oom_kills} for lack of memory"
+            if oom_kills
+            else " from outside"
+        )
     if first.process == 0:
         reason = "its output is above"
     elif line := _error_line(lines, killed=-first.code in FROM_OUTSIDE):
@@ -189,8 +207,8 @@ def _failure_message(first: ProcessExit, lines: Sequence[str], *, processes: int
         reason = "it did not say why" if lines else "it printed nothing"
     name = f"process {first.process} of {processes}"
     if processes == 1:
-        return f"{name} failed: {first}; {reason}"
-    return f"{name} failed first: {first}; {reason}; the others were stopped"
+        return f"{name} failed: {end}; {reason}"
+    return f"{name} failed first: {end}; {reason}; the others were stopped"
 
 
 def _error_line(lines: Sequence[str], *, killed: bool) -> str:

@@ -1,6 +1,7 @@
 """Output files: checked to be writable before the work, written atomically after it."""
 
 import contextlib
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -85,6 +86,34 @@ def _uploading(path: Path) -> Iterator[Path]:
         partial = Path(folder) / path.name
         yield partial
         path.write_bytes(partial.read_bytes())
+
+
+def remove_leftovers(path: Path) -> None:
+    """Removes the unfinished files that killed processes left beside `path` while writing it.
+
+    Those of living processes stay. The caller must know that no other machine writes to `path` now,
+    whose processes are not seen here. An object store has no such files. POSIX only.
+    """
+    if is_remote(path):
+        return
+    for file in path.parent.glob(f".*.{glob.escape(path.name)}"):
+        number = file.name.removeprefix(".").removesuffix(f".{path.name}")
+        if number.isdecimal() and number.isascii() and not _lives_elsewhere(int(number)):
+            with contextlib.suppress(OSError):  # it is no file, or may not be deleted
+                file.unlink()
+
+
+def _lives_elsewhere(process: int) -> bool:
+    """True if another process of this machine has this number."""
+    if process == os.getpid():  # this one writes nothing yet: in containers, numbers come again
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
 
 
 def _beside(path: Path) -> Path:

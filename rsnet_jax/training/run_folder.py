@@ -11,7 +11,7 @@ from rsnet_jax.checkpoints.orbax_folder import check_place
 from rsnet_jax.config import Config, save_preset
 from rsnet_jax.distributed.processes import run_on_process_zero
 from rsnet_jax.errors import CheckpointError, OutputError
-from rsnet_jax.files.outputs import atomic_write, ensure_writable
+from rsnet_jax.files.outputs import atomic_write, ensure_writable, remove_leftovers
 from rsnet_jax.files.paths import is_remote, remove_tree
 from rsnet_jax.training.metrics_file import shows_a_checkpoint
 from rsnet_jax.training.run_files import RunFiles, check_free
@@ -36,6 +36,9 @@ def claim_workdir(workdir: Path, *, overwrite: bool) -> None:
 def writing_run(workdir: Path, config: Config, *, new: bool, overwrite: bool) -> Iterator[None]:
     """Locks the folder of a run against other writers; begins the run if it is `new`.
 
+    Unfinished files that a killed process left are removed; `RunCheckpoints` does the same for
+    checkpoints.
+
     Raises:
         OutputError: another process writes there, it has left a run since `claim_workdir` (and
             `overwrite` is off), or a file cannot be deleted or written.
@@ -46,7 +49,10 @@ def writing_run(workdir: Path, config: Config, *, new: bool, overwrite: bool) ->
             check_free(workdir)
         start_run(workdir, config)
 
-    with sole_writer(workdir):  # all meet
+    with sole_writer(workdir) as locked:  # all meet
+        if locked:
+            for path in (RunFiles(workdir).config, RunFiles(workdir).metrics):
+                remove_leftovers(path)
         if new:
             run_on_process_zero(begin)  # all meet
         yield

@@ -19,11 +19,12 @@ except ImportError:  # Windows
 
 
 @contextlib.contextmanager
-def sole_writer(workdir: Path) -> Iterator[None]:
+def sole_writer(workdir: Path) -> Iterator[bool]:
     """Locks `workdir`, so that no other run is written there. Process 0 locks it for its run.
 
     The file stays afterwards; its text names the process that held the lock last. Object stores
-    and some network disks have no locks: there this does nothing.
+    and some network disks have no locks: there this does nothing. Yields whether this process
+    holds the lock.
 
     Raises:
         OutputError: another process holds the lock, or the file cannot be written.
@@ -38,7 +39,7 @@ def sole_writer(workdir: Path) -> Iterator[None]:
 
     run_on_process_zero(take)  # all meet
     try:
-        yield
+        yield held is not None
     finally:
         if held is not None:
             held.close()

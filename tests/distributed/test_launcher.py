@@ -10,6 +10,7 @@ import pytest
 from rsnet_jax.distributed import child, launcher
 from rsnet_jax.distributed.child import ProcessExit
 from rsnet_jax.distributed.launcher import LaunchResult, launch, summarize
+from rsnet_jax.distributed.oom_kills import count_oom_kills
 
 STAND_IN = """
 import os, signal, sys, time
@@ -95,8 +96,8 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
     assert 0.3 < time.monotonic() - start < 10
     assert outcome == LaunchResult(
         1,
-        "process 1 of 3 failed first: killed by SIGKILL (out of memory?); it did not say "
-        "why; the others were stopped",
+        "process 1 of 3 failed first: killed by SIGKILL from outside; it did not say why; the "
+        "others were stopped",
         ("[process 1] loading 1",),
     )
     assert capfd.readouterr() == ("loading 0\n", "")
@@ -287,3 +288,40 @@ def test_a_process_that_cannot_start(tmp_path, monkeypatch):
 def test_exit_codes(codes, forwarded, code):
     endings = [ProcessExit(number, code, stopped=False) for number, code in enumerate(codes)]
     assert summarize(endings, forwarded, lines=[[], []]).code == code
+
+
+@pytest.mark.parametrize(
+    ("code", "oom_kills", "told"),
+    [
+        (-9, 0, "failed: killed by SIGKILL from outside; it did"),
+        (-9, 2, "failed: killed by SIGKILL; meanwhile the kernel killed 2 for lack of memory; it"),
+        (-11, 1, "failed: killed by SIGSEGV; it"),
+    ],
+)
+def test_memory_is_named_with_evidence_only(code, oom_kills, told):
+    exits = [ProcessExit(1, code, stopped=False)]
+    assert told in summarize(exits, [], lines=[[], ["loading"]], oom_kills=oom_kills).message
+
+
+VMSTAT = "nr_free_pages 9\noom_kill 7\n"
+
+
+@pytest.mark.parametrize(
+    ("groups", "file", "content", "count"),
+    [
+        ("0::/a/b\n", "sys/a/b/memory.events", "low 0\noom 4\noom_kill 3\n", 3),
+        ("0::/\n", "sys/memory.events", "oom_kill 0\n", 0),
+        ("5:cpu:/\n4:memory:/a\n0::/\n", "sys/memory/a/memory.oom_control", "oom_kill 5\n", 5),
+        ("4:cpu,memory:/a\n", "sys/memory/a/memory.oom_control", "under_oom 0\n", 7),
+        ("0::/a\n", "elsewhere", "", 7),
+    ],
+)
+def test_count_of_processes_killed_for_lack_of_memory(tmp_path, groups, file, content, count):
+    proc = tmp_path / "proc"
+    assert count_oom_kills(proc, tmp_path / "sys") == 0
+    for name, text in [("self/cgroup", groups), ("vmstat", VMSTAT)]:
+        (proc / name).parent.mkdir(parents=True, exist_ok=True)
+        (proc / name).write_text(text)
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(content)
+    assert count_oom_kills(proc, tmp_path / "sys") == count

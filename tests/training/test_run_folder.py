@@ -1,5 +1,8 @@
+import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 
 import jax
@@ -15,6 +18,7 @@ from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
 from rsnet_jax.pose.skeleton import H36M_16
 from rsnet_jax.training.metrics_file import read_metrics
 from rsnet_jax.training.run_checkpoints import LatestAndBest, Progress, RunCheckpoints
+from rsnet_jax.training.run_files import LOCK_FILE
 from rsnet_jax.training.run_folder import claim_workdir, start_run, writing_run
 from rsnet_jax.training.run_log import MetricsLog
 from rsnet_jax.training.settings import check_same_run
@@ -166,6 +170,23 @@ def test_a_run_that_came_between_claim_and_start(tmp_path):
         assert saved_steps(tmp_path / "checkpoints") == [10]
     with writing_run(tmp_path, CONFIG, new=True, overwrite=True):
         assert saved_steps(tmp_path / "checkpoints") == []
+
+
+def test_files_that_killed_processes_left_are_removed(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    gone = [f".{dead.pid}.config.yaml", f".{os.getpid()}.metrics.jsonl", f".{2**70}.metrics.jsonl"]
+    kept = [
+        f".{os.getppid()}.config.yaml",  # it lives
+        f".{dead.pid}.notes.txt",  # no name of ours
+        f"{dead.pid}.config.yaml",
+        ".mine.config.yaml",
+        ".².metrics.jsonl",
+    ]
+    for name in gone + kept:
+        (tmp_path / name).write_text("half")
+    with writing_run(tmp_path, CONFIG, new=False, overwrite=False):
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*kept, LOCK_FILE])
 
 
 def test_files_of_others_are_no_place_for_a_run(tmp_path):
