@@ -127,6 +127,28 @@ H36M_16 = Skeleton(
 )
 """Human3.6M without neck/nose (joint 9 of `H36M_17`): the joints RS-Net was published with."""
 
+HALPE_26 = Skeleton(
+    name="halpe_26",
+    joints=(
+        *("hip", "right_hip", "right_knee", "right_ankle"),
+        *("right_heel", "right_big_toe", "right_small_toe"),
+        *("left_hip", "left_knee", "left_ankle", "left_heel", "left_big_toe", "left_small_toe"),
+        *("neck", "head", "nose", "right_eye", "right_ear", "left_eye", "left_ear"),
+        *("left_shoulder", "left_elbow", "left_wrist"),
+        *("right_shoulder", "right_elbow", "right_wrist"),
+    ),
+    parents=(
+        *(-1, 0, 1, 2, 3, 3, 3),
+        *(0, 7, 8, 9, 9, 9),
+        *(0, 13, 13, 15, 16, 15, 18),
+        *(13, 20, 21, 13, 23, 24),
+    ),
+    left=(7, 8, 9, 10, 11, 12, 18, 19, 20, 21, 22),
+    right=(1, 2, 3, 4, 5, 6, 16, 17, 23, 24, 25),
+)
+"""The joints of `layouts.HALPE_26`, as a tree with the hip as its root; head is the top of the
+head."""
+
 JOINT_SETS: Mapping[str, Skeleton] = MappingProxyType({"h36m16": H36M_16, "h36m17": H36M_17})
 """The skeletons that `data.joint_set` names."""
 

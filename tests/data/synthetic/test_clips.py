@@ -8,9 +8,6 @@ from rsnet_jax.data.frames import frames_from_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.synthetic.clips import (
     DETECTIONS,
-    correlated_noise,
-    outliers,
-    swap_sides,
     synthetic_clips,
 )
 from rsnet_jax.errors import DataError
@@ -288,41 +285,6 @@ def test_noise_is_inside_the_image():
         for pixels, camera in zip(clip.keypoints, h36m_cameras()[clip.subject], strict=True):
             assert pixels.min() >= 0
             assert (pixels <= [camera.width, camera.height]).all()
-
-
-def test_noise_is_correlated_as_stated():
-    rng = np.random.default_rng(0)
-    noise = np.stack([correlated_noise(rng, (41, 16, 2)) for _ in range(1500)])
-    start = noise[:, 0]
-    for lag in (0, 1, 5, 40):
-        want = 0.25 + 0.55 * 0.85**lag + (0.20 if lag == 0 else 0)
-        # 48,000 products: a standard error of 0.006
-        assert np.mean(start * noise[:, lag]) == pytest.approx(want, abs=0.03)
-
-
-def test_outliers_are_rare_bounded_and_come_in_bursts():
-    stray = outliers(np.random.default_rng(0), (40_000, 16, 2))
-    hit = (stray != 0).any(axis=-1)
-    assert hit.mean() == pytest.approx(0.012, rel=0.05)
-    assert np.abs(stray).max() == 150
-    # half of Student's t with two degrees of freedom lies within 0.8165
-    assert np.median(np.abs(stray[hit])) == pytest.approx(20 * 0.8165, rel=0.05)
-    stays = (hit[1:] & hit[:-1]).sum() / hit.sum()
-    assert stays == pytest.approx(2 / 3, abs=0.03)  # bursts of 2, 3 and 4 frames
-
-
-def test_limbs_are_swapped_rarely_and_whole():
-    pixels = np.random.default_rng(0).normal(size=(200_000, 16, 2))
-    moved = (swap_sides(pixels, np.random.default_rng(1)) != pixels).any(axis=-1)
-    arms, legs = moved[:, 10:], moved[:, 1:7]
-    for limb in (arms, legs):
-        assert (limb.all(axis=1) == limb.any(axis=1)).all()
-        assert limb.any(axis=1).mean() == pytest.approx(0.002, rel=0.2)  # two thirds of 0.003
-    assert moved.any(axis=1).mean() == pytest.approx(0.003, rel=0.2)
-    assert not moved[:, [0, 7, 8, 9]].any()
-    frame = np.flatnonzero(arms.any(axis=1))[0]
-    swapped = swap_sides(pixels, np.random.default_rng(1))
-    np.testing.assert_array_equal(swapped[frame, J["left_wrist"]], pixels[frame, J["right_wrist"]])
 
 
 def test_errors_list_the_choices():
