@@ -26,11 +26,13 @@ from rsnet_jax.cli.options import (
     wanted,
 )
 from rsnet_jax.cli.parsing import parse, parse_over_defaults
+from rsnet_jax.cli.pck_table import pck_table
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import Config, DataConfig, ParallelConfig
 from rsnet_jax.config.section import AnyPath
 from rsnet_jax.data.frames import Frames
 from rsnet_jax.data.load import Split, load_frames
+from rsnet_jax.data.mpi_inf_3dhp.scenes import MPI_INF_3DHP
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.distributed.host_memory import keep_freed_memory
 from rsnet_jax.distributed.initialize import initialize_distributed
@@ -42,16 +44,21 @@ from rsnet_jax.distributed.processes import (
 )
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation.evaluator import evaluate
+from rsnet_jax.evaluation.protocol import protocol_of
 from rsnet_jax.evaluation.report import Evaluation
-from rsnet_jax.evaluation.settings import EvaluationSettings
+from rsnet_jax.evaluation.settings import ConventionName, EvaluationSettings
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.models.build import init_variables
 
-MUST_MATCH = ("split", "flip_test", "published", "batch_size", "refine_dropout_seed", "precision")
+MUST_MATCH = (
+    *("split", "flip_test", "published", "batch_size", "refine_dropout_seed", "convention"),
+    "precision",
+)
 
 
 class EvaluateOptions(CommandOptions):
-    """Measures a checkpoint on a data set: MPJPE (P1), PA-MPJPE (P2), N-MPJPE in millimeters.
+    """Measures a checkpoint on a data set: MPJPE (P1), PA-MPJPE (P2), N-MPJPE in millimeters; on
+    MPI-INF-3DHP also PCK and AUC.
 
     Without data options, the data set is the one that the checkpoint was trained on. Without a
     checkpoint, an untrained network is measured on the built-in synthetic data.
@@ -75,6 +82,9 @@ class EvaluateOptions(CommandOptions):
     refine_dropout_seed: RandomSeed | None = None
     """Random seed of the dropout in the refinement, which is on only with this option; the
     published 47.04 mm was measured with dropout. Default: no dropout."""
+    convention: ConventionName | None = None
+    """Joints of PCK and AUC on mpi_inf_3dhp: poseaug (all 16, the pelvis among them, which is
+    always right) or official (14, without pelvis and spine). Default: poseaug."""
     precision: MatmulPrecision = "highest"
     seed: RandomSeed = 0
     """Random seed of the untrained network that is measured if no checkpoint is given."""
@@ -111,16 +121,11 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             )
     with raise_on_all_processes():
         loaded, options = open_checkpoint(options, argv, prog=prog)
+        settings = settings_of(options)
+        protocol_of(options.data.source).check(settings)
         frames = load_frames(options.data, options.split)
     checkpoint = loaded or fresh_checkpoint(options.seed, frames)
     check_equal(lambda: {"the checkpoint": checkpoint.fingerprint, "the data": frames.fingerprint})
-    settings = EvaluationSettings(
-        flip_test=options.flip_test,
-        published=options.published,
-        batch_size=options.batch_size,
-        refine_dropout_seed=options.refine_dropout_seed,
-        precision=options.precision,
-    )
     result = evaluate(
         checkpoint,
         frames,
@@ -135,9 +140,22 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             write_outputs(result, options)
         finally:  # the result is printed though the disk may be full
             device = jax.devices()[0].device_kind
-            print(evaluation_table(result.report, checkpoint.config.model, device=device))
+            table = pck_table if "convention" in result.report else evaluation_table
+            print(table(result.report, checkpoint.config.model, device=device))
 
     run_on_process_zero(write_and_print)
+
+
+def settings_of(options: EvaluateOptions) -> EvaluationSettings:
+    """How to evaluate, among the options."""
+    return EvaluationSettings(
+        flip_test=options.flip_test,
+        published=options.published,
+        batch_size=options.batch_size,
+        refine_dropout_seed=options.refine_dropout_seed,
+        convention=options.convention,
+        precision=options.precision,
+    )
 
 
 def must_match_across_processes(options: EvaluateOptions) -> dict[str, Any]:
@@ -172,8 +190,8 @@ def open_checkpoint(
         raise ConfigError(f"refine-dropout-seed: no refinement in {checkpoint.source}")
     # Without a data set in the defaults, data.root decides it, from wherever the root comes.
     data = checkpoint.config.data.model_copy(update={"dataset": None})
-    if options.data.dataset == "synthetic" and data.source != "synthetic":
-        data = DataConfig()  # the settings of files do not hold for the synthetic data
+    if options.data.dataset in ("synthetic", MPI_INF_3DHP) and data.source != options.data.dataset:
+        data = DataConfig()  # the settings of one data set do not hold for another
     default = EvaluateOptions(data=data)
     return checkpoint, parse_over_defaults(EvaluateOptions, argv, prog=prog, default=default)
 

@@ -17,7 +17,7 @@ def evaluation_table(report: Mapping[str, Any], model: AnyModelConfig, *, device
     width = max(len(name) for name in report["lifted"]["mpjpe"]) + 2
     block = 9 * len(HEADINGS)
     rows = [name for name in report["lifted"]["mpjpe"] if name != "average"] + ["average"]
-    lines = [*_about(report, model, device), ""]
+    lines = [*about(report, model, device=device), ""]
     if len(stages) > 1:
         lines.append(" " * width + "".join(f"{stage:>{block}}" for stage in stages))
     lines.append(" " * width + "".join(f"{h:>9}" for h in HEADINGS.values()) * len(stages))
@@ -35,21 +35,29 @@ def evaluation_table(report: Mapping[str, Any], model: AnyModelConfig, *, device
         joints = report[stage]["per_joint_mpjpe"].items()
         cells = [f"{name.replace('_', ' ')} {error:.1f}" for name, error in joints]
         lines.append(prose(f"Per joint, {stage}: {', '.join(cells)}"))
+    lines += remark_lines(report)
     return "\n".join(lines)
 
 
-def _about(report: Mapping[str, Any], model: AnyModelConfig, device: str) -> list[str]:
+def remark_lines(report: Mapping[str, Any]) -> list[str]:
+    """What a reader of the figures must know about the data."""
+    return [prose(f"Note: {remark}.") for remark in report["remarks"]]
+
+
+def about(report: Mapping[str, Any], model: AnyModelConfig, *, device: str) -> list[str]:
+    """Which weights were measured on which data, and how."""
     what = report["checkpoint"]
     if what == FRESH:
         what = "freshly initialized weights, NOT TRAINED: the errors say nothing about "
         what += model.title
     how = ["flip test" if report["flip_test"] else "no flip test"]
-    how += ["with the bugs of the official code"] if report["published"] else []
+    how += ["with the bugs of the official code"] if report.get("published") else []
+    subjects = [f"subjects {' '.join(report['subjects'])}"] if "subjects" in report else []
+    data = ", ".join([report["dataset"], f"{report['detections']} keypoints", *subjects])
     return [
         prose(f"{model.title}, width {model.width}: {what}"),
         prose(
-            f"{report['dataset']}, {report['detections']} keypoints, subjects "
-            f"{' '.join(report['subjects'])}: {report['frames']:,} views, {', '.join(how)}; "
+            f"{data}: {report['frames']:,} views, {', '.join(how)}; "
             f"precision {report['precision']} on {device}"
         ),
     ]

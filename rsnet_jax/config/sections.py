@@ -44,16 +44,21 @@ TrainingPrecision = Annotated[
 LossName = Literal["mse_l1", "mse", "mpjpe_l1"]
 
 
+DatasetName = Literal["synthetic", "h36m", "mpi_inf_3dhp"]
+
+
 class DataConfig(Section):
     """The data set, and the part of it to use."""
 
     prefix: ClassVar[str] = "data."
 
-    dataset: Literal["synthetic", "h36m"] | None = None
-    """Data set: h36m (the files in data.root) or synthetic (built in). Default: h36m if data.root
-    is given, otherwise synthetic."""
+    dataset: DatasetName | None = None
+    """Data set: h36m (the files in data.root), mpi_inf_3dhp (the file in data.root; a test set,
+    for evaluation only) or synthetic (built in). Default: h36m if data.root is given, otherwise
+    synthetic."""
     root: AnyPath | None = None
-    """Folder that holds data_3d_h36m.npz and data_2d_h36m_<detections>.npz."""
+    """Folder that holds data_3d_h36m.npz and data_2d_h36m_<detections>.npz; for mpi_inf_3dhp the
+    folder or the file that `rsnet-jax prepare mpi-inf-3dhp` wrote, or PoseAug's test_3dhp.npz."""
     detections: str | None = None
     """2D keypoints: for files what their names end in (hr, gt, ...), for the synthetic data set gt
     (default) or noisy."""
@@ -69,7 +74,7 @@ class DataConfig(Section):
     """Stride over the frames of a clip: 1 uses all, 2 every second frame, and so on."""
 
     @property
-    def source(self) -> Literal["synthetic", "h36m"]:
+    def source(self) -> DatasetName:
         """The value of `dataset`, or its default."""
         return self.dataset or ("synthetic" if self.root is None else "h36m")
 
@@ -78,14 +83,35 @@ class DataConfig(Section):
 
         Not a rule of every instance: options are read before the preset that completes them.
         """
-        if self.source == "h36m" and self.root is None:
-            raise ConfigError("dataset h36m needs data.root, the folder of its files")
+        if self.source in ("h36m", "mpi_inf_3dhp") and self.root is None:
+            raise ConfigError(f"dataset {self.source} needs data.root, the folder of its files")
         if self.source == "synthetic" and self.root is not None:
             raise ConfigError("the synthetic dataset is built in and takes no data.root")
         if self.source == "synthetic" and self.joint_set == "h36m17":
             raise ConfigError(
                 "data.joint_set h36m17: the bodies of the synthetic dataset have no neck/nose; "
                 "choose h36m16, or give data.root"
+            )
+        if self.source == "mpi_inf_3dhp":
+            self._require_whole_set()
+
+    def _require_whole_set(self) -> None:
+        """Raises a ConfigError if a setting asks for a part of MPI-INF-3DHP, or for more."""
+        if self.detections not in (None, "gt"):
+            raise ConfigError(
+                f"data.detections: mpi_inf_3dhp has gt keypoints only, not {self.detections}"
+            )
+        for name in ("joint_set", "subjects_train", "subjects_test", "actions", "every"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ConfigError(
+                    f"data.{name}: mpi_inf_3dhp is measured whole, in its 16 joints; leave it out"
+                )
+
+    def require_training_split(self) -> None:
+        """Raises a ConfigError if the data set has nothing to train on."""
+        if self.source == "mpi_inf_3dhp":
+            raise ConfigError(
+                "data.dataset mpi_inf_3dhp is a test set: train on h36m, then evaluate on it"
             )
 
 
@@ -219,6 +245,7 @@ class Config(Section):
     @pydantic.model_validator(mode="after")
     def _sections_agree(self):
         self.data.check()
+        self.data.require_training_split()
         if self.train.select == "refined" and not self.train.refine:
             raise ConfigError("train.select refined needs train.refine")
         if self.train.refine and not isinstance(self.model, HasRefinement):

@@ -53,7 +53,8 @@ class Frames:
     keypoint_skeleton: Skeleton  # of keypoints_2d
     keypoints_2d: Float[np.ndarray, "view keypoint 2"]  # float32, normalized image coordinates
     joints_3d: Float[np.ndarray, "view joint 3"]
-    """float32, meters, camera axes: joint 0 absolute, the others relative to it."""
+    """float32, meters, camera axes: joint 0 absolute, the others relative to it. Joint 0 is at 0
+    where the cameras are not calibrated."""
     subject: Int[np.ndarray, " view"]
     action: Int[np.ndarray, " view"]
     camera: Int[np.ndarray, " view"]
@@ -63,7 +64,10 @@ class Frames:
     actions: tuple[str, ...]
     cameras: tuple[str, ...]
     sequences: tuple[str, ...]  # clip and camera: "S9/Walking 1/55011271"
-    camera_vectors: Float[np.ndarray, "camera 9"]  # float32, see rsnet_jax.pose.camera
+    camera_vectors: Float[np.ndarray, "camera 9"]
+    """float32, see rsnet_jax.pose.camera; NaN where the cameras are not calibrated."""
+    remarks: tuple[str, ...] = ()
+    """What a reader of results must know about the data."""
 
     def __post_init__(self):
         views = len(self.keypoints_2d)
@@ -88,6 +92,11 @@ class Frames:
     def __len__(self) -> int:
         """The number of views."""
         return len(self.keypoints_2d)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether camera vectors and the absolute places of joint 0 are known."""
+        return not np.isnan(self.camera_vectors).any()
 
     @property
     def fingerprint(self) -> str:

@@ -6,6 +6,7 @@ from rsnet_jax.config import DataConfig
 from rsnet_jax.data.frames import Frames, frames_from_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.read import available_detections, load_h36m
+from rsnet_jax.data.mpi_inf_3dhp.read import load_mpi_inf_3dhp
 from rsnet_jax.data.synthetic.clips import synthetic_clips
 from rsnet_jax.errors import ConfigError, DataError
 from rsnet_jax.pose.skeleton import JOINT_SETS
@@ -20,6 +21,10 @@ def load_frames(data: DataConfig, split: Split) -> Frames:
         ConfigError: the settings contradict each other.
         DataError: the data are missing or damaged, or lack what the configuration names.
     """
+    if data.source == "mpi_inf_3dhp" and split == "test":
+        data.check()
+        assert data.root is not None  # checked above
+        return load_mpi_inf_3dhp(data.root)
     return load_subjects(data, data.subjects_train if split == "train" else data.subjects_test)
 
 
@@ -48,6 +53,7 @@ def load_train_and_validation(data: DataConfig, validation: str) -> tuple[Frames
 def load_subjects(data: DataConfig, subjects: tuple[str, ...]) -> Frames:
     """Loads the views of the given subjects; raises like `load_frames`."""
     data.check()
+    data.require_training_split()
     if data.source == "synthetic":
         return _load_synthetic(data, subjects)
     assert data.root is not None  # checked above

@@ -20,9 +20,15 @@ from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.distributed.processes import is_process_zero
 from rsnet_jax.errors import DataError
 from rsnet_jax.evaluation.program import compile_eval_loop
-from rsnet_jax.evaluation.report import Evaluation, make_report, with_labels
+from rsnet_jax.evaluation.protocol import protocol_of
+from rsnet_jax.evaluation.report import Evaluation, error_columns
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.models.build import Variables
+
+NOT_REFINED = (
+    "the refinement of the checkpoint is left out: it needs calibrated cameras, which the data set "
+    "does not have"
+)
 
 
 def evaluate(
@@ -46,9 +52,12 @@ def evaluate(
 
     Raises:
         DataError: the skeletons differ.
-        ConfigError: the devices are not there, or have no room for the split; or the checkpoint
-            has a refinement, but 2D keypoints and poses have different joints.
+        ConfigError: the devices are not there, or have no room for the split; the checkpoint has
+            a refinement, but 2D keypoints and poses have different joints; or a setting makes no
+            sense for the data set.
     """
+    settings = settings or EvaluationSettings()
+    protocol_of(frames.dataset).check(settings)
     joints = {
         "poses": (checkpoint.skeleton, frames.skeleton),
         "2D keypoints": (checkpoint.keypoint_skeleton, frames.keypoint_skeleton),
@@ -60,18 +69,21 @@ def evaluate(
                 f"({wanted.num_joints} joints), the data have {found.name} "
                 f"({found.num_joints} joints)"
             )
+    refinement = checkpoint.refine_variables if frames.calibrated else None
     devices = Devices.choose(parallel or ParallelConfig())
     devices.connect()
     evaluator = Evaluator(
         checkpoint.config,
         frames,
         devices,
-        refine=checkpoint.refine_variables is not None,
-        settings=settings or EvaluationSettings(),
+        refine=refinement is not None,
+        settings=settings,
         keep_predictions=keep_predictions,
     )
-    result = evaluator(checkpoint.variables, checkpoint.refine_variables, progress=progress)
+    result = evaluator(checkpoint.variables, refinement, progress=progress)
     result.report["checkpoint"] = checkpoint.source
+    if refinement is not checkpoint.refine_variables:
+        result.report["remarks"].append(NOT_REFINED)
     return result
 
 
@@ -89,10 +101,10 @@ class Evaluator:
         keep_predictions: bool = False,
     ):
         self.frames, self.settings, self.keep_predictions = frames, settings, keep_predictions
-        self._devices = devices
+        self._devices, self._protocol = devices, protocol_of(frames.dataset)
         table = table_of(frames)
         devices.check_room(sum(column.nbytes for column in table), what="the frames to measure on")
-        self._table = devices.replicate((table, frames.action))
+        self._table = devices.replicate((table, self._protocol.group(frames)))
         self._loop = compile_eval_loop(
             config,
             frames,
@@ -114,11 +126,12 @@ class Evaluator:
         if not all(_is_on(self._devices, leaf) for leaf in jax.tree.leaves(weights)):
             weights = self._devices.replicate(weights)
         sums, predictions = self._run(weights, progress=progress)
-        report = make_report(self._total(sums), self.frames, self.settings)
+        report = self._protocol.make_report(self._total(sums), self.frames, self.settings)
         if not (self.keep_predictions and is_process_zero()):
             return Evaluation(report, None)
         rows = jax.tree.map(self._rows, *predictions)
-        return Evaluation(report, with_labels(rows, self.frames))
+        labels = self._protocol.labels(self.frames)
+        return Evaluation(report, labels | error_columns(rows))
 
     def _run(self, weights: Any, *, progress: bool) -> tuple[list[Any], list[Any]]:
         """The sums and the predictions of each call, on the host; predictions in process 0 only."""

@@ -1,7 +1,7 @@
 """The loop over batches and the step that measures one, as per-device code."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from rsnet_jax.data.batches import Batch, Table, gather
 from rsnet_jax.distributed.devices import AXIS
-from rsnet_jax.evaluation.report import POSE_METRICS
+from rsnet_jax.evaluation.report import MM, POSE_METRICS
 from rsnet_jax.models.build import Variables
 from rsnet_jax.pose import metrics
 from rsnet_jax.pose.skeleton import Skeleton
@@ -18,10 +18,10 @@ from rsnet_jax.pose.transforms import relative_target
 
 
 class EvalRows(NamedTuple):
-    """One device's rows of a batch, with the action and the weight of each row."""
+    """One device's rows of a batch, with the group and the weight of each row."""
 
     batch: Batch
-    action: Any  # (batch,) int32
+    group: Any  # (batch,) int32, the action or whatever else errors are added up for
     weight: Any  # (batch,) 1, or 0 for a row of padding
 
 
@@ -35,7 +35,7 @@ def make_eval_loop(
     length: int,
     key: Array,
 ) -> Callable[[Any, Table, Array, Array], tuple[Any, Any]]:
-    """Returns `loop(weights, table, action, first) -> (sums, predictions)` over `length` batches.
+    """Returns `loop(weights, table, group, first) -> (sums, predictions)` over `length` batches.
 
     Per-device code; `first` is the number of the first batch. Each device takes equally many rows
     of a batch, so that some may be padding: past the end of the batch or of the split. Padding has
@@ -43,8 +43,8 @@ def make_eval_loop(
     """
     rows_per_device = math.ceil(batch / devices)
 
-    def loop(weights: Any, table: Table, action: Array, first: Array) -> tuple[Any, Any]:
-        count = len(action)
+    def loop(weights: Any, table: Table, group: Array, first: Array) -> tuple[Any, Any]:
+        count = len(group)
         row_in_batch = rows_per_device * jax.lax.axis_index(AXIS) + jnp.arange(rows_per_device)
 
         def body(number: Array, _: None) -> tuple[Array, tuple[Any, Any]]:
@@ -52,7 +52,7 @@ def make_eval_loop(
             weight = jnp.where((row_in_batch < batch) & (row < count), 1.0, 0.0)
             row = jnp.minimum(row, count - 1)
             seen = gather(table, row, skeleton=skeleton, keypoint_skeleton=keypoint_skeleton)
-            rows = EvalRows(seen, action[row], weight)
+            rows = EvalRows(seen, group[row], weight)
             return number + 1, measure(*weights, rows, jax.random.fold_in(key, number))
 
         return jax.lax.scan(body, first, length=length)[1]
@@ -63,15 +63,17 @@ def make_eval_loop(
 def make_measure_step(
     predict: Callable[..., dict[str, Array]],
     *,
-    actions: int,
+    groups: int,
+    limits: Sequence[float] = (),
     published: bool,
     keep_predictions: bool,
 ) -> Callable[[Variables, Variables | None, EvalRows, Array], tuple[Any, Any]]:
     """Returns `step(variables, refinement_variables, rows, key) -> (sums, predictions)`.
 
-    Per-device code. `sums` are those of the whole batch: {"frames": per action, "lifted": {metric:
-    per action, "per_joint_mpjpe": per joint}, "refined": ...}, meters. `predictions` are the poses
-    and errors of every row of the batch with `keep_predictions`, otherwise empty.
+    Per-device code. `sums` are those of the whole batch: {"frames": per group, "lifted": {metric:
+    per group, "per_joint_mpjpe": per joint}, "refined": ...}, meters; with `limits` (millimeters)
+    also "within": (group, joint, limit), the joints whose error is below each limit. `predictions`
+    are the poses and errors of every row of the batch with `keep_predictions`, otherwise empty.
     """
 
     def step(
@@ -80,18 +82,21 @@ def make_measure_step(
         poses = predict(variables, refinement_variables, rows.batch, key)
         target = relative_target(rows.batch.joints_3d)
 
-        def per_action(values: Array) -> Array:
-            return jax.ops.segment_sum(values, rows.action, num_segments=actions)
+        def per_group(values: Array) -> Array:
+            return jax.ops.segment_sum(values, rows.group, num_segments=groups)
 
-        sums: dict[str, Any] = {"frames": per_action(rows.weight)}
+        sums: dict[str, Any] = {"frames": per_group(rows.weight)}
         predictions = {}
         for stage, pose in poses.items():
             errors = {name: metric(pose, target) for name, metric in POSE_METRICS.items()}
             if published:
                 errors["pa_mpjpe"] = credit_batch_mean(errors["pa_mpjpe"], rows.weight)
-            sums[stage] = {name: per_action(error * rows.weight) for name, error in errors.items()}
-            weighted = metrics.joint_errors(pose, target) * rows.weight[:, None]
-            sums[stage]["per_joint_mpjpe"] = weighted.sum(axis=0)
+            sums[stage] = {name: per_group(error * rows.weight) for name, error in errors.items()}
+            distances = metrics.joint_errors(pose, target)
+            sums[stage]["per_joint_mpjpe"] = (distances * rows.weight[:, None]).sum(axis=0)
+            if limits:
+                within = metrics.within(MM * distances, jnp.array(limits, jnp.float32))
+                sums[stage]["within"] = per_group(within * rows.weight[:, None, None])
             if keep_predictions:
                 predictions[stage] = {"pose": pose, **errors}
         return jax.lax.psum(sums, AXIS), jax.lax.all_gather(predictions, AXIS, tiled=True)

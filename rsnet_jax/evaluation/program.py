@@ -11,6 +11,7 @@ from rsnet_jax.data.frames import Frames
 from rsnet_jax.distributed.devices import AXIS, Devices
 from rsnet_jax.evaluation.measure import make_eval_loop, make_measure_step
 from rsnet_jax.evaluation.predict import make_predict_step
+from rsnet_jax.evaluation.protocol import protocol_of
 from rsnet_jax.evaluation.settings import MAX_KEPT_BATCHES, EvaluationSettings
 from rsnet_jax.models.build import build_model, build_refinement
 from rsnet_jax.pose.skeleton import require_equal_joints
@@ -20,7 +21,7 @@ class EvalLoop(NamedTuple):
     """The program that measures a split, call by call."""
 
     program: Callable[..., tuple[Any, Any]]
-    """`program(weights, table, action, first) -> (sums, predictions)`, see `make_eval_loop`."""
+    """`program(weights, table, group, first) -> (sums, predictions)`, see `make_eval_loop`."""
     batch: int
     """Views per batch, over all devices."""
     batches: int
@@ -57,9 +58,11 @@ def compile_eval_loop(
         published=settings.published,
         refine_dropout=settings.refine_dropout_seed is not None,
     )
+    protocol = protocol_of(frames.dataset)
     measure = make_measure_step(
         predict,
-        actions=len(frames.actions),
+        groups=len(protocol.group_names(frames)),
+        limits=protocol.limits,
         published=settings.published,
         keep_predictions=keep_predictions,
     )

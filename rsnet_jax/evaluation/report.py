@@ -53,20 +53,26 @@ def make_report(
         "flip_test": settings.flip_test,
         "published": settings.published,
         "precision": settings.precision,
+        "remarks": list(frames.remarks),
         "lifted": stage_report(total["lifted"]),
         "refined": stage_report(total["refined"]) if "refined" in total else None,
     }
 
 
-def with_labels(rows: dict[str, Any], frames: Frames) -> dict[str, np.ndarray]:
-    """Poses (meters, root-relative, camera axes) and errors (mm) of every view, with labels."""
-    predictions = {
+def view_labels(frames: Frames) -> dict[str, np.ndarray]:
+    """What each view is, as the columns that `--predictions` writes."""
+    return {
         "subject": np.array(frames.subjects)[frames.subject],
         "action": np.array(frames.actions)[frames.action],
         "camera": np.array(frames.cameras)[frames.camera],
         "sequence": np.array(frames.sequences)[frames.sequence],
         "index": frames.time,
     }
+
+
+def error_columns(rows: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Poses (meters, root-relative, camera axes) and errors (mm) of every view."""
+    predictions = {}
     for stage, arrays in rows.items():
         predictions[f"{stage}_pose"] = arrays.pop("pose")
         predictions |= {f"{stage}_{name}_mm": MM * error for name, error in arrays.items()}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Literal
 
 from rsnet_jax.config import Precision
 
@@ -9,6 +10,7 @@ BATCH_SIZE = 512
 """Batch size with `refine_dropout_seed`; fixed, since the dropout masks depend on it."""
 OFFICIAL_BATCH_SIZE = 128
 """Batch size of the official code, on which the P2 errors of `published` depend."""
+ConventionName = Literal["poseaug", "official"]
 MAX_KEPT_BATCHES = 4
 """Batches per call of the program if it returns poses: every device keeps all of a call's poses."""
 
@@ -27,6 +29,9 @@ class EvaluationSettings:
     """Global batch size, over all devices; None: see `choose_batch_size`."""
     refine_dropout_seed: int | None = None
     """Seed of the refinement's dropout; None: no dropout. The published 47.04 mm has dropout."""
+    convention: ConventionName | None = None
+    """Convention of PCK and AUC (`pck.CONVENTIONS`), for data sets that are measured by them; None:
+    poseaug."""
     precision: Precision = "highest"
     """Precision of matrix products."""
 

@@ -30,6 +30,19 @@ def joint_errors(
     return safe_norm(pose - target)
 
 
+def within(
+    errors: Float[AnyArray, "*batch"], limits: Float[AnyArray, " limit"]
+) -> Float[Array, "*batch limit"]:
+    """1 where an error is below a limit, else 0; an error that equals the limit is not below it.
+
+    Its mean over joints and poses is PCK (3D percentage of correct keypoints) as a fraction.
+
+    Source: Mehta et al., Monocular 3D Human Pose Estimation In The Wild, 3DV 2017.
+    """
+    limits = jnp.reshape(limits, (1,) * jnp.ndim(errors) + (-1,))
+    return jnp.where(errors[..., None] < limits, 1.0, 0.0)
+
+
 def mpjpe(
     pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch"]:
