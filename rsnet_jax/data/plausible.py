@@ -5,7 +5,7 @@ poses are not plausible. The limits are wide: they are crossed by arrays in othe
 their joints in another order, not by unusual people.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -155,7 +155,7 @@ def keypoint_problems(poses: Poses, keypoints: Float[np.ndarray, "row 16 2"]) ->
 
 
 def first_missing(
-    finite: Bool[np.ndarray, "row joint *axes"], joints: Sequence[str]
+    finite: Bool[np.ndarray, "row joint *axes"], joints: tuple[str, ...]
 ) -> tuple[int, str] | None:
     """Row and name of the first joint with a coordinate that is not finite, None if all are."""
     bad = np.argwhere(~finite.reshape(*finite.shape[:2], -1).all(axis=-1))

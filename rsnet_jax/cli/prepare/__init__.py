@@ -9,6 +9,10 @@ from collections.abc import Sequence
 from rsnet_jax.errors import ConfigError
 
 SOURCES = {
+    "mpi-inf-3dhp": (
+        "rsnet_jax.cli.prepare.mpi_inf_3dhp",
+        "write the test set of MPI-INF-3DHP, for evaluation",
+    ),
     "synthetic": (
         "rsnet_jax.cli.prepare.synthetic",
         "write the built-in data set as Human3.6M files",

@@ -17,7 +17,7 @@ from rsnet_jax.data.mpi_inf_3dhp.pose_table import (
     require_pixels,
     require_plausible,
 )
-from rsnet_jax.data.mpi_inf_3dhp.scenes import FRAMES, SEQUENCES, normalize
+from rsnet_jax.data.mpi_inf_3dhp.scenes import SEQUENCES, normalize
 from rsnet_jax.errors import DataError
 from rsnet_jax.files.mat_file import load_mat
 
@@ -26,6 +26,24 @@ JOINTS = [14, 8, 9, 10, 11, 12, 13, 15, 1, 0, 5, 6, 7, 2, 3, 4]
 knee, ankle, left ones, pelvis, spine, head."""
 FILE = "annot_data.mat"
 Annotation = Literal["univ_annot3", "annot3"]
+
+
+def annotation_files(folder: Path) -> dict[str, Path]:
+    """Names and paths of the six files, in the folder that holds TS1 to TS6 or the one around it.
+
+    Raises:
+        DataError: some are missing.
+    """
+    inner = folder / "mpi_inf_3dhp_test_set"
+    folder = inner if inner.is_dir() else folder
+    files = {f"{name}/{FILE}": folder / name / FILE for name in SEQUENCES}
+    missing = [name for name, path in files.items() if not path.is_file()]
+    if missing:
+        raise DataError(
+            f"{folder}: no {', '.join(missing)}; the test set of MPI-INF-3DHP has "
+            f"{', '.join(SEQUENCES)}, and figures of a part of it compare with nothing"
+        )
+    return files
 
 
 def read_official(folder: Path, *, annotation: Annotation = "univ_annot3") -> PoseTable:
@@ -39,16 +57,11 @@ def read_official(folder: Path, *, annotation: Annotation = "univ_annot3") -> Po
         DataError: a sequence is missing, or a file is damaged, lacks a field, or its frames cannot
             be people in millimeters with their joints in the documented order, seen in pixels.
     """
-    inner = folder / "mpi_inf_3dhp_test_set"
-    folder = inner if inner.is_dir() else folder
-    paths = {name: folder / name / FILE for name in SEQUENCES}
-    missing = [f"{name}/{FILE}" for name, path in paths.items() if not path.is_file()]
-    if missing:
-        raise DataError(
-            f"{folder}: no {', '.join(missing)}; the test set of MPI-INF-3DHP has all of "
-            f"{', '.join(SEQUENCES)}, and figures of a part of it compare with nothing"
-        )
-    return join([read_sequence(path, name, annotation) for name, path in paths.items()])
+    files = annotation_files(folder).values()
+    tables = [
+        read_sequence(path, name, annotation) for name, path in zip(SEQUENCES, files, strict=True)
+    ]
+    return join(tables)
 
 
 def read_sequence(path: Path, name: str, annotation: Annotation) -> PoseTable:
@@ -89,16 +102,6 @@ def join(tables: list[PoseTable]) -> PoseTable:
         frame=np.concatenate([table.frame for table in tables]),
         sequences=tuple(table.sequences[0] for table in tables),
     )
-
-
-def count_remarks(table: PoseTable) -> list[str]:
-    """Sequences whose number of rows is not that of the files in use."""
-    counts = np.bincount(table.sequence, minlength=len(table.sequences)).tolist()
-    return [
-        f"{name} has {count} rows, where {FRAMES[name]} were expected"
-        for name, count in zip(table.sequences, counts, strict=True)
-        if count != FRAMES[name]
-    ]
 
 
 def _by_frame(array: np.ndarray, field: str, axes: int, *, where: str) -> np.ndarray:

@@ -4,7 +4,6 @@ Both hold `pose3d` (row, 16, 3) in meters and `pose2d` (row, 16, 2) in normalize
 A prepared file also says which `sequence`, `frame` and `scene` a row is.
 """
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +37,12 @@ UNKNOWN = (
     "no figures per scene or sequence"
 )
 
-log = logging.getLogger(__name__)
-
 
 def load_mpi_inf_3dhp(root: Path) -> Frames:
     """Reads the test set as a table of views, one per row of the file.
 
-    There is no calibration: `Frames.calibrated` is false, and joint 0 is at 0.
+    There is no calibration: `Frames.calibrated` is false, and joint 0 is at 0. `Frames.remarks` say
+    so where sequences are assumed or not known.
 
     Args:
         root: the file, or the folder that holds it.
@@ -53,10 +51,7 @@ def load_mpi_inf_3dhp(root: Path) -> Frames:
         DataError: there is no such file, it is damaged, or its rows cannot be people in meters
             with their joints in our order and keypoints in normalized image coordinates.
     """
-    table = read_pose_table(find_file(root))
-    for remark in table.remarks:
-        log.info("%s", remark)
-    return as_frames(table)
+    return as_frames(read_pose_table(find_file(root)))
 
 
 def find_file(root: Path) -> Path:

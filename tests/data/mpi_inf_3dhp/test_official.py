@@ -4,7 +4,7 @@ import mpi_files
 import numpy as np
 import pytest
 
-from rsnet_jax.data.mpi_inf_3dhp.official import count_remarks, read_official
+from rsnet_jax.data.mpi_inf_3dhp.official import read_official
 from rsnet_jax.errors import DataError
 
 
@@ -24,7 +24,6 @@ def test_valid_frames_of_all_sequences(tmp_path, sequences, write):
     assert table.sequence.tolist() == [0] * 6 + [1] * 5 + [2] * 4 + [3] * 7 + [4] * 3 + [5] * 2
     # The first two frames are not valid, and images are counted from 1.
     assert table.frame[:7].tolist() == [3, 4, 5, 6, 7, 8, 3]
-    assert count_remarks(table)[0] == "TS1 has 6 rows, where 603 were expected"
 
 
 def test_the_folder_around_and_the_actual_people(tmp_path, sequences):
@@ -110,7 +109,7 @@ BROKEN = {
     ),
     "order of Human3.6M": (
         order_of_h36m,
-        "univ_annot3 (TS2): joints in another order, or scaled? right leg and trunk together are 0.",
+        "univ_annot3 (TS2): joints in another order, or scaled? right leg and trunk together",
     ),
     "head for head top": (exchange((0, 1)), "joints in another order, or scaled? "),
     "arms for legs": (
