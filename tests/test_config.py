@@ -25,7 +25,10 @@ from rsnet_jax.errors import ConfigError
         (lambda: RSNetConfig(dropout=1.0), r"model\.dropout: .*less than 1, got 1\.0"),
         (lambda: RSNetConfig(double_gelu="maybe"), r"model\.double_gelu: .*boolean.*'maybe'"),
         (lambda: DataConfig(every=0), r"data\.every: .* got 0"),
-        (lambda: DataConfig(dataset="coco"), r"data\.dataset: .*'synthetic', 'h36m' or 'mpi_inf_3dhp'.*'coco'"),
+        (
+            lambda: DataConfig(dataset="coco"),
+            r"data\.dataset: .*'synthetic', 'h36m' or 'mpi_inf_3dhp'.*'coco'",
+        ),
         (lambda: Config(data=DataConfig(dataset="h36m")), "needs data.root"),
         (lambda: Config(data={"dataset": "synthetic", "root": "x"}), "takes no data.root"),
         (lambda: Config(data={"joint_set": "h36m17"}), r"data\.joint_set h36m17: .* no neck/nose"),

@@ -6,7 +6,8 @@ from rsnet_jax.config import DataConfig
 from rsnet_jax.data.frames import Frames, frames_from_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.read import available_detections, load_h36m
-from rsnet_jax.data.mpi_inf_3dhp.read import load_mpi_inf_3dhp
+from rsnet_jax.data.mpi_inf_3dhp.read import POSEAUG, PREPARED, load_mpi_inf_3dhp
+from rsnet_jax.data.mpi_inf_3dhp.scenes import MPI_INF_3DHP
 from rsnet_jax.data.synthetic.clips import synthetic_clips
 from rsnet_jax.errors import ConfigError, DataError
 from rsnet_jax.pose.skeleton import JOINT_SETS
@@ -21,7 +22,7 @@ def load_frames(data: DataConfig, split: Split) -> Frames:
         ConfigError: the settings contradict each other.
         DataError: the data are missing or damaged, or lack what the configuration names.
     """
-    if data.source == "mpi_inf_3dhp" and split == "test":
+    if data.source == MPI_INF_3DHP and split == "test":
         data.check()
         assert data.root is not None  # checked above
         return load_mpi_inf_3dhp(data.root)
@@ -59,8 +60,10 @@ def load_subjects(data: DataConfig, subjects: tuple[str, ...]) -> Frames:
     assert data.root is not None  # checked above
     if data.detections is None:
         found = ", ".join(available_detections(data.root)) or "none"
+        other = any((data.root / name).is_file() for name in (PREPARED, POSEAUG))
         raise DataError(
             f"which 2D keypoints? --data.detections is not given; {data.root} holds: {found}"
+            + (f"; for the file of MPI-INF-3DHP there: --data.dataset {MPI_INF_3DHP}" * other)
         )
     return load_h36m(
         data.root,

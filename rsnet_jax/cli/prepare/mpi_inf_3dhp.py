@@ -37,8 +37,8 @@ class MpiInf3dhpOptions(CommandOptions):
     out: AnyPath = Path("dataset/mpi_inf_3dhp")
     """Folder to write the file to."""
     poses: Annotation | None = None
-    """3D poses to take from the official test set: univ_annot3 (scaled to a common height, which
-    published figures are of; the default) or annot3 (people as they are)."""
+    """3D poses to take from the official test set: univ_annot3 (scaled to a common height, as
+    PoseAug has them; the default) or annot3 (people as they are)."""
     debug: Debug = False
 
 
@@ -78,7 +78,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         print(f"  {name:<5}{table.scenes[table.sequences.index(name)]:<10}{count:>5,}")
     for remark in count_remarks(counts):
         print(prose(f"Note: {remark}."))
-    print(f"please cite: {CITATION}")
+    print(prose(f"please cite: {CITATION}"))
     print(
         f"try: rsnet-jax evaluate CHECKPOINT --data.dataset mpi_inf_3dhp --data.root {options.out}"
     )

@@ -187,6 +187,16 @@ def test_broken_files_are_refused(tmp_path, sequences, case):
     assert str(raised.value).startswith(f"{tmp_path / PREPARED}: ")
 
 
+def test_data_set_that_is_not_named_is_pointed_to(tmp_path):
+    (tmp_path / POSEAUG).touch()
+    message = r"holds: none; for the file of MPI-INF-3DHP there: --data\.dataset mpi_inf_3dhp$"
+    with pytest.raises(DataError, match=message):
+        load_frames(DataConfig(root=tmp_path), "test")
+    (tmp_path / POSEAUG).unlink()
+    with pytest.raises(DataError, match="holds: none$"):
+        load_frames(DataConfig(root=tmp_path), "test")
+
+
 def test_nothing_is_trained_on_a_test_set(tmp_path):
     data = DataConfig(dataset="mpi_inf_3dhp", root=tmp_path)
     message = "^data.dataset mpi_inf_3dhp is a test set: train on h36m, then evaluate on it$"
