@@ -7,7 +7,18 @@ from script_loader import load_script
 # A room (a folder or a module beside them) imports only from rooms above it. "" is the package's
 # own `__init__.py`, which names what users import.
 ROOMS = [
-    *("errors", "files", "pose", "config", "models", "data", "distributed", "checkpoints"),
+    *(
+        "errors",
+        "files",
+        "pose",
+        "config",
+        "keypoints",
+        "export",
+        "models",
+        "data",
+        "distributed",
+        "checkpoints",
+    ),
     *("evaluation", "lifting", "training", "", "plan", "benchmark", "cli", "__main__"),
 ]
 

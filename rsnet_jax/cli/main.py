@@ -14,6 +14,7 @@ from rsnet_jax.distributed.processes import as_lost_process, exit_without_barrie
 from rsnet_jax.errors import Interrupted, LostProcess, Preempted, RSNetError
 
 SUBCOMMANDS = {
+    "predict": ("rsnet_jax.cli.predict", "lift the keypoints of a detector to 3D poses"),
     "train": ("rsnet_jax.cli.train", "train a network"),
     "evaluate": ("rsnet_jax.cli.evaluate", "measure the errors of a checkpoint on a data set"),
     "launch": (

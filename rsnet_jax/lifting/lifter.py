@@ -1,6 +1,7 @@
 """The `Lifter`: 2D keypoints in, 3D poses out."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.config import Precision
 from rsnet_jax.errors import DataError, quote
+from rsnet_jax.keypoints.rows import clean
+from rsnet_jax.lifting.inputs import fill_missing, joints_for, layout_for
 from rsnet_jax.models.flip_test import lift
 from rsnet_jax.pose.camera import normalize_screen
+from rsnet_jax.pose.layouts import LAYOUTS
 from rsnet_jax.pose.transforms import recenter
 
 LARGEST_BATCH = 512  # poses per call of the network
@@ -61,27 +65,77 @@ class Lifter:
         return cls(load_checkpoint(path), flip_test=flip_test, precision=precision)
 
     def __call__(
-        self, keypoints: Float[np.ndarray, "time keypoint 2"], *, image_size: tuple[int, int]
+        self,
+        keypoints: Float[np.ndarray, "time keypoint 2"],
+        scores: Float[np.ndarray, "time keypoint"] | None = None,
+        *,
+        image_size: tuple[int, int],
+        layout: str | None = None,
     ) -> Float[np.ndarray, "time joint 3"]:
-        """Lifts keypoints.
+        """Lifts the keypoints of one person.
 
         Args:
-            keypoints: pixels, joints in the order of `self.keypoint_skeleton`.
+            keypoints: pixels, joints in the order of `layout`.
+            scores: confidences; a joint with the score 0 is missing. Without `layout`, keypoints
+                that are NaN are an error; with it, they are missing too.
             image_size: width and height of the image, pixels.
+            layout: one of `rsnet_jax.pose.layouts.LAYOUTS`, such as "coco17"; default: the joints
+                of `self.keypoint_skeleton`.
 
         Returns:
             Meters, camera axes (x right, y down, z forward), relative to joint 0; float32. Joints
-            in the order of `self.skeleton`.
+            in the order of `self.skeleton`; NaN where a keypoint is missing, and in frames in which
+            less than half of them are there.
 
         Raises:
-            DataError: the array is not (time, keypoint, 2), not of finite real numbers, or the size
-                is not positive.
+            DataError: the arrays do not have these shapes or are not of real numbers, the size is
+                not positive, or the layout does not give the joints of the network.
         """
-        keypoints = self._checked(keypoints)
         width, height = image_size
         if width <= 0 or height <= 0:
             raise DataError(f"image_size must be a positive width and height, not {image_size}")
-        screen = normalize_screen(keypoints, width=width, height=height)
+        if layout is None and scores is None:
+            points = self._checked(keypoints)
+            return self.lift_normalized(normalize_screen(points, width=width, height=height))
+        points, present = self._of_layout(keypoints, scores, layout=layout)
+        filled, usable = fill_missing(points, self.keypoint_skeleton)
+        poses = self.lift_normalized(normalize_screen(filled, width=width, height=height))
+        poses[~usable] = np.nan
+        own = self.keypoint_skeleton.joints
+        for place, joint in enumerate(self.skeleton.joints):
+            if joint in own:
+                poses[~present[:, own.index(joint)], place] = np.nan
+        return poses
+
+    def stream(
+        self,
+        frames: Iterable[tuple[Any, Any] | np.ndarray],
+        *,
+        image_size: tuple[int, int],
+        layout: str | None = None,
+    ) -> Iterator[Float[np.ndarray, "joint 3"]]:
+        """Lifts frame by frame, for a camera: yields the pose of a frame before the next is taken.
+
+        Args:
+            frames: per frame keypoints (keypoint, 2), or a pair of keypoints and scores (keypoint).
+            image_size: as in a call.
+            layout: as in a call.
+
+        Yields:
+            A pose (joint, 3) per frame, as in a call.
+        """
+        for frame in frames:
+            keypoints, scores = frame if isinstance(frame, tuple) else (frame, None)
+            many = None if scores is None else np.asarray(scores)[None]
+            yield self(np.asarray(keypoints)[None], many, image_size=image_size, layout=layout)[0]
+
+    def lift_normalized(
+        self, screen: Float[np.ndarray, "row keypoint 2"]
+    ) -> Float[np.ndarray, "row joint 3"]:
+        """Lifts keypoints in normalized image coordinates, joints as `self.keypoint_skeleton`.
+
+        Returns meters, camera axes, relative to joint 0; float32.
+        """
         parts = [
             self._lift_padded(screen[start : start + LARGEST_BATCH])
             for start in range(0, len(screen), LARGEST_BATCH)
@@ -90,13 +144,44 @@ class Lifter:
         poses = np.concatenate([none, *map(np.asarray, parts)])
         return poses[: len(screen)]  # only the last part is padded
 
+    def _of_layout(
+        self, keypoints: Any, scores: Any, *, layout: str | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Keypoints of the network's joints, NaN where missing, and which are present."""
+        if layout is not None and layout not in LAYOUTS:
+            raise DataError(f"no layout {quote(layout)}; there are {', '.join(LAYOUTS)}")
+        source = LAYOUTS[layout] if layout is not None else layout_for(self.keypoint_skeleton)
+        values = self._real(keypoints, "keypoints")
+        count = len(source.joints)
+        if values.ndim != 3 or values.shape[1:] != (count, 2):
+            raise DataError(
+                f"keypoints must be (time, {count}, 2) for {source.title}, not {values.shape}"
+            )
+        if scores is not None:
+            scores = self._real(scores, "scores")
+            if scores.shape != values.shape[:2]:
+                raise DataError(f"scores must be {values.shape[:2]}, not {scores.shape}")
+            values = np.concatenate([values, scores[..., None]], axis=-1)
+        points, confidence, _ = clean(values)
+        points, confidence = joints_for(
+            points, confidence, layout=source, skeleton=self.keypoint_skeleton
+        )
+        return points, confidence > 0
+
+    def _real(self, values: Any, name: str) -> np.ndarray:
+        """An array of real numbers, float32; raises a DataError for anything else."""
+        try:
+            array = np.asarray(values)
+        except ValueError as error:  # nested lists of different lengths
+            raise DataError(f"{name}: {quote(error)}") from None
+        if array.dtype.kind not in "fiu":
+            raise DataError(f"{name} must be real numbers, not of type {array.dtype}")
+        return array.astype(np.float32)
+
     def _checked(self, keypoints: Any) -> Float[np.ndarray, "time keypoint 2"]:
         """The user's keypoints as float32; raises a DataError unless they can be lifted."""
         joints = self.keypoint_skeleton.num_joints
-        try:
-            keypoints = np.asarray(keypoints)
-        except ValueError as error:  # nested lists of different lengths
-            raise DataError(f"keypoints: {quote(error)}") from None
+        keypoints = self._real(keypoints, "keypoints")
         try:
             chex.assert_shape(keypoints, (None, joints, 2))
         except AssertionError:
@@ -104,9 +189,6 @@ class Lifter:
                 f"keypoints must be (time, {joints}, 2) in the order of skeleton "
                 f"{self.keypoint_skeleton.name}, not {keypoints.shape}"
             ) from None
-        if keypoints.dtype.kind not in "fiu":
-            raise DataError(f"keypoints must be real numbers, not of type {keypoints.dtype}")
-        keypoints = keypoints.astype(np.float32)
         bad = np.argwhere(~np.isfinite(keypoints))
         if len(bad):
             frame, joint = bad[0][:2]

@@ -1,0 +1,213 @@
+"""From a table of keypoints to a table of poses: everything between a reader and an output."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from rsnet_jax.errors import ConfigError, DataError
+from rsnet_jax.export.poses import CameraUsed, Header, Poses
+from rsnet_jax.keypoints.detections import Detections
+from rsnet_jax.lifting.framing import FrameMode, choose_mode, normalize
+from rsnet_jax.lifting.inputs import fill_missing, joints_for
+from rsnet_jax.lifting.lifter import Lifter
+from rsnet_jax.lifting.root import Pinhole, estimate_root, pinhole_of
+from rsnet_jax.lifting.smooth import one_euro, savgol
+from rsnet_jax.lifting.upright import CAMERA_UP, estimate_height, estimate_up
+from rsnet_jax.pose.camera import normalize_screen
+
+Smooth = Literal["none", "oneeuro", "savgol"]
+CHUNK = 16_384  # rows that are lifted between two reports of progress
+
+
+@dataclasses.dataclass(frozen=True)
+class LiftSettings:
+    """How a recording is lifted."""
+
+    frame: Literal["auto", "screen", "box"] = "auto"
+    fov: float | None = None  # degrees, along the longer side of the image
+    intrinsics: tuple[float, float, float, float] | None = None  # fx, fy, cx, cy, pixels
+    height: float | None = None  # meters
+    up: Literal["auto", "camera"] | tuple[float, float, float] = "auto"
+    smooth: Smooth = "none"
+    rule: str | None = None  # of `pose.conversions.RULES`
+
+
+def lift_recording(
+    lifter: Lifter,
+    detections: Detections,
+    *,
+    settings: LiftSettings,
+    progress: Callable[[int], object] | None = None,
+) -> Poses:
+    """Lifts every row of a table of keypoints.
+
+    Args:
+        lifter: the network.
+        detections: with people numbered and a row per frame, see `keypoints.gaps.fill_gaps`.
+        settings: see `LiftSettings`.
+        progress: called with the number of rows done since the last call.
+
+    Raises:
+        DataError: the image size is not known, or the layout does not give the joints.
+        ConfigError: smoothing needs a frame rate, which is not known.
+    """
+    if detections.image_size is None:
+        raise DataError(f"{detections.source}: how large is the image? Say --size WIDTHxHEIGHT")
+    if settings.smooth != "none" and detections.fps is None:
+        raise ConfigError(f"smooth {settings.smooth} needs frames per second; say --fps N")
+    keypoints, confidence = joints_for(
+        detections.keypoints,
+        detections.confidence,
+        layout=detections.layout,
+        skeleton=lifter.keypoint_skeleton,
+        rule=settings.rule,
+    )
+    mode, reason = _mode(keypoints, detections.image_size, settings.frame)
+    poses, valid = _lift(lifter, keypoints, detections, mode, progress)
+    if not valid.any():
+        raise DataError(
+            f"{detections.source}: no row has half of the joints that these weights need"
+        )
+    confidence = _of_joints(lifter, confidence)
+    poses[confidence == 0] = np.nan
+    poses, scaled = _scaled(lifter, poses, detections.person, settings.height)
+    poses = _smoothed(poses, detections, settings.smooth)
+    camera = pinhole_of(detections.image_size, fov=settings.fov, intrinsics=settings.intrinsics)
+    root = _roots(lifter, poses, keypoints, confidence, camera)
+    notes = [*detections.remarks, reason, *scaled]
+    if camera.assumed:
+        notes.append(f"the camera is assumed to have a field of view of {_fov(camera, detections)}")
+    fps = detections.fps
+    return Poses(
+        poses=poses,
+        root=root,
+        frame=detections.frame,
+        time=detections.frame / fps if fps else np.full(len(detections), np.nan),
+        person=detections.person,
+        valid=valid,
+        confidence=confidence,
+        error=np.full(confidence.shape, np.nan, np.float32),
+        keypoints=detections.keypoints,
+        joints=lifter.skeleton.joints,
+        keypoint_names=detections.layout.joints,
+        bones=lifter.skeleton.bones,
+        header=Header(
+            layout=detections.layout.name,
+            root_joint=lifter.skeleton.joints[0],
+            image_size=detections.image_size,
+            fps=fps,
+            checkpoint=lifter.checkpoint.source or "",
+            frame_mode=mode,
+            camera=CameraUsed(
+                focal_length=camera.focal_length, center=camera.center, assumed=camera.assumed
+            ),
+            smooth=settings.smooth,
+            up=_up(lifter, poses, settings.up),
+            height=settings.height,
+            source=detections.source,
+            notes=tuple(notes),
+        ),
+    )
+
+
+def _mode(keypoints: np.ndarray, image_size: tuple[int, int], wanted: str) -> tuple[FrameMode, str]:
+    width, height = image_size
+    screen = normalize_screen(keypoints, width=width, height=height)
+    mode, reason = choose_mode(screen)
+    if wanted == "auto":
+        return mode, f"frame {mode}: {reason}"
+    chosen: FrameMode = "box" if wanted == "box" else "screen"
+    return chosen, f"frame {chosen}, as asked for" + (
+        "" if chosen == mode else f", though {reason}"
+    )
+
+
+def _lift(
+    lifter: Lifter,
+    keypoints: Float[np.ndarray, "row joint 2"],
+    detections: Detections,
+    mode: FrameMode,
+    progress: Callable[[int], object] | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (row, joint, 3), NaN in the rows that cannot be lifted, and which can."""
+    assert detections.image_size is not None
+    filled, valid = fill_missing(keypoints, lifter.keypoint_skeleton)
+    filled[~valid] = np.nan
+    screen = normalize(filled, detections.person, image_size=detections.image_size, mode=mode)
+    poses = np.full((len(screen), lifter.skeleton.num_joints, 3), np.nan, np.float32)
+    rows = np.flatnonzero(valid)
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        poses[chunk] = lifter.lift_normalized(screen[chunk])
+        if progress is not None:
+            progress(len(chunk))
+    return poses, valid
+
+
+def _of_joints(lifter: Lifter, confidence: np.ndarray) -> np.ndarray:
+    """The confidence of each joint of the result: that of its keypoint, or of all for others."""
+    names = lifter.keypoint_skeleton.joints
+    rest = confidence.mean(axis=1)
+    columns = [
+        confidence[:, names.index(joint)] if joint in names else rest
+        for joint in lifter.skeleton.joints
+    ]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _scaled(
+    lifter: Lifter, poses: np.ndarray, person: np.ndarray, height: float | None
+) -> tuple[np.ndarray, list[str]]:
+    if height is None:
+        return poses, []
+    notes = []
+    for who in np.unique(person):
+        rows = person == who
+        estimate = estimate_height(poses[rows], lifter.skeleton)
+        if np.isfinite(estimate) and estimate > 0:
+            poses[rows] *= np.float32(height / estimate)
+            notes.append(f"person {who} is scaled from {estimate:.2f} m to {height:.2f} m")
+    return poses, notes
+
+
+def _smoothed(poses: np.ndarray, detections: Detections, smooth: Smooth) -> np.ndarray:
+    if smooth == "none":
+        return poses
+    assert detections.fps is not None
+    smooth_person = savgol if smooth == "savgol" else one_euro
+    for who in np.unique(detections.person):
+        rows = detections.person == who
+        poses[rows] = smooth_person(poses[rows], fps=detections.fps)
+    return poses
+
+
+def _roots(
+    lifter: Lifter,
+    poses: np.ndarray,
+    keypoints: np.ndarray,
+    confidence: np.ndarray,
+    camera: Pinhole,
+) -> np.ndarray:
+    """The roots, from the joints that are in both skeletons."""
+    shared = [name for name in lifter.skeleton.joints if name in lifter.keypoint_skeleton.joints]
+    of_pose = [lifter.skeleton.joints.index(name) for name in shared]
+    of_points = [lifter.keypoint_skeleton.joints.index(name) for name in shared]
+    return estimate_root(poses[:, of_pose], keypoints[:, of_points], confidence[:, of_pose], camera)
+
+
+def _up(
+    lifter: Lifter, poses: np.ndarray, up: str | tuple[float, float, float]
+) -> tuple[float, float, float]:
+    if isinstance(up, tuple):
+        x, y, z = (float(part) for part in np.asarray(up) / np.linalg.norm(up))
+        return (x, y, z)
+    return CAMERA_UP if up == "camera" else estimate_up(poses, lifter.skeleton)
+
+
+def _fov(camera: Pinhole, detections: Detections) -> str:
+    assert detections.image_size is not None
+    half = max(detections.image_size) / 2 / max(camera.focal_length)
+    return f"{2 * np.rad2deg(np.arctan(half)):.0f} degrees along its longer side"
