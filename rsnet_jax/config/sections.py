@@ -44,7 +44,7 @@ TrainingPrecision = Annotated[
 LossName = Literal["mse_l1", "mse", "mpjpe_l1"]
 
 
-DatasetName = Literal["synthetic", "h36m", "mpi_inf_3dhp"]
+DatasetName = Literal["synthetic", "h36m", "views", "mpi_inf_3dhp"]
 
 
 class DataConfig(Section):
@@ -53,21 +53,24 @@ class DataConfig(Section):
     prefix: ClassVar[str] = "data."
 
     dataset: DatasetName | None = None
-    """Data set: h36m (the files in data.root), mpi_inf_3dhp (the file in data.root; a test set,
-    for evaluation only) or synthetic (built in). Default: h36m if data.root is given, otherwise
+    """Data set: h36m (Human3.6M files in data.root), views (a folder of views, docs/data.md, in
+    data.root), mpi_inf_3dhp (the file in data.root; a test set, for evaluation only) or synthetic
+    (built in). Default: views if data.root holds index.json, otherwise h36m; without data.root
     synthetic."""
     root: AnyPath | None = None
-    """Folder that holds data_3d_h36m.npz and data_2d_h36m_<detections>.npz; for mpi_inf_3dhp the
-    folder or the file that `rsnet-jax prepare mpi-inf-3dhp` wrote, or PoseAug's test_3dhp.npz."""
+    """Folder that holds data_3d_h36m.npz and data_2d_h36m_<detections>.npz, or index.json and the
+    arrays of a folder of views; for mpi_inf_3dhp the folder or the file that `rsnet-jax prepare
+    mpi-inf-3dhp` wrote, or PoseAug's test_3dhp.npz."""
     detections: str | None = None
     """2D keypoints: for files what their names end in (hr, gt, ...), for the synthetic data set gt
     (default) or noisy."""
     joint_set: JointSet = "h36m16"
-    """Joints of keypoints and poses: h36m16 or, for files only, h36m17, which keeps neck/nose."""
+    """Joints of keypoints and poses: h36m16 or, for Human3.6M files only, h36m17, which keeps
+    neck/nose. A folder of views has joints of its own."""
     subjects_train: Subjects = SUBJECTS_TRAIN
-    """Subjects to train on."""
+    """Subjects to train on. A folder of views may name others to take by default."""
     subjects_test: Subjects = SUBJECTS_TEST
-    """Subjects to evaluate on."""
+    """Subjects to evaluate on. A folder of views may name others to take by default."""
     actions: Names = ()
     """Actions to use. Default: all."""
     every: Count = 1
@@ -75,7 +78,7 @@ class DataConfig(Section):
 
     @property
     def source(self) -> DatasetName:
-        """The value of `dataset`, or its default."""
+        """The value of `dataset`, or its default; h36m stands for any files not looked at yet."""
         return self.dataset or ("synthetic" if self.root is None else "h36m")
 
     def check(self) -> None:
@@ -83,7 +86,7 @@ class DataConfig(Section):
 
         Not a rule of every instance: options are read before the preset that completes them.
         """
-        if self.source in ("h36m", "mpi_inf_3dhp") and self.root is None:
+        if self.source != "synthetic" and self.root is None:
             raise ConfigError(f"dataset {self.source} needs data.root, the folder of its files")
         if self.source == "synthetic" and self.root is not None:
             raise ConfigError("the synthetic dataset is built in and takes no data.root")
@@ -91,6 +94,10 @@ class DataConfig(Section):
             raise ConfigError(
                 "data.joint_set h36m17: the bodies of the synthetic dataset have no neck/nose; "
                 "choose h36m16, or give data.root"
+            )
+        if self.source == "views" and self.joint_set == "h36m17":
+            raise ConfigError(
+                "data.joint_set h36m17: a folder of views has joints of its own; leave it out"
             )
         if self.source == "mpi_inf_3dhp":
             self._require_whole_set()

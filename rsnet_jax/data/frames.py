@@ -134,21 +134,15 @@ def frames_from_clips(
     subjects: dict[str, int] = {}
     actions: dict[str, int] = {}
     for clip in clips:
-        if clip.subject not in cameras:
-            raise DataError(
-                f"no camera calibration for subject {clip.subject!r}; known: {', '.join(cameras)}"
-            )
+        calibrated = cameras_of(clip, cameras)
         times = np.arange(0, len(clip.joints), every)
         subject = subjects.setdefault(clip.subject, len(subjects))
         action = actions.setdefault(clip.action, len(actions))
-        for camera, pixels in zip(cameras[clip.subject], clip.keypoints, strict=True):
+        for number, camera in enumerate(calibrated):
             vectors.setdefault(camera.name, camera.intrinsics)
-            poses = world_to_camera(clip.joints[times].astype(np.float64), camera)
-            poses[:, 1:] -= poses[:, :1]
-            joints.append(poses.astype(np.float32))
-            points = pixels[times].astype(np.float64)
-            points = normalize_screen(points, width=camera.width, height=camera.height)
-            keypoints.append(points.astype(np.float32))
+            points, poses = seen_by(clip, camera, number, every=every)
+            keypoints.append(points)
+            joints.append(poses)
             row = [subject, action, list(vectors).index(camera.name), len(sequences)]
             columns.append(np.column_stack([np.tile(row, (len(times), 1)), times]))
             sequences.append(f"{clip.subject}/{clip.name}/{camera.name}")
@@ -173,3 +167,36 @@ def frames_from_clips(
         sequences=tuple(sequences),
         camera_vectors=np.stack(list(vectors.values())),
     )
+
+
+def cameras_of(clip: Clip, cameras: Mapping[str, Sequence[Camera]]) -> Sequence[Camera]:
+    """The cameras of a clip's subject; raises a DataError if they are not one per view of it."""
+    found = cameras.get(clip.subject)
+    if found is None:
+        raise DataError(
+            f"no camera calibration for subject {clip.subject!r}; known: {', '.join(cameras)}"
+        )
+    if len(found) != len(clip.keypoints):
+        raise DataError(
+            f"{clip.subject} {clip.name!r}: keypoints of {len(found)} cameras were wanted, not of "
+            f"{len(clip.keypoints)}"
+        )
+    return found
+
+
+def seen_by(
+    clip: Clip, camera: Camera, number: int, *, every: int = 1
+) -> tuple[Float[np.ndarray, "view keypoint 2"], Float[np.ndarray, "view joint 3"]]:
+    """The columns `keypoints_2d` and `joints_3d` of the views that one camera has of a clip.
+
+    Args:
+        clip: its frames 0, every, 2 * every, ... are taken.
+        camera: the camera.
+        number: its place in `clip.keypoints`.
+        every: the stride.
+    """
+    poses = world_to_camera(clip.joints[::every].astype(np.float64), camera)
+    poses[:, 1:] -= poses[:, :1]
+    points = clip.keypoints[number][::every].astype(np.float64)
+    points = normalize_screen(points, width=camera.width, height=camera.height)
+    return points.astype(np.float32), poses.astype(np.float32)

@@ -1,14 +1,16 @@
 """Loads the data set that a configuration names, as a table of views."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from rsnet_jax.config import DataConfig
+from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN, DataConfig
 from rsnet_jax.data.frames import Frames, frames_from_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.read import available_detections, load_h36m
 from rsnet_jax.data.mpi_inf_3dhp.read import POSEAUG, PREPARED, load_mpi_inf_3dhp
 from rsnet_jax.data.mpi_inf_3dhp.scenes import MPI_INF_3DHP
 from rsnet_jax.data.synthetic.clips import synthetic_clips
+from rsnet_jax.data.views.format import holds_views, read_index
+from rsnet_jax.data.views.read import load_views
 from rsnet_jax.errors import ConfigError, DataError
 from rsnet_jax.pose.skeleton import JOINT_SETS
 
@@ -26,6 +28,7 @@ def load_frames(data: DataConfig, split: Split) -> Frames:
         data.check()
         assert data.root is not None  # checked above
         return load_mpi_inf_3dhp(data.root)
+    data = completed(data)
     return load_subjects(data, data.subjects_train if split == "train" else data.subjects_test)
 
 
@@ -40,6 +43,7 @@ def load_train_and_validation(data: DataConfig, validation: str) -> tuple[Frames
         ConfigError: the held-out subject is not a training subject, or the only one.
         DataError: see `load_frames`.
     """
+    data = completed(data)
     if validation == "test":
         return load_frames(data, "train"), load_frames(data, "test")
     if validation not in data.subjects_train or len(data.subjects_train) < 2:
@@ -51,13 +55,48 @@ def load_train_and_validation(data: DataConfig, validation: str) -> tuple[Frames
     return load_subjects(data, others), load_subjects(data, (validation,))
 
 
+def completed(data: DataConfig) -> DataConfig:
+    """The settings with the data set that `root` holds and, if it names its subjects, with those.
+
+    The subjects that a folder of views names are taken where the settings have their defaults.
+
+    Raises:
+        ConfigError: the settings contradict each other.
+        DataError: the index of a folder of views is damaged.
+    """
+    data.check()
+    if data.root is None or not (data.dataset == "views" or _is_views(data)):
+        return data
+    changes: dict[str, Any] = {"dataset": "views"}
+    split = read_index(data.root).split
+    if split is not None and data.subjects_train == SUBJECTS_TRAIN:
+        changes["subjects_train"] = split.train
+    if split is not None and data.subjects_test == SUBJECTS_TEST:
+        changes["subjects_test"] = split.test
+    data = data.model_copy(update=changes)
+    data.check()
+    return data
+
+
+def _is_views(data: DataConfig) -> bool:
+    return data.dataset is None and data.root is not None and holds_views(data.root)
+
+
 def load_subjects(data: DataConfig, subjects: tuple[str, ...]) -> Frames:
     """Loads the views of the given subjects; raises like `load_frames`."""
-    data.check()
+    data = completed(data)
     data.require_training_split()
     if data.source == "synthetic":
         return _load_synthetic(data, subjects)
     assert data.root is not None  # checked above
+    if data.source == "views":
+        return load_views(
+            data.root,
+            detections=data.detections,
+            subjects=subjects,
+            actions=data.actions,
+            every=data.every,
+        )
     if data.detections is None:
         found = ", ".join(available_detections(data.root)) or "none"
         other = any((data.root / name).is_file() for name in (PREPARED, POSEAUG))

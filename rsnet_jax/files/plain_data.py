@@ -181,16 +181,21 @@ def explain(problem: ErrorDetails, *, prefix: str = "") -> str:
     return f"{field + ': ' if field else ''}{wanted}, got {shown(problem['input'])}"
 
 
-def read_text(path: Path, *, error: type[RSNetError]) -> str:
-    """The text of a small file in UTF-8.
+def read_text(path: Path, *, error: type[RSNetError], most_bytes: int = MOST_BYTES) -> str:
+    """The text of a file in UTF-8.
+
+    Args:
+        path: the file.
+        error: what to raise.
+        most_bytes: the largest file to read.
 
     Raises:
         error: the file is missing, too large, unreadable or no text.
     """
     require_file(path, error)
     try:
-        if size(path) > MOST_BYTES:
-            raise error(f"{path}: at most {MOST_BYTES:,} bytes were wanted, not {size(path):,}")
+        if size(path) > most_bytes:
+            raise error(f"{path}: at most {most_bytes:,} bytes were wanted, not {size(path):,}")
         return path.read_bytes().decode("utf-8-sig")
     except StorageError:
         raise
