@@ -27,7 +27,7 @@ from rsnet_jax.errors import ConfigError
         (lambda: DataConfig(every=0), r"data\.every: .* got 0"),
         (
             lambda: DataConfig(dataset="coco"),
-            r"data\.dataset: .*'synthetic', 'h36m' or 'mpi_inf_3dhp'.*'coco'",
+            r"data\.dataset: .*'synthetic', 'h36m', 'views' or 'mpi_inf_3dhp'.*'coco'",
         ),
         (lambda: Config(data=DataConfig(dataset="h36m")), "needs data.root"),
         (lambda: Config(data={"dataset": "synthetic", "root": "x"}), "takes no data.root"),

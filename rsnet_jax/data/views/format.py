@@ -41,7 +41,7 @@ class StoredSkeleton(Fields):
 
 
 class StoredCamera(Fields):
-    """A camera; `vector` is the camera vector of `rsnet_jax.pose.camera`, None if not calibrated."""
+    """A camera; `vector`, None if not calibrated, is that of `rsnet_jax.pose.camera`."""
 
     name: Name
     width: Count  # pixels
