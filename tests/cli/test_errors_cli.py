@@ -231,7 +231,7 @@ def test_help_joins_the_lines_of_the_source(cli, monkeypatch):
         "only joint 0 of a prediction is set to zero, and each view gets the mean P2 error" in told
     )
     assert "[CHECKPOINT] Weights to read: the folder of a run, a folder that" in told
-    assert "--data.dataset {synthetic,h36m,views,mpi_inf_3dhp} Data set: h36m (Human3.6M files in" in told
+    assert "--data.dataset {synthetic,h36m,views,mpi_inf_3dhp} Data set: h36m (Human" in told
 
 
 def test_debug_shows_the_traceback_too(capsys):
