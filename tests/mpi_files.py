@@ -7,14 +7,22 @@ from typing import Any
 import h5py
 import numpy as np
 import scipy.io
-from h36m_files import STANDING
 from scipy.spatial.transform import Rotation
 
 SIZES = {name: (2048, 2048) for name in ("TS1", "TS2", "TS3", "TS4")}
 SIZES |= {"TS5": (1920, 1080), "TS6": (1920, 1080)}
 SCENES = {"TS1": "gs", "TS2": "gs", "TS3": "no_gs", "TS4": "no_gs"}
 SCENES |= {"TS5": "outdoor", "TS6": "outdoor"}
-PERSON = STANDING * [-1, 1, 1]  # x to the right of the person, y forward, z up: right-handed
+PERSON = np.array(  # x to the right of the person, y forward, z up, in meters; knees bend forward
+    [
+        (0.0, 0.0, 0.9),
+        *((0.13, 0.0, 0.9), (0.14, 0.05, 0.48), (0.15, 0.0, 0.06)),
+        *((-0.13, 0.0, 0.9), (-0.14, 0.05, 0.48), (-0.15, 0.0, 0.06)),
+        *((0.0, 0.02, 1.15), (0.0, 0.0, 1.4), (0.0, 0.03, 1.65)),
+        *((-0.18, 0.0, 1.38), (-0.3, 0.02, 1.1), (-0.35, 0.1, 0.88)),
+        *((0.18, 0.0, 1.38), (0.3, 0.02, 1.1), (0.35, 0.1, 0.88)),
+    ]
+)
 SPIN = [14, 2, 1, 0, 3, 4, 5, 16, 12, 18, 9, 10, 11, 8, 7, 6]
 OFFICIAL = [14, 8, 9, 10, 11, 12, 13, 15, 1, 0, 5, 6, 7, 2, 3, 4]
 FOCAL = 1500.0  # pixels
