@@ -170,7 +170,7 @@ def write_outputs(result: Evaluation, options: EvaluateOptions) -> None:
     """Writes the report to the --json file and the poses to the --predictions file, if given."""
     if options.json_file is not None:
         with atomic_write(options.json_file) as path:
-            path.write_text(json.dumps(result.report, indent=2) + "\n")
+            path.write_text(json.dumps(result.report, indent=2, allow_nan=False) + "\n")
     if options.predictions is not None and result.predictions is not None:
         with atomic_write(options.predictions) as path:
             np.savez_compressed(path, allow_pickle=False, **result.predictions)
@@ -192,6 +192,8 @@ def open_checkpoint(
     data = checkpoint.config.data.model_copy(update={"dataset": None})
     if options.data.dataset in ("synthetic", MPI_INF_3DHP) and data.source != options.data.dataset:
         data = DataConfig()  # the settings of one data set do not hold for another
+    if options.data.root is not None or options.data.detections is not None:
+        data = data.model_copy(update={"trust_order": False})  # it was said of other data
     default = EvaluateOptions(data=data)
     return checkpoint, parse_over_defaults(EvaluateOptions, argv, prog=prog, default=default)
 

@@ -75,6 +75,9 @@ class DataConfig(Section):
     """Actions to use. Default: all."""
     every: Count = 1
     """Stride over the frames of a clip: 1 uses all, 2 every second frame, and so on."""
+    trust_order: bool = False
+    """Go on, with a warning, where the projection of the 3D poses says that the keypoints are in
+    another joint order, or belong to another camera, clip or time. Otherwise this is an error."""
 
     @property
     def source(self) -> DatasetName:

@@ -111,6 +111,7 @@ def load_subjects(data: DataConfig, subjects: tuple[str, ...]) -> Frames:
         actions=data.actions,
         every=data.every,
         skeleton=JOINT_SETS[data.joint_set],
+        trust_order=data.trust_order,
     )
 
 

@@ -21,7 +21,7 @@ from rsnet_jax.distributed.processes import is_process_zero
 from rsnet_jax.errors import DataError
 from rsnet_jax.evaluation.program import compile_eval_loop
 from rsnet_jax.evaluation.protocol import protocol_of
-from rsnet_jax.evaluation.report import Evaluation, error_columns
+from rsnet_jax.evaluation.report import Evaluation, error_columns, require_finite
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.models.build import Variables
 
@@ -51,7 +51,7 @@ def evaluate(
         progress: shows a progress bar on a terminal.
 
     Raises:
-        DataError: the skeletons differ.
+        DataError: the skeletons differ, or an error is NaN or infinite.
         ConfigError: the devices are not there, or have no room for the split; the checkpoint has
             a refinement, but 2D keypoints and poses have different joints; or a setting makes no
             sense for the data set.
@@ -81,6 +81,7 @@ def evaluate(
         keep_predictions=keep_predictions,
     )
     result = evaluator(checkpoint.variables, refinement, progress=progress)
+    require_finite(result.report)
     result.report["checkpoint"] = checkpoint.source
     if refinement is not checkpoint.refine_variables:
         result.report["remarks"].append(NOT_REFINED)

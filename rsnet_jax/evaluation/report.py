@@ -1,12 +1,14 @@
 """Tables of errors for people and programs, made from sums over a split."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from rsnet_jax.data.frames import Frames
+from rsnet_jax.errors import DataError, quote
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.pose import metrics
 
@@ -57,6 +59,22 @@ def make_report(
         "lifted": stage_report(total["lifted"]),
         "refined": stage_report(total["refined"]) if "refined" in total else None,
     }
+
+
+def require_finite(report: Mapping[str, Any], *names: str) -> None:
+    """Checks the numbers of a report, or of its part of that name.
+
+    Raises:
+        DataError: a number is NaN or infinite.
+    """
+    for name, value in report.items():
+        if isinstance(value, Mapping):
+            require_finite(value, *names, name)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise DataError(
+                f"the result is not finite: {quote(' '.join([*names, name]))} is {value}; "
+                "keypoints or weights are absurdly large, or the precision is too low"
+            )
 
 
 def view_labels(frames: Frames) -> dict[str, np.ndarray]:

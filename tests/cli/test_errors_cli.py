@@ -83,6 +83,19 @@ def test_broken_data(refused, tmp_path, change, told):
     assert not json.parent.exists()
 
 
+def test_another_joint_order_stops_unless_it_is_trusted(cli, refused, network, tmp_path, caplog):
+    made = h36m_files.make()
+    made.map_views(lambda view: view[:, [0, 4, 5, 6, 1, 2, 3, *range(7, 16)]])
+    h36m_files.write(tmp_path, made)
+    argv = ["evaluate", network, "--data.root", tmp_path, "--data.detections", "hr"]
+    message = refused(*argv)
+    assert message.startswith("data_2d_h36m_hr.npz: left and right leg are exchanged (right_hip, ")
+    assert f"check-data {tmp_path}" in message and "--data.trust-order" in message
+    code, out, _ = cli(*argv, "--data.trust-order")
+    assert code == 0 and "left and right leg are exchanged" in caplog.text
+    assert "Note: data_2d_h36m_hr.npz: left and right leg are exchanged" in " ".join(out.split())
+
+
 def test_damaged_and_missing_data_files(refused, tmp_path):
     h36m_files.write(tmp_path, h36m_files.make())
     argv = ["evaluate", "--data.root", tmp_path, "--data.detections"]

@@ -179,6 +179,13 @@ def test_precision_is_an_option(released, synthetic):
     assert 1e-4 < np.abs(exact - rough).mean() < 1e-2
 
 
+def test_a_result_that_is_not_finite_is_an_error(released, synthetic):
+    keypoints = synthetic.keypoints_2d.copy()
+    keypoints[7, 3] = 1e30
+    with pytest.raises(DataError, match="the result is not finite: lifted mpjpe average is nan"):
+        evaluate(released, dataclasses.replace(synthetic, keypoints_2d=keypoints))
+
+
 def test_another_skeleton_is_refused(released, synthetic):
     other = Skeleton(
         "other", *(getattr(H36M_16, f) for f in ("joints", "parents", "left", "right"))

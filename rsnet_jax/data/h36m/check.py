@@ -9,11 +9,11 @@ import numpy as np
 
 from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN
 from rsnet_jax.data.frames import Clip, action_of
+from rsnet_jax.data.h36m.calibration import check_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.joint_order import (
     POSE_JOINTS,
-    distance_to_truth,
-    far_remark,
+    reorder,
     resolve_order,
 )
 from rsnet_jax.data.h36m.read import (
@@ -147,7 +147,7 @@ def _check_views(views: Contents, poses: Contents, report: Report) -> None:
             if longest > frames:
                 surplus.append(longest - frames)
             clips.append(make_clip(poses, views, subject=subject, name=name))
-    layout = _check_order(clips, views, report)
+    layout = _check_order(clips, poses, views, report)
     report.lines.append(
         f"{views.name}: {_total(lengths)} per camera, {num_joints or 'no'} joints{layout}, "
         f"{_range(arrays)} px"
@@ -157,8 +157,8 @@ def _check_views(views: Contents, poses: Contents, report: Report) -> None:
     report.remarks += _original_gaps(views)
 
 
-def _check_order(clips: list[Clip], views: Contents, report: Report) -> str:
-    """Reports on the joint order; returns the words about it for the line of the file."""
+def _check_order(clips: list[Clip], poses: Contents, views: Contents, report: Report) -> str:
+    """Reports on the joint order and the pairing of 2D and 3D; returns words about them."""
     if not clips:
         return ""
     try:
@@ -168,10 +168,14 @@ def _check_order(clips: list[Clip], views: Contents, report: Report) -> str:
         return " (order not usable)"
     if remark:
         report.remarks.append(f"{views.name}: {remark}")
-    if far := far_remark(clips, order):
-        report.problems.append(f"{views.name}: {far}")
-    distance = distance_to_truth(clips, order)
-    return f" ({order.layout} order, median {distance:.1f} px from the projected 3D)"
+    clips = [reorder(clip, order) for clip in clips]
+    found, findings = check_clips(clips, poses.clips, skeleton=H36M_16)
+    for finding in findings:
+        entries = report.problems if finding.serious else report.remarks
+        entries.append(f"{views.name}: {finding.message}")
+    if found is None:
+        return f" ({order.layout} order)"
+    return f" ({order.layout} order, median {found.distance:.1f} px from the projected 3D)"
 
 
 def _clip_remarks(views: Contents, *, surplus: list[int], confident: int) -> Iterable[str]:

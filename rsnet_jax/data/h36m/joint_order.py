@@ -190,20 +190,9 @@ def distance_to_truth(
     for clip in known[:: max(1, len(known) // 30)]:
         times = slice(None, None, max(1, len(clip.joints) // 10))
         for points, camera in zip(clip.keypoints, h36m_cameras()[clip.subject], strict=True):
-            offsets = points[times][:, indices] - _pixels(clip.joints[times], camera)
+            offsets = points[times][:, indices] - pixels(clip.joints[times], camera)
             distances.append(np.linalg.norm(offsets, axis=-1))
     return float(np.median(np.concatenate(distances))) if distances else np.inf
-
-
-def far_remark(clips: Sequence[Clip], order: JointOrder, *, skeleton: Skeleton = H36M_16) -> str:
-    """A remark that the 2D points cannot belong to the 3D poses; empty if they can."""
-    distance = distance_to_truth(clips, order, skeleton=skeleton)
-    if distance <= FAR_PIXELS or not np.isfinite(distance):
-        return ""
-    return (
-        f"its points lie {distance:.0f} px (median) from the projected 3D poses: wrong joint "
-        "order, camera order or frame?"
-    )
 
 
 def _note(order: JointOrder, skeleton: Skeleton) -> str:
@@ -224,9 +213,10 @@ def _lacking(order: JointOrder) -> str:
     )
 
 
-def _pixels(
+def pixels(
     joints: Float[np.ndarray, "time joint 3"], camera: Camera
 ) -> Float[np.ndarray, "time joint 2"]:
+    """Where a camera sees joints (meters, world axes), pixels."""
     seen = project(world_to_camera(joints.astype(np.float64), camera), camera.intrinsics)
     return denormalize_screen(seen, width=camera.width, height=camera.height)
 

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rsnet_jax.data.calibration.wording import report_findings
 from rsnet_jax.data.frames import Clip, Frames, action_of, frames_from_clips
+from rsnet_jax.data.h36m.calibration import check_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.joint_order import (
     POSE_JOINTS,
-    far_remark,
     reorder,
     resolve_order,
 )
@@ -74,6 +75,7 @@ def load_h36m(
     actions: Sequence[str] = (),
     every: int = 1,
     skeleton: Skeleton = H36M_16,
+    trust_order: bool = False,
 ) -> Frames:
     """Reads the clips of some subjects and actions into one table of views.
 
@@ -86,18 +88,25 @@ def load_h36m(
         actions: clip names up to the first space; empty for all.
         every: keeps frames 0, every, 2 * every, ... of each clip.
         skeleton: the joints to read, one of `pose.skeleton.JOINT_SETS`.
+        trust_order: only warns where the 2D points do not lie where the 3D poses project.
 
     Raises:
         DataError: a file is missing, damaged or inconsistent with the other, or lacks one of
-            `subjects`, `actions` or the joints.
+            `subjects`, `actions` or the joints; the 2D points are in another joint order, or of
+            other cameras, clips or times than the 3D poses.
         ConfigError: `every` is not positive, or `subjects` names one twice.
     """
     if every < 1:
         raise ConfigError(f"every: a frame stride of at least 1 was wanted, not {every}")
-    clips = load_clips(
-        root, detections=detections, subjects=subjects, actions=actions, skeleton=skeleton
+    clips, remarks = _load_clips(
+        root,
+        detections=detections,
+        subjects=subjects,
+        actions=actions,
+        skeleton=skeleton,
+        trust_order=trust_order,
     )
-    return frames_from_clips(
+    frames = frames_from_clips(
         clips,
         h36m_cameras(),
         dataset="h36m",
@@ -105,6 +114,7 @@ def load_h36m(
         every=every,
         skeleton=skeleton,
     )
+    return dataclasses.replace(frames, remarks=tuple(remarks))
 
 
 def load_clips(
@@ -112,10 +122,29 @@ def load_clips(
     *,
     detections: str,
     subjects: Sequence[str],
-    actions: Sequence[str] = (),
     skeleton: Skeleton = H36M_16,
 ) -> list[Clip]:
     """Reads whole clips; arguments, order and errors are those of `load_h36m`."""
+    return _load_clips(
+        root,
+        detections=detections,
+        subjects=subjects,
+        actions=(),
+        skeleton=skeleton,
+        trust_order=False,
+    )[0]
+
+
+def _load_clips(
+    root: str | os.PathLike[str],
+    *,
+    detections: str,
+    subjects: Sequence[str],
+    actions: Sequence[str],
+    skeleton: Skeleton,
+    trust_order: bool,
+) -> tuple[list[Clip], list[str]]:
+    """The clips, and what a reader of results must know about them."""
     poses = read_positions_3d(root)
     views = read_keypoints_2d(root, detections=detections)
     clips = [
@@ -126,9 +155,10 @@ def load_clips(
     if remark:
         level = logging.INFO if remark == order.note else logging.WARNING
         log.log(level, "%s: %s", views.name, remark)
-    if remark := far_remark(clips, order, skeleton=skeleton):
-        log.warning("%s: %s", views.name, remark)
-    return [reorder(clip, order, skeleton=skeleton) for clip in clips]
+    clips = [reorder(clip, order, skeleton=skeleton) for clip in clips]
+    _, found = check_clips(clips, poses.clips, skeleton=skeleton)
+    remarks = report_findings(found, source=to_path(root) / views.name, trust=trust_order)
+    return clips, remarks
 
 
 def read_positions_3d(root: str | os.PathLike[str]) -> Contents:

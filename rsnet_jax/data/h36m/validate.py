@@ -18,8 +18,11 @@ from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 MISSING_ORIGINALLY = {("S11", "Directions")}
 """Clips that are incomplete in the data set itself; files may lack them."""
 
-ROOM_METERS = 20.0
-"""Half of the coordinates are below this, unless they are in millimeters."""
+LARGEST_PERSON = {"meters": 5.0, "centimeters": 150.0, "millimeters": np.inf}
+"""Half of the joints are nearer than this to the middle of their pose, in that unit."""
+IMAGES_AWAY = 2.5
+"""Points are no farther from the middle of the image than this many widths or heights: beyond, no
+joint projects, whose angle off the axis is limited."""
 NORMALIZED_LIMIT = 2.0
 """Some coordinate is beyond this, unless they are normalized already."""
 
@@ -106,13 +109,20 @@ def pose_problems(
         kept = poses[:, POSE_JOINTS[poses.shape[1]][skeleton]]
         finite = np.isfinite(kept)
         if not finite.all():
-            yield f"{where}: {_first_bad_frame(finite)}"
-        size = np.median(np.abs(kept[finite])) if finite.any() else 0.0
-        if size > ROOM_METERS:
-            yield (
-                f"{where}: meters are wanted, but half of the coordinates are beyond {size:.0f}; "
-                "divide millimeters by 1000"
-            )
+            yield f"{where}: {_first_bad_frame(finite, 'that is not finite')}"
+        else:
+            yield from _unit_problems(kept, where=where)
+
+
+def _unit_problems(poses: np.ndarray, *, where: str) -> Iterator[str]:
+    middle = poses.mean(axis=1, keepdims=True)
+    size = float(np.median(np.linalg.norm(poses - middle, axis=-1)))
+    unit = next(unit for unit, largest in LARGEST_PERSON.items() if size < largest)
+    if unit != "meters":
+        yield (
+            f"{where}: meters are wanted, but half of the joints are more than {size:.0f} from the "
+            f"middle of their pose; divide {unit} by {100 if unit == 'centimeters' else 1000}"
+        )
 
 
 def view_problems(
@@ -129,7 +139,8 @@ def view_problems(
         subject: the subject, whose cameras are looked up.
         where: file and clip, for the message.
     """
-    if not _is_list(views):
+    one_array = isinstance(views, np.ndarray) and views.ndim == 3  # its first axis is time
+    if one_array or not _is_list(views):
         yield f"{where}: a list of one array per camera was wanted, not {_describe(views)}"
         return
     cameras = h36m_cameras().get(subject, ())
@@ -140,12 +151,15 @@ def view_problems(
         return
     for index, points in enumerate(views):
         name = f"camera {index + 1}" + (f" ({cameras[index].name})" if cameras else "")
-        for problem in _one_camera_problems(points, frames=frames, num_joints=num_joints):
+        size = (cameras[index].width, cameras[index].height) if cameras else (1000, 1000)
+        for problem in _one_camera_problems(
+            points, frames=frames, num_joints=num_joints, size=size
+        ):
             yield f"{where}, {name}: {problem}"
 
 
 def _one_camera_problems(
-    points: Any, *, frames: int | None, num_joints: int | None
+    points: Any, *, frames: int | None, num_joints: int | None, size: tuple[int, int]
 ) -> Iterator[str]:
     problem = _array_problem(points)
     if problem:
@@ -160,7 +174,9 @@ def _one_camera_problems(
         points = points[:frames, :, :2]
         finite = np.isfinite(points)
         if not finite.all():
-            yield _first_bad_frame(finite)
+            yield _first_bad_frame(finite, "that is not finite")
+        elif not (near := np.abs(points / size - 0.5) <= IMAGES_AWAY).all():
+            yield _first_bad_frame(near, f"far outside of the image of {size[0]} x {size[1]} px")
         elif points.size and np.abs(points).max() <= NORMALIZED_LIMIT:
             yield (
                 f"pixels are wanted, but no coordinate is beyond {np.abs(points).max():.2g}: "
@@ -179,9 +195,9 @@ def _array_problem(array: Any) -> str:
     return ""
 
 
-def _first_bad_frame(finite: np.ndarray) -> str:
-    bad = np.flatnonzero(~finite.all(axis=(1, 2)))
-    return f"frame {bad[0]} has a coordinate that is not finite ({len(bad)} such frames)"
+def _first_bad_frame(good: np.ndarray, what: str) -> str:
+    bad = np.flatnonzero(~good.all(axis=(1, 2)))
+    return f"frame {bad[0]} has a coordinate {what} ({len(bad)} such frames)"
 
 
 def _describe(value: Any) -> str:

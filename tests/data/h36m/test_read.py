@@ -180,10 +180,13 @@ def test_coco_is_refused(tmp_path, made, left_out):
     assert_names(message, "data_2d_h36m_hr.npz", "COCO", "Human3.6M order")
 
 
-def test_declared_order_far_from_the_truth_is_a_warning(tmp_path, made, caplog):
+def test_declared_order_that_the_poses_contradict(tmp_path, made, caplog):
     made.map_views(lambda view: view[:, ::-1])
-    load(h36m_files.write(tmp_path, made))
-    assert_names(caplog.text, "WARNING", "data_2d_h36m_hr.npz", "wrong joint order")
+    folder = h36m_files.write(tmp_path, made)
+    words = ("data_2d_h36m_hr.npz", "the joints are in another order", "pelvis lies on right_wrist")
+    assert_names(refusal(folder), *words, f"check-data {folder}", "--data.trust-order")
+    load(folder, trust_order=True)
+    assert_names(caplog.text, "WARNING", *words)
 
 
 def test_confidence_is_ignored(tmp_path, made, exact):
@@ -286,6 +289,8 @@ BREAKS = {
     ),
     "2d nan": ("2d", break_2d(set_at(2, np.nan)), [*CAMERA, "frame 2"]),
     "2d inf": ("2d", break_2d(set_at(1, -np.inf)), [*CAMERA, "frame 1"]),
+    "2d absurd": ("2d", break_2d(set_at(2, 1e6)), [*CAMERA, "frame 2", "far outside of the image"]),
+    "2d huge": ("2d", break_2d(set_at(3, -1e30)), [*CAMERA, "frame 3", "1000 x 1000 px"]),
     "2d joints": ("2d", break_2d(lambda v: v[:, :15]), [*CAMERA, "15 joints", "16"]),
     "2d coordinates": ("2d", break_2d(lambda v: v[..., :1]), [*CAMERA, "(4, 16, 1)"]),
     "2d rank": ("2d", break_2d(lambda v: v[0]), [*CAMERA, "three axes", "(16, 2)"]),
@@ -293,6 +298,11 @@ BREAKS = {
     "2d of None": ("2d", break_2d(lambda v: None), [*CAMERA, "NoneType"]),
     "2d normalized": ("2d", break_2d(lambda v: v / 500 - 1), [*CAMERA, "pixels", "normalized"]),
     "2d no list": ("2d", replace("views", {"a": 1}), ["S9 'Eating'", "list", "dict"]),
+    "2d one array": (
+        "2d",
+        replace("views", np.ones((19, 16, 2))),
+        ["S9 'Eating'", "a list of one array per camera", "shape (19, 16, 2)"],
+    ),
     "3d joints": (
         "3d",
         replace("poses", np.zeros((4, 17, 3))),
@@ -304,7 +314,12 @@ BREAKS = {
     "3d millimeters": (
         "3d",
         lambda m: m.poses["S9"].update(Eating=m.poses["S9"]["Eating"] * 1000),
-        ["S9 'Eating'", "meters"],
+        ["S9 'Eating'", "divide millimeters by 1000"],
+    ),
+    "3d centimeters": (
+        "3d",
+        lambda m: m.poses["S9"].update(Eating=m.poses["S9"]["Eating"] * 100),
+        ["S9 'Eating'", "divide centimeters by 100"],
     ),
     "3d no dict": ("3d", lambda m: setattr(m, "poses", [1]), ["positions_3d", "dict", "list"]),
     "2d no dicts": ("2d", lambda m: m.views.update(S9=[1]), ["positions_2d", "'S9'", "list"]),
