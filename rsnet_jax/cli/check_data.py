@@ -1,6 +1,7 @@
-"""`rsnet-jax check-data`: looks for faults in Human3.6M files."""
+"""`rsnet-jax check-data`: looks for faults in files of Human3.6M and MPI-INF-3DHP."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -9,19 +10,22 @@ from rsnet_jax.cli.options import CommandOptions, Debug
 from rsnet_jax.cli.parsing import parse
 from rsnet_jax.cli.tables import prose
 from rsnet_jax.config.section import AnyPath
-from rsnet_jax.data.h36m.check import check_h36m
+from rsnet_jax.data.h36m.check import Report, check_h36m
+from rsnet_jax.data.h36m.read import FILE_3D
+from rsnet_jax.data.mpi_inf_3dhp.check import check_mpi_inf_3dhp, holds_mpi_inf_3dhp
 from rsnet_jax.errors import ConfigError, DataError
 
 MOST_LISTED = 20
 
 
 class CheckDataOptions(CommandOptions):
-    """Looks through a folder of Human3.6M files for faults that would make training or evaluation
-    fail.
+    """Looks through a folder of Human3.6M files, or the file of MPI-INF-3DHP, for faults that would
+    make training or evaluation fail.
     """
 
     folder: Annotated[AnyPath | None, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")] = None
-    """Folder that holds data_3d_h36m.npz and data_2d_h36m_<detections>.npz."""
+    """Folder that holds data_3d_h36m.npz and data_2d_h36m_<detections>.npz; or a folder that holds
+    data_mpi_inf_3dhp.npz or test_3dhp.npz, or such a file itself."""
     debug: Debug = False
 
 
@@ -34,7 +38,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     options = parse(CheckDataOptions, argv, prog=prog, default=CheckDataOptions())
     if options.folder is None:
         raise ConfigError("which FOLDER? Give the one that holds data_3d_h36m.npz")
-    report = check_h36m(options.folder)
+    report = check_folder(options.folder)
     for line in report.lines:
         print(prose(line, indent=28 if line.startswith(" ") else 2))
     print_listed("remark", report.remarks)
@@ -43,6 +47,12 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         count = len(report.problems)
         raise DataError(f"{options.folder}: {count} problem{'s' * (count > 1)}, see above")
     print("no problems")
+
+
+def check_folder(path: Path) -> Report:
+    """The report on whatever data set the files belong to; Human3.6M comes first."""
+    other = holds_mpi_inf_3dhp(path) and not (path / FILE_3D).exists()
+    return check_mpi_inf_3dhp(path) if other else check_h36m(path)
 
 
 def print_listed(kind: str, entries: Sequence[str]) -> None:

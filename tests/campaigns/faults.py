@@ -27,6 +27,8 @@ CALIBRATION = "rsnet_jax/data/h36m/cameras.py"
 PREDICT = "rsnet_jax/evaluation/predict.py"
 MEASURE = "rsnet_jax/evaluation/measure.py"
 REPORT = "rsnet_jax/evaluation/report.py"
+PCK = "rsnet_jax/evaluation/pck.py"
+PLAUSIBLE = "rsnet_jax/data/plausible.py"
 CONFIG = "rsnet_jax/config/sections.py"
 STEP = "rsnet_jax/training/step.py"
 LOSSES = "rsnet_jax/training/losses.py"
@@ -34,6 +36,7 @@ OPTIM = "rsnet_jax/training/optim.py"
 TORCH_FILE = "rsnet_jax/checkpoints/torch_file.py"
 
 TEST_EVAL = "tests/evaluation/test_evaluation.py"
+TEST_PCK = "tests/evaluation/test_pck.py"
 TEST_STEPS = "tests/training/test_steps.py"
 TEST_GOLDEN = "tests/training/test_golden.py"
 TEST_RSNET = "tests/models/test_rsnet.py"
@@ -548,5 +551,57 @@ FAULTS = (
         "the recipe's loss ignored",
         (("rsnet_jax/training/program.py", "loss=config.train.loss,", 'loss="mse_l1",'),),
         ("tests/training/test_recipes.py",),
+    ),
+    Fault(
+        "PCK counts errors at the limit",
+        ((METRICS, "errors[..., None] < limits", "errors[..., None] <= limits"),),
+        (TEST_PCK,),
+    ),
+    Fault(
+        "AUC without 0 mm",
+        ((PCK, "range(0, 151, 5)", "range(5, 151, 5)"),),
+        (TEST_PCK,),
+    ),
+    Fault(
+        "PCK of all is the mean of the scenes",
+        (
+            (
+                PCK,
+                '{"all": everything, **scenes}',
+                '{"all": _mean(list(scenes.values())), **scenes}',
+            ),
+        ),
+        (TEST_PCK,),
+    ),
+    Fault(
+        "spine counted in the official convention",
+        ((PCK, '"official": ("pelvis", "spine")', '"official": ("pelvis",)'),),
+        (TEST_PCK,),
+    ),
+    Fault(
+        "MPI-INF-3DHP outdoors normalized like the studio",
+        (("rsnet_jax/data/mpi_inf_3dhp/scenes.py", "(1920, 1080) if", "(2048, 2048) if"),),
+        ("tests/data/mpi_inf_3dhp",),
+    ),
+    Fault(
+        "frames that are not valid kept",
+        (
+            (
+                "rsnet_jax/data/mpi_inf_3dhp/official.py",
+                "np.flatnonzero(valid)",
+                "np.flatnonzero(valid >= 0)",
+            ),
+        ),
+        ("tests/data/mpi_inf_3dhp/test_official.py",),
+    ),
+    Fault(
+        "poses in millimeters are plausible",
+        ((PLAUSIBLE, "(0.1, 2.0)", "(0.1, 2000.0)"), (PLAUSIBLE, "(0.9, 1.8)", "(0.9, 1800.0)")),
+        ("tests/data/test_plausible.py", "tests/data/mpi_inf_3dhp"),
+    ),
+    Fault(
+        "mirrored poses are plausible",
+        ((PLAUSIBLE, "< -0.5 * np.sum", "< -5 * np.sum"),),
+        ("tests/data/test_plausible.py", "tests/data/mpi_inf_3dhp"),
     ),
 )

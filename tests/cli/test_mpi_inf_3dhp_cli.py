@@ -186,3 +186,36 @@ def test_training_is_refused(refused, tmp_path):
     message = refused("train", "--workdir", tmp_path / "run", *MEASURE, tmp_path)
     assert message == "data.dataset mpi_inf_3dhp is a test set: train on h36m, then evaluate on it"
     assert contents(tmp_path) == []
+
+
+def test_check_data_of_a_prepared_file(cli, sequences, tmp_path):
+    np.savez(tmp_path / PREPARED, **mpi_files.prepared_arrays(sequences))
+    for path in (tmp_path, tmp_path / PREPARED):
+        code, out, err = cli("check-data", path)
+        assert (code, err) == (0, "")
+        assert f"{PREPARED}: 27 frames, 16 joints, test set of MPI-INF-3DHP\n" in out
+        assert "TS4 no_gs: 7 frames, 3D up to 0." in out and out.endswith("no problems\n")
+        assert f"remark: {PREPARED}: TS1 has 6 frames, where 603 were expected" in out
+        assert max(map(len, out.splitlines())) <= 80
+
+
+def test_check_data_lists_the_problems_of_all_sequences(cli, sequences, tmp_path):
+    arrays = mpi_files.prepared_arrays(sequences)
+    arrays["pose3d"][6:11] *= 1000  # TS2
+    arrays["pose2d"][25:] *= [1, -1]  # TS6
+    np.savez(tmp_path / PREPARED, **arrays)
+    code, out, err = cli("check-data", tmp_path)
+    problems = [line for line in out.splitlines() if line.startswith("PROBLEM: ")]
+    assert code == 2 and err.endswith(": 2 problems, see above\n") and len(problems) == 2
+    assert problems[0].startswith(f"PROBLEM: {PREPARED}: pose3d (TS2): meters are wanted")
+    assert problems[1].startswith(f"PROBLEM: {PREPARED}: pose2d (TS6): the 2D keypoints are not")
+    arrays["pose3d"][3, 2, 1] = np.nan
+    np.savez(tmp_path / PREPARED, **arrays)
+    code, out, err = cli("check-data", tmp_path)
+    assert code == 2 and "pose3d: row 3, right_knee: a coordinate is not finite" in out
+
+
+def test_check_data_of_rows_without_names(cli, sequences, tmp_path):
+    np.savez(tmp_path / "test_3dhp.npz", **mpi_files.poseaug_arrays(sequences))
+    code, out, _ = cli("check-data", tmp_path)
+    assert code == 0 and "remark: test_3dhp.npz: the file names no sequences" in out

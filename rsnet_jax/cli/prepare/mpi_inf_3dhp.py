@@ -9,10 +9,9 @@ from rsnet_jax.cli.parsing import parse
 from rsnet_jax.cli.tables import prose
 from rsnet_jax.config.section import AnyPath
 from rsnet_jax.data.manifest import Preparation, record_files
+from rsnet_jax.data.mpi_inf_3dhp.check import count_remarks, counts_of
 from rsnet_jax.data.mpi_inf_3dhp.official import Annotation, annotation_files, read_official
-from rsnet_jax.data.mpi_inf_3dhp.pose_table import PoseTable
 from rsnet_jax.data.mpi_inf_3dhp.read import PREPARED
-from rsnet_jax.data.mpi_inf_3dhp.scenes import FRAMES
 from rsnet_jax.data.mpi_inf_3dhp.spin import read_spin
 from rsnet_jax.data.mpi_inf_3dhp.write import write_pose_table
 from rsnet_jax.data.parts import open_workspace
@@ -82,19 +81,3 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     print(
         f"try: rsnet-jax evaluate CHECKPOINT --data.dataset mpi_inf_3dhp --data.root {options.out}"
     )
-
-
-def counts_of(table: PoseTable) -> dict[str, int]:
-    """The number of rows of each sequence."""
-    return {
-        name: int((table.sequence == index).sum()) for index, name in enumerate(table.sequences)
-    }
-
-
-def count_remarks(counts: dict[str, int]) -> list[str]:
-    """Sequences that have not as many rows as published figures are of."""
-    return [
-        f"{name} has {count:,} frames, where {FRAMES[name]} were expected"
-        for name, count in counts.items()
-        if count != FRAMES[name]
-    ]

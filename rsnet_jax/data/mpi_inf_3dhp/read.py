@@ -26,6 +26,7 @@ from rsnet_jax.pose.skeleton import H36M_16
 
 PREPARED = "data_mpi_inf_3dhp.npz"
 POSEAUG = "test_3dhp.npz"
+FIELDS = ("pose3d", "pose2d")
 UNNAMED = "unnamed"
 """The sequence of rows of which nothing tells the sequence."""
 ASSUMED = (
@@ -73,6 +74,17 @@ def find_file(root: Path) -> Path:
 
 def read_pose_table(path: Path) -> PoseTable:
     """Reads and checks one file; raises like `load_mpi_inf_3dhp`."""
+    table = read_arrays(path)
+    require_plausible(table, fields=FIELDS, where=str(path))
+    return table
+
+
+def read_arrays(path: Path) -> PoseTable:
+    """Reads one file and checks fields, shapes, labels and whether numbers are finite.
+
+    Raises:
+        DataError: the file is missing or damaged, or one of these is not as it must be.
+    """
     stored, where = load_npz(path), str(path)
     poses = numbers(stored, "pose3d", (None, 16, 3), where=where)
     points = numbers(stored, "pose2d", (None, 16, 2), where=where)
@@ -83,11 +95,8 @@ def read_pose_table(path: Path) -> PoseTable:
     poses = poses - poses[:, :1]
     if "sequence" in stored:
         sequence, frame = _read_labels(stored, rows=len(poses), where=where)
-        table = PoseTable(poses, points, sequence, frame, SEQUENCES)
-    else:
-        table = _without_labels(poses, points)
-    require_plausible(table, fields=("pose3d", "pose2d"), where=where)
-    return table
+        return PoseTable(poses, points, sequence, frame, SEQUENCES)
+    return _without_labels(poses, points)
 
 
 def as_frames(table: PoseTable) -> Frames:
