@@ -17,9 +17,11 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Shaped
 
-from rsnet_jax.errors import CheckpointError, StorageError, one_line
+from rsnet_jax.errors import CheckpointError, StorageError, one_line, shown
 from rsnet_jax.files.paths import require_file, to_path
+from rsnet_jax.files.plain_data import DATA, check_plain
 from rsnet_jax.files.safe_pickle import PLAIN, AllowList, ForbiddenPickle, checked_size, unpickle
+from rsnet_jax.files.safe_zip import ZipBomb, check_archive
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
@@ -85,8 +87,8 @@ def _describe(entries: Mapping[Any, Any]) -> str:
     # A name that is not a string is shown as its type: printing it could take forever.
     names = [name if isinstance(name, str) else type(name).__name__ for name in entries][:5]
     kinds = [type(value).__name__ for value in entries.values()]
-    shown = [f"{name[:40]!r} ({kind})" for name, kind in zip(names, kinds, strict=False)]
-    return (", ".join(shown) + (", ..." if len(entries) > 5 else "")) or "an empty dict"
+    found = [f"{shown(name, limit=50)} ({kind})" for name, kind in zip(names, kinds, strict=False)]
+    return (", ".join(found) + (", ..." if len(entries) > 5 else "")) or "an empty dict"
 
 
 def read_torch_file(path: str | Path) -> dict[Any, Any]:
@@ -113,10 +115,13 @@ def read_torch_file(path: str | Path) -> dict[Any, Any]:
             f"{path} asks for {error}: refused, and nothing of it was run;"
             " only tensors and plain data are read, so save model.state_dict(), not the model"
         ) from error
+    except ZipBomb as error:
+        raise CheckpointError(f"{path}: refused: {error}") from error
     except zipfile.BadZipFile as error:
         raise CheckpointError(f"{path} is damaged or cut short ({one_line(error)})") from error
     except Exception as error:  # a damaged file can make any step of the reading fail
         raise CheckpointError(f"{path} is damaged ({one_line(error)})") from error
+    check_plain(content, name=str(path), error=CheckpointError, limits=DATA)
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, wanted a dict of tensors")
     return content
@@ -133,6 +138,7 @@ class _Storage(np.ndarray):
 def _read_zip(data: bytes) -> Any:
     """The object in the zip container."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        check_archive(archive, size=len(data))
         names = set(archive.namelist())
         pickles = [n for n in names if n.count("/") == 1 and n.endswith("/data.pkl")]
         if len(pickles) != 1:
@@ -143,7 +149,7 @@ def _read_zip(data: bytes) -> Any:
             raise _NotTorch("it is a TorchScript program; save model.state_dict() instead")
         order = archive.read(f"{root}byteorder") if f"{root}byteorder" in names else b"little"
         if order not in (b"little", b"big"):
-            raise ValueError(f"byte order {order!r:.40}")
+            raise ValueError(f"byte order {shown(order, limit=40)}")
         raw: dict[str, bytes] = {}
 
         def storage(pid: Any) -> _Storage:
@@ -176,7 +182,7 @@ def _read_legacy(data: bytes) -> Any:
             return storages[key]
         _, offset, size = view
         if not 0 <= offset <= offset + size <= len(storages[key]):
-            raise ValueError(f"a view that leaves its storage {key!r:.40}")
+            raise ValueError(f"a view that leaves its storage {shown(key, limit=40)}")
         return storages[key][offset : offset + size].view(_Storage)
 
     stream.seek(start)
@@ -193,7 +199,7 @@ def _read_legacy_storages(stream: io.BytesIO, file_size: int) -> dict[str, _Stor
     def note(pid: Any) -> None:
         dtype, key, size, _ = _parse_storage_id(pid)
         if declared.setdefault(key, (dtype, size)) != (dtype, size):
-            raise ValueError(f"storage {key!r:.40} is declared twice, differently")
+            raise ValueError(f"storage {shown(key, limit=40)} is declared twice, differently")
 
     unpickle(stream, _WITHOUT_TENSORS, persistent_load=note)
     keys = unpickle(stream, {})
@@ -206,9 +212,9 @@ def _read_legacy_storages(stream: io.BytesIO, file_size: int) -> dict[str, _Stor
         dtype, size = declared[key]
         # This container is little-endian on every machine, unlike the zip container.
         if int.from_bytes(stream.read(8), "little") != size:
-            raise ValueError(f"cut short, or storage {key!r:.40} is not of its declared size")
+            raise ValueError(f"cut short, or {shown(key, limit=40)} is not of its declared size")
         if size * dtype.itemsize > file_size:
-            raise ValueError(f"storage {key!r:.40} is cut short")
+            raise ValueError(f"storage {shown(key, limit=40)} is cut short")
         storages[key] = _elements(stream.read(size * dtype.itemsize), dtype, size, swap=False)
     return storages
 
@@ -220,8 +226,8 @@ def _parse_storage_id(pid: Any) -> tuple[np.dtype, str, int, Any]:
     _, dtype, key, _, size = pid[:5]
     if not isinstance(dtype, np.dtype) or type(key) is not str or type(size) is not int:
         raise ValueError("a malformed storage id")
-    if size < 0:
-        raise ValueError(f"storage {key!r:.40} of {size} elements")
+    if not 0 <= size < 2**63:
+        raise ValueError(f"storage {shown(key, limit=40)} of {shown(size)} elements")
     return dtype, key, size, pid[5] if len(pid) == 6 else None
 
 

@@ -9,32 +9,44 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from rsnet_jax.errors import DataError, StorageError, one_line
-from rsnet_jax.files.paths import local_copy, require_file, to_path
+from rsnet_jax.errors import DataError, StorageError, one_line, shown
+from rsnet_jax.files.paths import local_copy, require_file, size, to_path
+from rsnet_jax.files.plain_data import DATA, check_plain
 from rsnet_jax.files.safe_pickle import (
     PLAIN,
     DamagedPickle,
     ForbiddenPickle,
+    check_characters,
     checked_size,
     unpickle,
 )
+from rsnet_jax.files.safe_zip import ZipBomb, check_archive
 
 
 def load_npz(path: str | Path) -> dict[str, Any]:
     """Reads every member of an .npz, by name; a 0-d object array becomes the object in it.
 
-    Object arrays may hold numpy arrays, numpy scalars and plain containers, nothing else.
+    Object arrays may hold numpy arrays, numpy scalars and plain containers within the limits
+    `files.plain_data.DATA`, nothing else.
 
     Raises:
-        DataError: the file is missing, damaged, not an .npz, or asks for other objects. Such
-            objects are not looked up, and nothing of the file is run.
+        DataError: the file is missing, damaged, not an .npz, would unpack to far more than its
+            size, or asks for other objects. Such objects are not looked up, and nothing of the file
+            is run.
     """
     path = to_path(path)
     require_file(path, DataError)
     try:
         with local_copy(path) as file, zipfile.ZipFile(file) as archive:
+            check_archive(archive, size=size(path))
             names = archive.namelist()
-            return {name.removesuffix(".npy"): _load_member(archive, name) for name in names}
+            members = {name.removesuffix(".npy"): _load_member(archive, name) for name in names}
+        check_plain(members, name=str(path), error=DataError, limits=DATA)
+        return members
+    except (DataError, StorageError):
+        raise
+    except ZipBomb as error:
+        raise DataError(f"{path}: refused: {error}") from error
     except ForbiddenPickle as error:
         raise DataError(
             f"{path} asks for {error}: refused, and nothing of it was run;"
@@ -42,8 +54,6 @@ def load_npz(path: str | Path) -> dict[str, Any]:
         ) from error
     except zipfile.BadZipFile as error:
         raise DataError(f"{path}: {_diagnose(path)} ({one_line(error)})") from error
-    except StorageError:
-        raise
     except Exception as error:  # a damaged archive can make any step of the reading fail
         raise DataError(f"{path} is damaged ({one_line(error)})") from error
 
@@ -70,7 +80,8 @@ def _load_member(archive: zipfile.ZipFile, name: str) -> Any:
     if dtype.hasobject:
         return _load_objects(stream, name, shape=shape, dtype=dtype)
     if count * dtype.itemsize > len(data) - stream.tell():
-        raise ValueError(f"member {name!r} is shorter than its shape {shape}")
+        raise ValueError(f"member {shown(name)} is shorter than its shape {shape}")
+    check_characters(memoryview(data)[stream.tell() :][: count * dtype.itemsize], dtype)
     order = "F" if fortran else "C"
     return np.ndarray(shape, dtype, data, offset=stream.tell(), order=order).copy(order="K")
 
@@ -83,7 +94,7 @@ def _read_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, 
     }
     version = np.lib.format.read_magic(stream)
     if version not in readers:
-        raise ValueError(f"member {name!r} has .npy version {version}; 1.0 and 2.0 can be read")
+        raise ValueError(f"member {shown(name)} has .npy version {version}, not 1.0 or 2.0")
     with warnings.catch_warnings():  # numpy warns of headers written by Python 2, which are fine
         warnings.simplefilter("ignore", UserWarning)
         return readers[version](stream)
@@ -97,8 +108,8 @@ def _load_objects(
     try:
         array = unpickle(stream, PLAIN)
     except DamagedPickle as error:
-        raise ValueError(f"the objects of member {name!r}: {error}") from error
+        raise ValueError(f"the objects of member {shown(name)}: {error}") from error
     # numpy's writer pickles the array itself, with its shape.
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
-        raise ValueError(f"member {name!r} does not hold the object array it declares")
+        raise ValueError(f"member {shown(name)} does not hold the object array it declares")
     return array.item() if array.ndim == 0 else array

@@ -5,12 +5,14 @@ containers and arrays and check their arguments; a request for anything else end
 """
 
 import collections
+import io
 import math
 import pickle
 import re
 import struct
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, no_type_check
 
 import numpy as np
 from jaxtyping import Shaped
@@ -38,7 +40,7 @@ def unpickle(
     """Reads one pickle and leaves `stream` at its end. Strings of Python 2 are read as Latin-1.
 
     Args:
-        stream: the file, at the start of the pickle.
+        stream: the file, at the start of the pickle; it can seek.
         allowed: the only names that the pickle can use.
         persistent_load: makes the object for a persistent id; None refuses all such ids.
 
@@ -47,7 +49,10 @@ def unpickle(
             looked up.
         DamagedPickle: the pickle is not a whole pickle of such data.
     """
-    unpickler = _AllowListUnpickler(stream, allowed, persistent_load)
+    start = stream.tell()
+    size = stream.seek(0, io.SEEK_END) - start
+    stream.seek(start)
+    unpickler = _AllowListUnpickler(stream, allowed, persistent_load, size=size)
     try:
         return unpickler.load()
     except ForbiddenPickle:
@@ -57,6 +62,7 @@ def unpickle(
 
 
 _MAX_OBJECT_ARRAYS = 2000  # numpy frees nested ones by recursion; too deep overflows the C stack
+_MAX_OPERATIONS = 5_000_000  # each takes a microsecond and up to 64 bytes; real files need a tenth
 
 
 class _AllowListUnpickler(pickle._Unpickler):
@@ -76,8 +82,13 @@ class _AllowListUnpickler(pickle._Unpickler):
         stream: BinaryIO,
         allowed: AllowList,
         persistent_load: Callable[[Any], Any] | None,
+        *,
+        size: int,
     ):
         super().__init__(stream, encoding="latin1")
+        self.dispatch = _Counted(self.dispatch)  # pyright: ignore[reportAttributeAccessIssue]
+        # Bytes for what calls make: a few bytes of a file can copy a large object again and again.
+        self._budget = 2**28 + 16 * size
         self._allowed = allowed
         self._persistent_load = persistent_load
         self._object_arrays = 0
@@ -99,9 +110,21 @@ class _AllowListUnpickler(pickle._Unpickler):
         if type(target) not in _BUILD:
             raise ForbiddenPickle(f"setting the state of a {type(target).__name__!r}")
         _BUILD[type(target)](target, state)
+        self._spend(target)
         self._object_arrays += isinstance(target, np.ndarray) and target.dtype.hasobject
         if self._object_arrays > _MAX_OBJECT_ARRAYS:
             raise ValueError(f"more than {_MAX_OBJECT_ARRAYS} arrays of objects")
+
+    @no_type_check
+    def load_reduce(self) -> None:
+        super().load_reduce()  # pyright: ignore[reportAttributeAccessIssue]
+        self._spend(self.stack[-1])
+
+    @no_type_check  # see `_Counted`
+    def _spend(self, made: Any) -> None:
+        self._budget -= sys.getsizeof(made)
+        if self._budget < 0:
+            raise ValueError("its objects are much larger than the file")
 
     def load_setitem(self) -> None:
         value = self.stack.pop()
@@ -131,6 +154,7 @@ class _AllowListUnpickler(pickle._Unpickler):
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch) | {
         pickle.BUILD[0]: load_build,
+        pickle.REDUCE[0]: load_reduce,
         pickle.SETITEM[0]: load_setitem,
         pickle.SETITEMS[0]: load_setitems,
         pickle.DICT[0]: load_dict,
@@ -148,10 +172,29 @@ class _AllowListUnpickler(pickle._Unpickler):
     }
 
 
+class _Counted(dict[int, Callable[[Any], None]]):
+    """The operations of an unpickler, of which so many can be looked up."""
+
+    left = _MAX_OPERATIONS
+
+    @no_type_check  # the checks of tests would take most of the time
+    def __getitem__(self, code: int) -> Callable[[Any], None]:
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError(f"more than {_MAX_OPERATIONS:,} operations")
+        return super().__getitem__(code)
+
+
 def _check_key(key: Any) -> Any:
-    """Refuses nested tuples as keys: hashing deep ones overflows the C stack."""
-    if isinstance(key, tuple) and any(isinstance(part, tuple) for part in key):
+    """Refuses keys that are costly to hash or to tell apart.
+
+    Hashing deeply nested tuples overflows the C stack; large integers can all have one hash.
+    """
+    parts = key if isinstance(key, tuple) else (key,)
+    if any(isinstance(part, tuple) for part in parts):
         raise ValueError("a nested tuple as a key")
+    if any(isinstance(part, int) and part.bit_length() > 64 for part in parts):
+        raise ValueError("an integer of more than 64 bits as a key")
     return key
 
 
@@ -209,6 +252,7 @@ def _build_array(array: np.ndarray, state: Any) -> None:
     else:
         data = _as_bytes(data)
         agrees = len(data) == count * dtype.dtype.itemsize
+        check_characters(data, dtype.dtype)
     if not agrees:
         raise ValueError(f"an array of shape {shape} with data of another size")
     checked: Any = (1, shape, dtype.dtype, bool(fortran), data)
@@ -221,11 +265,24 @@ def checked_size(shape: Any) -> int:
     Raises:
         ValueError: `shape` is not a tuple of at most 32 counts.
     """
-    if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape):
+    if type(shape) is not tuple or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
         raise ValueError("a shape that is not a tuple of counts")
     if len(shape) > 32:
         raise ValueError(f"a shape of {len(shape)} axes")
     return math.prod(shape)
+
+
+def check_characters(data: bytes | memoryview, dtype: np.dtype) -> None:
+    """Checks the bytes of an array if it is of text; numpy fails on other numbers when it is read.
+
+    Raises:
+        ValueError: a number is not that of a character.
+    """
+    if dtype.kind != "U":
+        return
+    codes = np.frombuffer(data, np.dtype("u4").newbyteorder(dtype.byteorder))
+    if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+        raise ValueError("an array of text with numbers that are no characters")
 
 
 def _as_bytes(data: Any) -> bytes:
@@ -237,6 +294,7 @@ def _scalar(dtype: _DType, data: Any) -> Any:
     data = _as_bytes(data)
     if dtype.dtype.hasobject or len(data) != dtype.dtype.itemsize:
         raise ValueError("a numpy scalar whose data is of another size")
+    check_characters(data, dtype.dtype)
     return np.ndarray((), dtype.dtype, data)[()]
 
 
@@ -244,7 +302,9 @@ def _frombuffer(
     buffer: Any, dtype: _DType, shape: Any, order: str, axis_order: Any = None
 ) -> Shaped[np.ndarray, "..."]:
     checked_size(shape)
-    array = np.frombuffer(_as_bytes(buffer), dtype.dtype)
+    data = _as_bytes(buffer)
+    check_characters(data, dtype.dtype)
+    array = np.frombuffer(data, dtype.dtype)
     array = array.astype(array.dtype.newbyteorder("="))
     if order == "K" and axis_order is not None:
         return array.reshape(shape).transpose(axis_order)
