@@ -79,6 +79,13 @@ def quote(text: object, *, limit: int = 200) -> str:
     return line[:limit] + "..." if len(line) > limit or len(start) < len(whole) else line
 
 
+def printable(text: str) -> str:
+    """Text of several lines without the characters that steer a terminal, which become "?"."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" else "?" for char in text)
+
+
 def shown(value: object, *, limit: int = 200) -> str:
     """A value that a file supplied, as Python writes it, in one line of bounded length.
 

@@ -11,7 +11,7 @@ from rsnet_jax.benchmark import machine
 from rsnet_jax.benchmark.comparison import ROWS, MakeSide, Result, Settings
 from rsnet_jax.benchmark.ours import Ours
 from rsnet_jax.benchmark.startup import measure_startup
-from rsnet_jax.errors import ConfigError
+from rsnet_jax.errors import ConfigError, shown
 
 RIVALS = ("torch", "torch-eager", "torch-compile", "official:PATH")
 RIVALS_NETWORK = "rsnet"
@@ -33,7 +33,7 @@ def make_sides(against: Sequence[str], *, model: str) -> list[MakeSide]:
     for name in against:
         kind, _, path = name.partition(":")
         if name not in RIVALS and not (kind == "official" and path):
-            raise ConfigError(f"against: one of {', '.join(RIVALS)} was wanted, not {name!r}")
+            raise ConfigError(f"against: one of {', '.join(RIVALS)} was wanted, not {shown(name)}")
         if model != RIVALS_NETWORK:
             raise ConfigError(f"against: {name} computes {RIVALS_NETWORK} only, not {model}")
     if against and importlib.util.find_spec("torch") is None:

@@ -1,6 +1,7 @@
 """Loads weights from any path that holds some: the dispatch over all formats."""
 
 import contextlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -104,7 +105,9 @@ def saved_steps(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
     return sorted(
-        int(path.name) for path in folder.iterdir() if path.name.isdigit() and is_complete(path)
+        int(path.name)
+        for path in folder.iterdir()
+        if re.fullmatch("0|[1-9][0-9]*", path.name) and is_complete(path)
     )
 
 
@@ -113,9 +116,9 @@ def validation_errors(folder: Path) -> dict[int, float]:
     errors = {}
     for step in saved_steps(folder):
         with contextlib.suppress(CheckpointError):
-            about = restore_about(folder / str(step))
-            if about.get("mpjpe") is not None:
-                errors[step] = float(about["mpjpe"])
+            mpjpe = restore_about(folder / str(step)).mpjpe
+            if mpjpe is not None:
+                errors[step] = mpjpe
     return errors
 
 

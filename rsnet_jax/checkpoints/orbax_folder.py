@@ -1,7 +1,6 @@
 """Saves weights to Orbax folders and restores them."""
 
 import contextlib
-import dataclasses
 import gc
 import os
 import sys
@@ -12,19 +11,16 @@ from typing import Any, TypeVar
 
 import jax
 
+from rsnet_jax.checkpoints.about import FORMAT, About, describe_weights, read_about
 from rsnet_jax.checkpoints.checkpoint import Checkpoint, weight_shapes
-from rsnet_jax.config import Config
 from rsnet_jax.distributed.processes import is_multiprocess
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, quote
 from rsnet_jax.files.paths import is_remote, to_path
-from rsnet_jax.pose.skeleton import Skeleton
 
 ORBAX_MARK = "_CHECKPOINT_METADATA"
 """The file that marks an Orbax checkpoint; on local disks the folder is renamed when complete."""
 COMMIT_MARK = "commit_success.txt"
 """The file that Orbax writes last in an object store, where folders cannot be renamed."""
-FORMAT = 1
-"""The version of what `describe_weights` stores and of the tree of weights."""
 Result = TypeVar("Result")
 
 
@@ -49,10 +45,10 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
         checkpoint.config,
         checkpoint.skeleton,
         checkpoint.keypoint_skeleton,
-        refinement=checkpoint.refine_variables is not None,
         source=checkpoint.source,
         step=checkpoint.step,
     )
+    about |= {"format": FORMAT, "refinement": checkpoint.refine_variables is not None}
     items = ocp.args.Composite(
         weights=ocp.args.StandardSave(weights), about=ocp.args.JsonSave(about)
     )
@@ -70,27 +66,6 @@ def check_place(folder: Path) -> None:
         raise OutputError(f"{folder}: Orbax writes to local folders and gs:// only")
 
 
-def describe_weights(
-    config: Config,
-    skeleton: Skeleton,
-    keypoint_skeleton: Skeleton,
-    *,
-    refinement: bool,
-    source: str,
-    step: int | None,
-) -> dict[str, Any]:
-    """The description that is stored beside the arrays, as JSON."""
-    return {
-        "format": FORMAT,
-        "config": config.model_dump(mode="json"),
-        "skeleton": dataclasses.asdict(skeleton),
-        "keypoint_skeleton": dataclasses.asdict(keypoint_skeleton),
-        "refinement": refinement,
-        "source": source,
-        "step": step,
-    }
-
-
 def restore_checkpoint(folder: str | Path) -> Checkpoint:
     """Reads a folder that `save_checkpoint` wrote, or a checkpoint of a run.
 
@@ -101,40 +76,37 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
 
     folder = to_path(folder).absolute()
     about = restore_about(folder)
+    skeleton, keypoint_skeleton = about.skeletons
     try:
-        if about["format"] > FORMAT:
-            raise CheckpointError(
-                f"{folder}: written by a newer rsnet_jax (format {about['format']}, this one "
-                f"reads up to {FORMAT})"
-            )
-        config, skeleton = Config(**about["config"]), Skeleton.from_dict(about["skeleton"])
-        # Folders of earlier versions lack it.
-        keypoint_skeleton = Skeleton.from_dict(about.get("keypoint_skeleton", about["skeleton"]))
-        target = weight_shapes(config, skeleton, keypoint_skeleton, refinement=about["refinement"])
-        step = about["step"]
-    except (ConfigError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder}: its configuration cannot be used: {quote(error)}"
-        ) from None
+        target = weight_shapes(
+            about.config, skeleton, keypoint_skeleton, refinement=about.refinement
+        )
+    except ConfigError as error:  # the parts do not go together
+        raise CheckpointError(f"{folder}: {error}") from None
     weights = restore_items(folder, weights=ocp.args.StandardRestore(local_targets(target)))[
         "weights"
     ]
     return Checkpoint(
         variables=weights["network"],
         refine_variables=weights.get("refinement"),
-        config=config,
+        config=about.config,
         skeleton=skeleton,
         keypoint_skeleton=keypoint_skeleton,
         source=str(folder),
-        step=step,
+        step=about.step,
     )
 
 
-def restore_about(folder: Path) -> dict[str, Any]:
-    """The description beside the weights of a checkpoint; raises like `restore_items`."""
+def restore_about(folder: Path) -> About:
+    """The description beside the weights of a checkpoint.
+
+    Raises:
+        CheckpointError: it is missing, damaged or senseless.
+    """
     import orbax.checkpoint as ocp
 
-    return restore_items(folder, about=ocp.args.JsonRestore())["about"]
+    values = restore_items(folder, about=ocp.args.JsonRestore())["about"]
+    return read_about(values, name=f"{folder}: its description")
 
 
 def restore_items(folder: Path, **items: Any) -> Any:

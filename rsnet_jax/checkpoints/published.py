@@ -12,7 +12,7 @@ from rsnet_jax.checkpoints import key_tables
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.torch_file import read_state_dict
 from rsnet_jax.config import AnyModelConfig, Config, HasRefinement, settings_class
-from rsnet_jax.errors import CheckpointError, OutputError, quote
+from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, quote
 from rsnet_jax.files.outputs import atomic_write
 from rsnet_jax.files.paths import to_path
 from rsnet_jax.pose.skeleton import JOINT_SETS, Skeleton
@@ -67,6 +67,10 @@ def from_published(
     keypoint_skeleton = keypoint_skeleton or skeleton
     if config is None:
         untold = settings if name in (None, sizes["name"]) else {}
+        try:
+            kind(**sizes)
+        except ConfigError as error:  # not of the user's settings
+            raise CheckpointError(f"{source}: {error}") from None
         model: Any = kind(**untold | sizes)
         config = Config(model=model)
     for field, size in sizes.items():

@@ -1,22 +1,28 @@
 """Weights as .safetensors: published names and shapes; configuration and skeleton as metadata."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from rsnet_jax.checkpoints.about import Origin, describe_weights
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.published import from_published, to_published
-from rsnet_jax.config import Config
-from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, StorageError, quote
+from rsnet_jax.errors import CheckpointError, OutputError, StorageError, quote, shown
+from rsnet_jax.files.json_text import parse_json
 from rsnet_jax.files.outputs import atomic_write
 from rsnet_jax.files.paths import local_copy
+from rsnet_jax.files.plain_data import read_fields
 from rsnet_jax.pose.skeleton import Skeleton
 
 METADATA_KEY = "rsnet_jax"
+DTYPES = (
+    *("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"),
+)
+"""The types of tensors that are read."""
 
 
 def save_safetensors(path: Path, checkpoint: Checkpoint) -> None:
@@ -28,13 +34,13 @@ def save_safetensors(path: Path, checkpoint: Checkpoint) -> None:
     if path.exists():
         raise OutputError(f"{path} exists already; give another name or remove it")
     network, refinement = to_published(checkpoint)
-    about = {
-        "config": checkpoint.config.model_dump(mode="json"),
-        "skeleton": dataclasses.asdict(checkpoint.skeleton),
-        "keypoint_skeleton": dataclasses.asdict(checkpoint.keypoint_skeleton),
-        "source": checkpoint.source,
-        "step": checkpoint.step,
-    }
+    about = describe_weights(
+        checkpoint.config,
+        checkpoint.skeleton,
+        checkpoint.keypoint_skeleton,
+        source=checkpoint.source,
+        step=checkpoint.step,
+    )
     try:
         with atomic_write(path) as partial:
             save_file(network | refinement, partial, metadata={METADATA_KEY: json.dumps(about)})
@@ -54,32 +60,42 @@ def load_safetensors(
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
-    try:
-        with local_copy(path) as copy, safe_open(copy, framework="np") as file:
-            metadata = file.metadata() or {}
-            names = file.keys()  # `file` is not a mapping: it cannot be iterated over
-            tensors = {name: file.get_tensor(name) for name in names}
-    except StorageError:
-        raise
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file: {quote(error)}") from None
-    config, step, keypoint_skeleton = None, None, None
-    if METADATA_KEY in metadata:
-        try:
-            about = json.loads(metadata[METADATA_KEY])
-            config = Config(**about["config"])
-            skeleton = Skeleton.from_dict(about["skeleton"])
-            if "keypoint_skeleton" in about:  # files of earlier versions lack it
-                keypoint_skeleton = Skeleton.from_dict(about["keypoint_skeleton"])
-            step = about["step"]
-        except (ValueError, KeyError, TypeError, ConfigError) as error:
-            raise CheckpointError(f"{path}: its metadata cannot be used: {quote(error)}") from None
+    metadata, tensors = _read(path)
+    if METADATA_KEY not in metadata:
+        return from_published(tensors, source=str(path), skeleton=skeleton, **settings)
+    name = f"{path}: its metadata"
+    values = parse_json(metadata[METADATA_KEY], name=name, error=CheckpointError)
+    about = read_fields(Origin, values, name=name, error=CheckpointError)
+    skeleton, keypoint_skeleton = about.skeletons
     return from_published(
         tensors,
         source=str(path),
         skeleton=skeleton,
         keypoint_skeleton=keypoint_skeleton,
-        config=config,
-        step=step,
-        **settings,
+        config=about.config,
+        step=about.step,
     )
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """The metadata and the tensors of a file.
+
+    Raises:
+        CheckpointError: it is damaged, or a tensor is of a type that numpy lacks.
+    """
+    try:
+        with local_copy(path) as copy, safe_open(copy, framework="np") as file:
+            tensors = {}
+            for name in file.keys():  # noqa: SIM118, since `file` is no mapping
+                dtype = file.get_slice(name).get_dtype()
+                if dtype not in DTYPES:
+                    raise CheckpointError(
+                        f"{path}: tensor {shown(name)} is of type {quote(dtype)}; "
+                        f"{', '.join(DTYPES)} were wanted"
+                    )
+                tensors[name] = file.get_tensor(name)
+            return file.metadata() or {}, tensors
+    except (CheckpointError, StorageError):
+        raise
+    except Exception as error:  # a damaged file can make any step of the reading fail
+        raise CheckpointError(f"{path}: not a readable safetensors file: {quote(error)}") from None

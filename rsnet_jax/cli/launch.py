@@ -14,7 +14,7 @@ import tyro
 from rsnet_jax.cli.options import AtLeastOne, CommandOptions, Debug, wanted
 from rsnet_jax.cli.parsing import parse
 from rsnet_jax.distributed.launcher import KILL_AFTER, LaunchResult, launch
-from rsnet_jax.errors import ConfigError, Interrupted, LostProcess, Preempted
+from rsnet_jax.errors import ConfigError, Interrupted, LostProcess, Preempted, printable
 from rsnet_jax.training.run_files import RunFiles
 
 PROGRAM = (sys.executable, "-m", "rsnet_jax")
@@ -147,7 +147,7 @@ def free_port(port: int | None) -> int:
 def report(result: LaunchResult, own: Sequence[str], command: Sequence[str], *, prog: str) -> None:
     """Prints the last lines of the process that failed, the message, and how to continue."""
     for line in result.lines:
-        print(line, file=sys.stderr)
+        print(printable(line), file=sys.stderr)
     stopped = result.code in (Preempted.exit_code, Interrupted.exit_code)
     if result.message:
         print(f"{prog}: {'' if stopped else 'error: '}{result.message}", file=sys.stderr)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import jax
 
 from rsnet_jax import __version__
+from rsnet_jax.cli.terminal import OneLine, error_line, plain_output
 from rsnet_jax.distributed.processes import as_lost_process, exit_without_barrier
-from rsnet_jax.errors import Interrupted, LostProcess, Preempted, RSNetError
+from rsnet_jax.errors import Interrupted, LostProcess, Preempted, RSNetError, shown
 
 SUBCOMMANDS = {
     "predict": ("rsnet_jax.cli.predict", "lift the keypoints of a detector to 3D poses"),
@@ -56,18 +57,22 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "rsnet-jax") -> int:
     name, *rest = argv
     if name not in SUBCOMMANDS:
         known = ", ".join(SUBCOMMANDS)
-        print(f"{prog}: error: unknown subcommand {name!r}; there are: {known}", file=sys.stderr)
+        unknown = f"unknown subcommand {shown(name)}"
+        print(f"{prog}: error: {unknown}; there are: {known}", file=sys.stderr)
         return RSNetError.exit_code
     return run(name, rest, prog=f"{prog} {name}")
 
 
 def run(name: str, argv: Sequence[str], *, prog: str) -> int:
     """Runs a command by name; with `--debug` among `argv`, errors are printed with traceback."""
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("rsnet_jax").setLevel(logging.INFO)
     try:
-        importlib.import_module(SUBCOMMANDS[name][0]).main(argv, prog=prog)
-        sys.stdout.flush()
+        with plain_output():
+            importlib.import_module(SUBCOMMANDS[name][0]).main(argv, prog=prog)
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return exit_with(Interrupted.exit_code)
@@ -85,7 +90,7 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
         if "--debug" in argv:
             traceback.print_exception(error)
         kind = "" if isinstance(error, (Preempted, Interrupted)) else "error: "
-        print(f"{prog}: {kind}{' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{prog}: {kind}{error_line(error)}", file=sys.stderr)
         return error.exit_code if error.raised_on_all_processes else exit_with(error.exit_code)
     return 0
 

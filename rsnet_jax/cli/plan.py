@@ -32,8 +32,10 @@ from rsnet_jax.config import (
 )
 from rsnet_jax.config.section import AnyPath
 from rsnet_jax.errors import CompileError, ConfigError, DataError, OutputError
+from rsnet_jax.files.json_text import read_json
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.files.paths import is_remote
+from rsnet_jax.files.plain_data import DATA
 from rsnet_jax.plan.chips import Topology, parse_topology
 from rsnet_jax.plan.estimate import Plan, count_for, with_batch
 from rsnet_jax.plan.figures import CompiledFigures
@@ -183,12 +185,11 @@ def stored_plans(path: Path) -> list[Plan]:
     Raises:
         DataError: the file holds no plans, or has another format.
     """
+    values = read_json(path, error=DataError, limits=DATA)
     try:
-        return plans_from_json(json.loads(path.read_text()))
+        return plans_from_json(values)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
     except ValueError:
         raise DataError(f"{path} is not a file that plan --json wrote") from None
 

@@ -12,7 +12,7 @@ import chex
 import numpy as np
 from jaxtyping import Float, Int
 
-from rsnet_jax.errors import DataError
+from rsnet_jax.errors import DataError, shown
 from rsnet_jax.pose.camera import Camera, normalize_screen, world_to_camera
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 

@@ -11,7 +11,7 @@ from rsnet_jax.data.mpi_inf_3dhp.scenes import MPI_INF_3DHP
 from rsnet_jax.data.synthetic.clips import synthetic_clips
 from rsnet_jax.data.views.format import holds_views, read_index
 from rsnet_jax.data.views.read import load_views
-from rsnet_jax.errors import ConfigError, DataError
+from rsnet_jax.errors import ConfigError, DataError, shown
 from rsnet_jax.pose.skeleton import JOINT_SETS
 
 Split = Literal["train", "test"]
@@ -120,7 +120,9 @@ def _load_synthetic(data: DataConfig, subjects: tuple[str, ...]) -> Frames:
     clips = synthetic_clips(detections, subjects=subjects)
     known = {clip.action for clip in clips}
     if unknown := [action for action in data.actions if action not in known]:
-        raise DataError(f"no action {unknown[0]!r} in the synthetic set; it has {sorted(known)}")
+        raise DataError(
+            f"no action {shown(unknown[0])} in the synthetic set; it has {sorted(known)}"
+        )
     return frames_from_clips(
         (clip for clip in clips if not data.actions or clip.action in data.actions),
         h36m_cameras(),

@@ -14,7 +14,9 @@ from typing import Any
 import tqdm
 
 from rsnet_jax.errors import DataError, one_line
+from rsnet_jax.files.json_text import read_json
 from rsnet_jax.files.outputs import atomic_write
+from rsnet_jax.files.plain_data import DATA
 
 MANIFEST = "manifest.json"
 FORMAT = "rsnet_jax.manifest"
@@ -88,12 +90,12 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        stored = json.loads(path.read_text())
+        stored = read_json(path, error=DataError, limits=DATA)
         known = stored["format"] == FORMAT and stored["version"] == VERSION
         entries = stored["prepared"]
         for entry in entries:
             _output_names(entry)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (DataError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a manifest of prepared data ({one_line(error)})") from error
     if not known:
         raise DataError(f"{path}: not a manifest of format {FORMAT}, version {VERSION}")

@@ -24,7 +24,7 @@ from typing import Any, cast
 
 from etils.epath.gpath import PosixGPath
 
-from rsnet_jax.errors import ConfigError, RSNetError, StorageError, one_line, quote
+from rsnet_jax.errors import ConfigError, RSNetError, StorageError, one_line, quote, shown
 
 BACKENDS = {"gs": ("gcsfs", "gcs"), "s3": ("s3fs", "s3")}
 """Scheme -> the module that is its client, and the extra of this package that installs it."""
@@ -176,7 +176,7 @@ def require_file(path: Path, error: type[RSNetError]) -> None:
     except StorageError:
         raise
     except (OSError, ValueError) as cause:  # ValueError: a null character in the name
-        raise error(f"cannot look for {str(path)!r}: {one_line(cause)}") from cause
+        raise error(f"cannot look for {shown(str(path))}: {one_line(cause)}") from cause
     similar = difflib.get_close_matches(path.name, names, n=4, cutoff=0.5)
     similar += [name for name in names if name.endswith(path.suffix or "/")][:4]
     listing = ", ".join(dict.fromkeys(similar)) or "nothing of a similar name"

@@ -20,6 +20,8 @@ from rsnet_jax.files.paths import require_file, size
 
 MOST_BYTES = 2**24
 """Largest file of settings or other descriptions that is read."""
+MOST_NAME = 100
+"""Longest name, in characters, of a subject, a clip or a joint."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +76,12 @@ def check_plain(
         key, item = entry
         for leaf in entry:
             kind = type(leaf)
-            if kind is bool or kind is float or (kind is int and 0 <= leaf < 2**32):
-                continue  # most are of these types; a call for each would take much longer
+            if leaf is None or kind is bool or kind is float:
+                continue  # these, and what is short, need no call, which takes most of the time
+            if kind is int and 0 <= leaf < 2**32:
+                continue
+            if kind is str and len(leaf) < 50 and len(leaf) <= limits.text and leaf.isascii():
+                continue
             if leaf is item and (parts := _parts(leaf)) is not None:
                 continue
             for part in leaf if kind is tuple else (leaf,):  # a tuple is the key of a dict
@@ -118,6 +124,11 @@ def _leaf_problem(value: Any, limits: Limits) -> str:
     ):
         return f"plain data were wanted, not a {quote(type(value).__name__)}"
     return ""
+
+
+def is_name(value: Any) -> bool:
+    """True for a text that can stand in tables and messages as it is: short, printable."""
+    return isinstance(value, str) and 0 < len(value) <= MOST_NAME and value.isprintable()
 
 
 def _is_unicode(text: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, ClassVar, no_type_check
 import numpy as np
 from jaxtyping import Shaped
 
-from rsnet_jax.errors import one_line
+from rsnet_jax.errors import one_line, shown
 
 AllowList = Mapping[tuple[str, str], Any]
 """(module, name) as a pickle spells them -> what it gets for them: a function or data of ours."""
@@ -63,6 +63,7 @@ def unpickle(
 
 _MAX_OBJECT_ARRAYS = 2000  # numpy frees nested ones by recursion; too deep overflows the C stack
 _MAX_OPERATIONS = 5_000_000  # each takes a microsecond and up to 64 bytes; real files need a tenth
+_FREE_BYTES = 2**28
 
 
 class _AllowListUnpickler(pickle._Unpickler):
@@ -88,7 +89,7 @@ class _AllowListUnpickler(pickle._Unpickler):
         super().__init__(stream, encoding="latin1")
         self.dispatch = _Counted(self.dispatch)  # pyright: ignore[reportAttributeAccessIssue]
         # Bytes for what calls make: a few bytes of a file can copy a large object again and again.
-        self._budget = 2**28 + 16 * size
+        self._budget = _FREE_BYTES + 16 * size
         self._allowed = allowed
         self._persistent_load = persistent_load
         self._object_arrays = 0
@@ -97,7 +98,7 @@ class _AllowListUnpickler(pickle._Unpickler):
         try:
             return self._allowed[module, name]
         except KeyError:
-            raise ForbiddenPickle(repr(f"{module[:100]}.{name[:100]}")) from None
+            raise ForbiddenPickle(shown(f"{module[:100]}.{name[:100]}")) from None
 
     def persistent_load(self, pid: Any) -> Any:
         if self._persistent_load is None:
@@ -108,7 +109,7 @@ class _AllowListUnpickler(pickle._Unpickler):
         state = self.stack.pop()
         target = self.stack[-1]
         if type(target) not in _BUILD:
-            raise ForbiddenPickle(f"setting the state of a {type(target).__name__!r}")
+            raise ForbiddenPickle(f"setting the state of a {type(target).__name__}")
         _BUILD[type(target)](target, state)
         self._spend(target)
         self._object_arrays += isinstance(target, np.ndarray) and target.dtype.hasobject
@@ -213,7 +214,7 @@ class _DType:
 
     def __init__(self, code: str, align: bool | int = False, copy: bool | int = False):
         if not re.fullmatch(r"[<>|=]?([biufc]\d{1,2}|[SU]\d{1,6}|O\d?|\?)", code):
-            raise ForbiddenPickle(f"arrays of dtype {code[:40]!r}")
+            raise ForbiddenPickle(f"arrays of dtype {shown(code, limit=40)}")
         self.dtype = np.dtype(object) if "O" in code else np.dtype(code)
 
     def build(self, state: Any) -> None:
@@ -313,7 +314,7 @@ def _frombuffer(
 
 def _encode(text: str, encoding: str) -> bytes:
     if encoding.lower() not in ("latin1", "latin-1"):
-        raise ForbiddenPickle(f"_codecs.encode with {encoding[:40]!r}")
+        raise ForbiddenPickle(f"_codecs.encode with {shown(encoding, limit=40)}")
     return text.encode("latin1")
 
 

@@ -5,7 +5,7 @@ import re
 from typing import Literal
 
 from rsnet_jax.config import Precision
-from rsnet_jax.errors import ConfigError
+from rsnet_jax.errors import ConfigError, shown
 
 HOP_SECONDS = 1e-6
 """Least seconds of a message to a neighboring chip of a torus.
@@ -182,7 +182,7 @@ def parse_topology(name: str) -> Topology:
     if not (match := _TPU.match(name)) or match.group(1) not in tpus:
         raise ConfigError(
             f"topology: {' or '.join(f'{tpu}:{_example(CHIPS[tpu])}' for tpu in tpus)} (TPU) or "
-            f"{' or '.join(f'gpu:{gpu}:8' for gpu in gpus)} was wanted, not {name!r}"
+            f"{' or '.join(f'gpu:{gpu}:8' for gpu in gpus)} was wanted, not {shown(name)}"
         )
     chip, shape = CHIPS[match.group(1)], tuple(map(int, match.group(2).split("x")))
     host = (2,) * 2 + (1,) * (chip.axes - 2)  # libtpu knows no smaller part

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rsnet_jax.config import Config
-from rsnet_jax.errors import DataError
+from rsnet_jax.errors import DataError, shown
 from rsnet_jax.plan.chips import parse_topology
 from rsnet_jax.plan.estimate import Plan, work_of
 from rsnet_jax.plan.figures import CompiledFigures, Figures, Stored
@@ -296,5 +296,5 @@ def plans_from_json(values: Any) -> list[Plan]:
     """
     found = values.get("format", FORMAT) if isinstance(values, dict) else FORMAT
     if found != FORMAT:
-        raise DataError(f"plans of format {FORMAT} were wanted, not of {found!r}")
+        raise DataError(f"plans of format {FORMAT} were wanted, not of {shown(found)}")
     return [one.plan() for one in StoredPlans.model_validate(values).plans]

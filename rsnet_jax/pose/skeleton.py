@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rsnet_jax.errors import ConfigError
+from rsnet_jax.errors import ConfigError, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,20 +29,20 @@ class Skeleton:
         count = len(self.joints)
         if len(self.parents) != count:
             raise ConfigError(
-                f"skeleton {self.name!r}: {count} joints but {len(self.parents)} parents"
+                f"skeleton {shown(self.name)}: {count} joints but {len(self.parents)} parents"
             )
         if self.parents[:1] != (-1,) or not all(
             0 <= parent < joint for joint, parent in enumerate(self.parents[1:], start=1)
         ):
             raise ConfigError(
-                f"skeleton {self.name!r}: parents must be -1 for joint 0 and an earlier joint for "
-                f"every other, not {self.parents}"
+                f"skeleton {shown(self.name)}: parents must be -1 for joint 0 and an earlier joint "
+                f"for every other, not {shown(self.parents)}"
             )
         paired = self.left + self.right
         if len(self.left) != len(self.right) or len(set(paired)) != len(paired):
-            raise ConfigError(f"skeleton {self.name!r}: left and right joints do not pair up")
+            raise ConfigError(f"skeleton {shown(self.name)}: left and right joints do not pair up")
         if not all(0 <= joint < count for joint in paired):
-            raise ConfigError(f"skeleton {self.name!r}: left or right names a joint it lacks")
+            raise ConfigError(f"skeleton {shown(self.name)}: left or right names a joint it lacks")
 
     @property
     def num_joints(self) -> int:

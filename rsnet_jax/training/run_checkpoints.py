@@ -8,16 +8,17 @@ import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
+import pydantic
 
+from rsnet_jax.checkpoints.about import FORMAT, describe_weights
 from rsnet_jax.checkpoints.load import best_step, load_checkpoint, saved_steps, validation_errors
 from rsnet_jax.checkpoints.orbax_folder import (
     OrbaxFailure,
     call_orbax,
-    describe_weights,
     local_targets,
     restore_about,
     restore_items,
@@ -27,6 +28,7 @@ from rsnet_jax.config import Config
 from rsnet_jax.distributed.processes import broadcast_from_zero, run_on_process_zero
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
 from rsnet_jax.files.paths import remove_tree
+from rsnet_jax.files.plain_data import Fields, read_fields
 from rsnet_jax.pose.skeleton import Skeleton
 from rsnet_jax.training.metrics_file import Line
 from rsnet_jax.training.run_files import RunFiles
@@ -47,6 +49,15 @@ class Progress:
     """Seconds spent on the epoch under way."""
     lines: list[Line] = dataclasses.field(default_factory=list)
     """The lines of `metrics.jsonl` so far; earlier versions saved none."""
+
+
+class ProgressFields(Fields):
+    """A stored `Progress`."""
+
+    samples: Annotated[int, pydantic.Field(ge=0)]
+    epochs_done: Annotated[int, pydantic.Field(ge=0)] = 0
+    epoch_seconds: Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)] = 0.0
+    lines: list[dict[str, Any]] = []
 
 
 class RunCheckpoints:
@@ -98,10 +109,10 @@ class RunCheckpoints:
             self._config,
             self._skeleton,
             self._keypoint_skeleton,
-            refinement="refinement" in state.params,
             source="trained",
             step=step,
         )
+        about |= {"format": FORMAT, "refinement": "refinement" in state.params}
         about |= {"progress": dataclasses.asdict(progress), "mpjpe": mpjpe}
         run_on_process_zero(lambda: self._write(step, state, about))  # all meet
 
@@ -210,15 +221,16 @@ def restore_run(folder: Path, fresh: TrainState, config: Config) -> tuple[TrainS
     import orbax.checkpoint as ocp
 
     about = restore_about(folder)
+    step, stored = about.step, about.progress
+    name = f"{folder}: not a checkpoint of this run"
     try:
-        check_same_run(Config(**about["config"]), config)
-        step, progress = int(about["step"]), Progress(**about["progress"])
-        if folder.name != str(step):
-            raise ConfigError(f"it is of step {step}")
-        if not isinstance(progress.lines, list):
-            raise ConfigError("its metrics are no list")
-    except (ConfigError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder}: not a checkpoint of this run: {error}") from None
+        check_same_run(about.config, config)
+    except ConfigError as error:
+        raise CheckpointError(f"{name}: {error}") from None
+    if folder.name != str(step):
+        raise CheckpointError(f"{name}: it is of step {step}")
+    fields = read_fields(ProgressFields, stored, name=name, error=CheckpointError)
+    progress = Progress(**dict(fields))
     training = {"opt_state": fresh.opt_state, "sums": fresh.sums}
     items = restore_items(
         folder,

@@ -8,6 +8,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
+from crafted_data import nested, pickled_nested, pickled_tuples, unfolding
 
 from rsnet_jax.checkpoints.torch_file import read_state_dict, read_torch_file
 from rsnet_jax.errors import CheckpointError
@@ -411,7 +412,11 @@ def test_missing_files_are_answered_with_what_is_there(tmp_path):
         ({"epoch": 3, "lr": 0.1}, r"no state dict.*'epoch' \(int\)"),
         ({"state_dict": {}, "epoch": 3}, "no state dict"),
         ({"w": SIX, "args": "text"}, r"no state dict.*'args' \(str\)"),
-        ({10**5000: 1, "\x1b[2J": 2}, r"'int' \(int\), '\\x1b\[2J'"),
+        ({3: 1, "\x1b[2J": 2}, r"'int' \(int\), '\\x1b\[2J'"),
+        ({10**5000: 1}, "an integer of more than 64 bits as a key"),
+        ({"epoch": 10**5000}, "epoch: an integer of at most 64 bits was wanted, not one of 16,610"),
+        ({"w": SIX, "lists": nested(100)}, r"lists\[0\].*nested beyond 20 levels"),
+        ({"w": SIX, "lists": unfolding(9)}, "more than 300,000 values"),
         ([1, 2], "holds a list"),
         (None, "holds a NoneType"),
     ],
@@ -424,11 +429,28 @@ def test_content_that_is_no_state_dict(tmp_path, content, reason, zipped):
     assert_refused(path, reason, read=read_state_dict)
 
 
+@pytest.mark.parametrize("pickled", [pickled_nested, pickled_tuples])
+@pytest.mark.parametrize("levels", [2000, 100_000])
+@containers
+def test_deep_content(tmp_path, pickled, levels, zipped):
+    path = tmp_path / "a.pth"
+    data = b"}" + short("w") + pickled(levels)[:-1] + b"s."
+    write_zip(path, data) if zipped else write_legacy(path, data)
+    assert_refused(path, "nested beyond 20 levels")
+
+
+def test_a_zip_archive_that_unpacks_to_much_more(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", in_dict(tensor()))
+        archive.writestr("a/data/0", bytes(2**28 + 2**24))
+    assert_refused(tmp_path / "a.pth", r"refused: its [\d,]+ bytes would unpack to 285,")
+
+
 def test_a_dict_that_holds_itself(tmp_path):
     content = {}
     content["model"] = content
     path = write_zip(tmp_path / "a.pth", pickle.dumps(content, 2))
-    assert_refused(path, "no state dict", read=read_state_dict)
+    assert_refused(path, "model: nested beyond 20 levels", read=read_state_dict)
 
 
 def load_or_refuse(path, data):

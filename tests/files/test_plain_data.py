@@ -3,6 +3,7 @@ import time
 import numpy as np
 import pydantic
 import pytest
+from crafted_data import nested, unfolding
 
 from rsnet_jax.errors import CheckpointError, DataError
 from rsnet_jax.files.plain_data import (
@@ -27,18 +28,6 @@ def refusal(value, limits=DESCRIPTION):
     told = str(caught.value)
     assert told.startswith("a.npz") and told.isprintable() and len(told) < 500
     return told.removeprefix("a.npz: ")
-
-
-def nested(levels, wrap=lambda inner: [inner]):
-    value = None
-    for _ in range(levels):
-        value = wrap(value)
-    return value
-
-
-def unfolding(levels, wrap=lambda inner: [inner] * 10):
-    """A value of a few objects that holds 10**levels values."""
-    return nested(levels, wrap)
 
 
 @pytest.mark.parametrize(

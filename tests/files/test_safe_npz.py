@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from crafted_data import pickled_nested, pickled_tuples, unfolding
 
 from rsnet_jax.errors import DataError
 from rsnet_jax.files.safe_npz import load_npz
@@ -181,6 +182,73 @@ def test_headers_that_cannot_be_meant(tmp_path, descr, shape, reason):
     with pytest.raises(DataError, match=reason) as error:
         load_npz(tmp_path / "a.npz")
     assert_one_line(error)
+
+
+def refusal(path):
+    with pytest.raises(DataError) as error:
+        load_npz(path)
+    assert_one_line(error)
+    return str(error.value).removeprefix(f"{path}: ")
+
+
+def in_array(inner, *, code=b"O8"):
+    """The pickle of an object array without axes, given that of the object in it."""
+    start = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR"
+    dtype = b"cnumpy\ndtype\n(\x8c\x02" + code + b"\x89\x88tR"
+    return b"\x80\x04" + start + b"(K\x01)" + dtype + b"\x89](" + inner.removesuffix(b".") + b"etb."
+
+
+@pytest.mark.parametrize("pickled", [pickled_nested, pickled_tuples])
+@pytest.mark.parametrize("levels", [2000, 100_000])
+def test_deep_objects(tmp_path, pickled, levels):
+    path = save_pickled(tmp_path / "a.npz", in_array(pickled(levels)))
+    assert refusal(path).endswith("nested beyond 20 levels")
+
+
+def test_objects_that_unfold_to_a_billion(tmp_path):
+    path = save(tmp_path / "a.npz", metadata=np.array({"a": unfolding(9)}))
+    assert refusal(path) == "more than 300,000 values, counted where they are used"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"num_joints": 10**5000}, "metadata.num_joints: an integer of at most 64 bits"),
+        ({10**5000: 1}, "an integer of more than 64 bits as a key"),
+        ({(10**5000, 1): 1}, "an integer of more than 64 bits as a key"),
+        ({"a": ["S\ud800"]}, "metadata.a[0]: text was wanted"),
+        ({"x" * 2_000_000: 1}, "at most 1,000,000 characters were wanted, not 2,000,000"),
+    ],
+)
+def test_numbers_and_texts_that_cannot_be_meant(tmp_path, value, told):
+    assert told in refusal(save(tmp_path / "a.npz", metadata=np.array(value)))
+
+
+@pytest.mark.parametrize("code", [0x110000, 0xFFFFFFFF, 0xD800, 0xDFFF])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_text_of_numbers_that_are_no_characters(tmp_path, code, order):
+    text = np.array([ord("a"), code], f"{order}u4").view(f"{order}U2")
+    for content in (text, np.array({"a": text}), np.array([text[0:1], 1], dtype=object)):
+        assert "numbers that are no characters" in refusal(save(tmp_path / "a.npz", a=content))
+    good = np.array([ord("a"), 0x10FFFF], f"{order}u4").view(f"{order}U2")
+    assert load_npz(save(tmp_path / "a.npz", a=good))["a"][0] == "a\U0010ffff"
+
+
+def test_an_archive_that_unpacks_to_much_more(tmp_path):
+    save(tmp_path / "a.npz", a=np.zeros(2**28 + 2**24, np.uint8))
+    assert "bytes would unpack to 285," in refusal(tmp_path / "a.npz")
+    save(tmp_path / "b.npz", a=np.zeros(2**24, np.uint8))  # constant arrays may be packed
+    assert len(load_npz(tmp_path / "b.npz")["a"]) == 2**24
+
+
+def test_other_compressions_are_not_those_of_numpy(tmp_path):
+    save(tmp_path / "a.npz", a=np.zeros(3))
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        member = archive.read("a.npy")
+    for method in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
+        with zipfile.ZipFile(tmp_path / "b.npz", "w", method) as archive:
+            archive.writestr("a.npy", member)
+        assert "an unknown compression" in refusal(tmp_path / "b.npz")
 
 
 def load_or_refuse(path, data):

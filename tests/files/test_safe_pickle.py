@@ -233,6 +233,33 @@ def test_senseless_pickles_are_damaged(data):
         read(data)
 
 
+def test_copies_of_one_object_do_not_fill_the_memory(monkeypatch):
+    """Each call takes a few bytes of the file, and copies what is in the memo."""
+    monkeypatch.setattr("rsnet_jax.files.safe_pickle._FREE_BYTES", 2**20)
+    raw = b"\x80\x04B" + (2**19).to_bytes(4, "little") + b"a" * 2**19 + b"\x94"
+    numbers = b"".join(b"M" + number.to_bytes(2, "little") for number in range(5_000))
+    many = b"](" + numbers + b"e\x94"
+    text = b"X" + (2**20).to_bytes(4, "little") + b"a" * 2**20 + b"\x94"
+    array = b"cnumpy._core.multiarray\nscalar\n(" + dtype("S524288") + b"h\x00tR"
+    for start, call in (
+        (raw, array),
+        (many, b"cbuiltins\nset\n(h\x00tR"),
+        (text, b"c_codecs\nencode\n(h\x00\x8c\x06latin1tR"),
+    ):
+        one = start + b"0" + b"(" + call * 2 + b"t."
+        assert len(read(one)) == 2
+        whole = start + b"0" + b"(" + call * 200 + b"t."
+        with pytest.raises(DamagedPickle, match="much larger than the file"):
+            read(whole)
+
+
+def test_operations_are_counted(monkeypatch):
+    monkeypatch.setattr("rsnet_jax.files.safe_pickle._Counted.left", 10)
+    assert read(b"]" + b"]a" * 4 + b".") == [[]] * 4
+    with pytest.raises(DamagedPickle, match="more than 5,000,000 operations"):
+        read(b"]" + b"]a" * 5 + b".")
+
+
 def test_a_huge_memo_index_takes_no_memory():
     assert read(b"Nr\xff\xff\xff\xff.") is None
 

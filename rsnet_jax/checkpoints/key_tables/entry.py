@@ -93,12 +93,20 @@ def to_ours(tensors: Tensors, table: Sequence[Entry], *, source: str) -> Variabl
             raise CheckpointError(
                 f"{source}: {key} has shape {tensors[key].shape}, wanted {entry.shape}"
             )
+        if not is_number(tensors[key].dtype):
+            raise CheckpointError(f"{source}: {key} has type {tensors[key].dtype}, wanted numbers")
     flat = {}
     for entry in table:
         array = entry.to_ours([tensors[key] for key in entry.keys])
         dtype = jnp.int32 if np.issubdtype(array.dtype, np.integer) else jnp.float32
-        flat[entry.path] = jnp.asarray(array, dtype)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is refused with the infinities
+            flat[entry.path] = jnp.asarray(array, dtype)
     return traverse_util.unflatten_dict(flat)
+
+
+def is_number(dtype: np.dtype) -> bool:
+    """True for real numbers, bfloat16 included."""
+    return any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_))
 
 
 def to_published(variables: Variables, table: Sequence[Entry]) -> dict[str, np.ndarray]:

@@ -33,7 +33,7 @@ from rsnet_jax.data.h36m.validate import (
     pose_problems,
     view_problems,
 )
-from rsnet_jax.errors import DataError
+from rsnet_jax.errors import DataError, shown
 from rsnet_jax.pose.skeleton import H36M_16
 
 
@@ -86,7 +86,7 @@ def _check_poses(poses: Contents, report: Report) -> Contents:
     num_joints = count_pose_joints(poses.clips)
     sound: dict[str, dict[str, Any]] = {subject: {} for subject in poses.clips}
     for subject, name, joints in _each(poses):
-        where = f"{poses.name}: {subject} {name!r}"
+        where = f"{poses.name}: {subject} {shown(name)}"
         problems = list(pose_problems(joints, num_joints=num_joints, where=where))
         report.problems += problems
         if not problems:
@@ -119,7 +119,7 @@ def _check_subjects(poses: Contents, report: Report) -> None:
     for subject in poses.clips:
         if subject not in h36m_cameras():
             report.remarks.append(
-                f"{poses.name}: {subject!r} cannot be used: its cameras are not known"
+                f"{poses.name}: {shown(subject)} cannot be used: its cameras are not known"
             )
 
 
@@ -132,7 +132,7 @@ def _check_views(views: Contents, poses: Contents, report: Report) -> None:
     for subject, name, seen in _each(views):
         joints = poses.clips.get(subject, {}).get(name)
         frames = None if joints is None else len(joints)
-        where = f"{views.name}: {subject} {name!r}"
+        where = f"{views.name}: {subject} {shown(name)}"
         problems = list(
             view_problems(seen, frames=frames, num_joints=num_joints, subject=subject, where=where)
         )
@@ -193,7 +193,7 @@ def _original_gaps(contents: Contents) -> Iterable[str]:
     for subject, name in MISSING_ORIGINALLY:
         elsewhere = any(name in clips for clips in contents.clips.values())
         if elsewhere and subject in contents.clips and name not in contents.clips[subject]:
-            yield f"{contents.name}: no {subject} {name!r}, as in the original data"
+            yield f"{contents.name}: no {subject} {shown(name)}, as in the original data"
 
 
 def _each(contents: Contents) -> Iterable[tuple[str, str, Any]]:

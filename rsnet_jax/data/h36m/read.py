@@ -29,8 +29,9 @@ from rsnet_jax.data.h36m.validate import (
     raise_first,
     view_problems,
 )
-from rsnet_jax.errors import ConfigError, DataError, quote
+from rsnet_jax.errors import ConfigError, DataError, quote, shown
 from rsnet_jax.files.paths import to_path
+from rsnet_jax.files.plain_data import MOST_NAME, check_plain, is_name
 from rsnet_jax.files.safe_npz import load_npz
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
@@ -210,7 +211,7 @@ def _checked_clip(
             joints,
             num_joints=count_pose_joints(poses.clips),
             skeleton=skeleton,
-            where=f"{poses.name}: {subject} {name!r}",
+            where=f"{poses.name}: {subject} {shown(name)}",
         )
     )
     raise_first(
@@ -219,7 +220,7 @@ def _checked_clip(
             frames=len(joints),
             num_joints=count_keypoints(views.clips),
             subject=subject,
-            where=f"{views.name}: {subject} {name!r}",
+            where=f"{views.name}: {subject} {shown(name)}",
         )
     )
     return make_clip(poses, views, subject=subject, name=name, skeleton=skeleton)
@@ -247,7 +248,7 @@ def _select(
     for action in actions:
         if action not in found:
             raise DataError(
-                f"{views.name}: no action {action!r} of {', '.join(subjects)}; "
+                f"{views.name}: no action {shown(action)} of {', '.join(subjects)}; "
                 f"found: {quote(', '.join(found))}"
             )
     if not common:
@@ -266,10 +267,14 @@ def _read(path: Path, key: str) -> Contents:
         raise DataError(f"{wanted} a {type(clips).__name__}")
     for subject, named in clips.items():
         if not isinstance(named, dict):
-            raise DataError(f"{wanted} a {type(named).__name__} for {subject!r}")
-        strange = [name for name in (subject, *named) if not isinstance(name, str)]
+            raise DataError(f"{wanted} a {type(named).__name__} for {shown(subject)}")
+        strange = [name for name in (subject, *named) if not is_name(name)]
         if strange:
-            raise DataError(f"{wanted} one with the name {strange[0]!r}")
+            raise DataError(
+                f"{path}: {key!r}: printable names of at most {MOST_NAME} characters were wanted, "
+                f"not {shown(strange[0])}"
+            )
     if metadata is not None and not isinstance(metadata, dict):
         raise DataError(f"{path}: 'metadata': a dict was wanted, not a {type(metadata).__name__}")
+    check_plain(metadata, name=f"{path}: metadata", error=DataError)
     return Contents(path.name, clips, metadata)

@@ -12,7 +12,7 @@ import numpy as np
 from rsnet_jax.data.frames import action_of
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.joint_order import POSE_JOINTS
-from rsnet_jax.errors import DataError, quote
+from rsnet_jax.errors import DataError, quote, shown
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 MISSING_ORIGINALLY = {("S11", "Directions")}
@@ -82,7 +82,7 @@ def pairing_problems(
                 wanted = not actions or action_of(name) in actions
                 expected = (subject, name) not in MISSING_ORIGINALLY
                 if wanted and expected and name not in contents[here][subject]:
-                    yield f"{files[here]}: no {subject} {name!r}, which {files[there]} has"
+                    yield f"{files[here]}: no {subject} {shown(name)}, which {files[there]} has"
 
 
 def pose_problems(

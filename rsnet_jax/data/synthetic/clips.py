@@ -18,7 +18,7 @@ from rsnet_jax.data.stage import place
 from rsnet_jax.data.synthetic.body import BODIES, pose
 from rsnet_jax.data.synthetic.gait import run, walk
 from rsnet_jax.data.synthetic.motion import crouch, reach_wave, sit_stand, turn_look
-from rsnet_jax.errors import DataError
+from rsnet_jax.errors import DataError, shown
 from rsnet_jax.pose.skeleton import H36M_16
 
 DETECTIONS = ("gt", "noisy")
@@ -60,12 +60,13 @@ def synthetic_clips(
     known = SUBJECTS_TRAIN + SUBJECTS_TEST
     if detections not in DETECTIONS:
         raise DataError(
-            f"synthetic data: no detections {detections!r}; choose from {', '.join(DETECTIONS)}"
+            f"synthetic data: no detections {shown(detections)}; "
+            f"choose from {', '.join(DETECTIONS)}"
         )
     wanted = known if subjects is None else tuple(subjects)
     if unknown := [name for name in wanted if name not in known]:
         raise DataError(
-            f"synthetic data: no subject {', '.join(map(repr, unknown))}; "
+            f"synthetic data: no subject {', '.join(map(shown, unknown))}; "
             f"choose from {', '.join(known)}"
         )
     return [

@@ -323,7 +323,28 @@ BREAKS = {
     ),
     "3d no dict": ("3d", lambda m: setattr(m, "poses", [1]), ["positions_3d", "dict", "list"]),
     "2d no dicts": ("2d", lambda m: m.views.update(S9=[1]), ["positions_2d", "'S9'", "list"]),
-    "2d odd name": ("2d", lambda m: m.views["S9"].update({7: []}), ["positions_2d", "name 7"]),
+    **{
+        f"2d odd name {number}": (
+            "2d",
+            lambda m, name=name: m.views["S9"].update({name: []}),
+            ["positions_2d", f"printable names of at most 100 characters were wanted, not {said}"],
+        )
+        for number, (name, said) in enumerate(
+            {
+                7: "7",
+                "\x1b[2J": r"'\x1b[2J'",
+                "Eating\n": r"'Eating\n'",
+                "a\u202eb": r"'a\u202eb'",
+                "x" * 1000: "'xxxx",
+                "": "''",
+            }.items()
+        )
+    },
+    "metadata number": (
+        "2d",
+        lambda m: m.metadata.update(num_joints=10**5000),
+        ["metadata", "num_joints: an integer of at most 64 bits was wanted"],
+    ),
     "metadata": ("2d", lambda m: setattr(m, "metadata", [1]), ["metadata", "dict", "list"]),
 }
 
