@@ -5,6 +5,8 @@ tyro frames its messages: a title, a rule, the message, rules around hints.
 
 import re
 
+from rsnet_jax.errors import shown
+
 RULE = re.compile(r"^\s*[-─]{5,}\s*$")
 _FRAME = re.compile(r"[│╭╮╰╯]")
 
@@ -42,12 +44,12 @@ def plain_words(message: str) -> str:
         came, option, choices = match.groups()
         wanted = [choice.strip(" '") for choice in choices.split(",")]
         wanted = ", ".join(choice for choice in wanted if choice not in ("", "None"))
-        return f"{option}: one of {wanted} was wanted, not {came!r}"
+        return f"{option}: one of {wanted} was wanted, not {shown(came)}"
     if match := _INVALID.match(message):
         option, came = match.group(1), match.group(2) or match.group(3)
         kind = _TYPE.search(message)
         wanted = _TYPES.get(next(filter(None, kind.groups()), "") if kind else "", "a number")
-        return f"{option}: {wanted} was wanted, not {came!r}"
+        return f"{option}: {wanted} was wanted, not {shown(came)}"
     if match := _MISSING.match(message):
         return f"{match.group(1)}: a value was wanted after it"
     return message

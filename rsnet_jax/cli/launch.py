@@ -14,7 +14,7 @@ import tyro
 from rsnet_jax.cli.options import AtLeastOne, CommandOptions, Debug, wanted
 from rsnet_jax.cli.parsing import parse
 from rsnet_jax.distributed.launcher import KILL_AFTER, LaunchResult, launch
-from rsnet_jax.errors import ConfigError, Interrupted, LostProcess, Preempted, printable
+from rsnet_jax.errors import ConfigError, Interrupted, LostProcess, Preempted, printable, shown
 from rsnet_jax.training.run_files import RunFiles
 
 PROGRAM = (sys.executable, "-m", "rsnet_jax")
@@ -103,7 +103,7 @@ def check_command(command: Sequence[str], *, prog: str) -> None:
     if not command:
         raise ConfigError(f"what to launch? For example: {prog} -n 4 -- train --workdir runs/new")
     if command[0] not in LAUNCHED:
-        raise ConfigError(f"{known} can be launched, not {command[0]!r}")
+        raise ConfigError(f"{known} can be launched, not {shown(command[0])}")
     for word in command:
         if word.split("=")[0].replace("_", "-") in SET_HERE:
             raise ConfigError(f"{word.split('=')[0]} is set by launch itself; leave it out")

@@ -174,12 +174,12 @@ def cameras_of(clip: Clip, cameras: Mapping[str, Sequence[Camera]]) -> Sequence[
     found = cameras.get(clip.subject)
     if found is None:
         raise DataError(
-            f"no camera calibration for subject {clip.subject!r}; known: {', '.join(cameras)}"
+            f"no camera calibration for subject {shown(clip.subject)}; known: {', '.join(cameras)}"
         )
     if len(found) != len(clip.keypoints):
         raise DataError(
-            f"{clip.subject} {clip.name!r}: keypoints of {len(found)} cameras were wanted, not of "
-            f"{len(clip.keypoints)}"
+            f"{clip.subject} {shown(clip.name)}: keypoints of {len(found)} cameras were wanted, "
+            f"not of {len(clip.keypoints)}"
         )
     return found
 

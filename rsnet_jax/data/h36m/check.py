@@ -112,10 +112,14 @@ def _check_poses(poses: Contents, report: Report) -> Contents:
 def _check_subjects(poses: Contents, report: Report) -> None:
     for subject in SUBJECTS_TEST:
         if subject not in poses.clips:
-            report.problems.append(f"{poses.name}: no {subject!r}, a subject of the usual test set")
+            report.problems.append(
+                f"{poses.name}: no {shown(subject)}, a subject of the usual test set"
+            )
     for subject in SUBJECTS_TRAIN:
         if subject not in poses.clips:
-            report.remarks.append(f"{poses.name}: no {subject!r}, a subject of the usual training")
+            report.remarks.append(
+                f"{poses.name}: no {shown(subject)}, a subject of the usual training"
+            )
     for subject in poses.clips:
         if subject not in h36m_cameras():
             report.remarks.append(

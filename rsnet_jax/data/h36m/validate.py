@@ -76,7 +76,7 @@ def pairing_problems(
         for subject in subjects:
             if subject not in contents[here]:
                 found = quote(", ".join(contents[here])) or "none"
-                yield f"{files[here]}: no subject {subject!r}; found: {found}"
+                yield f"{files[here]}: no subject {shown(subject)}; found: {found}"
                 continue
             for name in contents[there].get(subject, {}):
                 wanted = not actions or action_of(name) in actions

@@ -11,7 +11,7 @@ import numpy as np
 from rsnet_jax.data.frames import Clip
 from rsnet_jax.data.h36m.joint_order import POSE_JOINTS, metadata_of
 from rsnet_jax.data.h36m.read import FILE_3D, file_2d
-from rsnet_jax.errors import OutputError
+from rsnet_jax.errors import OutputError, shown
 from rsnet_jax.files.paths import is_remote, to_path
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
@@ -90,7 +90,7 @@ def _common_recordings(clips: Mapping[str, Sequence[Clip]]) -> Sequence[Clip]:
             for clip, other in zip(seen, first, strict=True)
         ):
             raise ValueError(
-                f"clips: {detections!r} has other recordings than {next(iter(clips))!r}"
+                f"clips: {shown(detections)} has other recordings than {shown(next(iter(clips)))}"
             )
     return first
 
