@@ -26,7 +26,7 @@ GPU = [*SMALL, "--topology", "gpu:h200:8"]
         ([*GPU, "--batch-size", "x"], ["--batch-size: a whole number was wanted, not 'x'"]),
         (["--topology", "gpu:h200:8", "--config", "nope"], ["no preset nope", "h36m_hr"]),
         ([*GPU, "--train.no-refine", "--train.select", "refined"], ["train.refine"]),
-        (["--read", "nope.json"], ["nope.json", "No such file"]),
+        (["--read", "nope.json"], ["nope.json", "there is no file"]),
     ],
 )
 def test_wrong_options_are_refused(refused, argv, words):
