@@ -152,7 +152,7 @@ def bvh(frames, *, unit=0.01, rate=120, without=()):
 
 
 def walk(frames, *, speed=1.2, rate=120):
-    """Frames of a stiff walk along z that swings legs and arms, for `amc`; angles x y z."""
+    """Frames of a walk along z with bent knees that swings legs and arms; angles x y z."""
     from math import pi, sin
 
     walked = []
@@ -163,6 +163,8 @@ def walk(frames, *, speed=1.2, rate=120):
                 "root": (0, 0.9, speed * number / rate, 0, 0, 0),
                 "lfemur": (swing, 0, 0),
                 "rfemur": (-swing, 0, 0),
+                "ltibia": (20,),
+                "rtibia": (20,),
                 "lhumerus": (0, swing, -60),
                 "rhumerus": (0, swing, 60),
             }

@@ -32,6 +32,7 @@ from rsnet_jax.data.manifest import (
     read_manifest,
     record_files,
 )
+from rsnet_jax.data.views.format import INDEX_FILE
 from rsnet_jax.errors import DataError, OutputError, StorageError
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.files.paths import is_remote, to_path
@@ -87,14 +88,18 @@ class Workspace:
         license: str | None = None,
         citation: str | None = None,
     ) -> None:
-        """Moves the staged files to the output folder and adds them to its manifest.
+        """Moves the staged files, also those in folders, to the output folder and its manifest.
 
-        See `rsnet_jax.data.manifest.add_to_manifest` for the arguments.
+        Of a folder of views, the index comes last: without it the folder is not complete. See
+        `rsnet_jax.data.manifest.add_to_manifest` for the arguments.
         """
-        names = sorted(path.name for path in self.staged.iterdir())
-        records = record_files({name: self.staged / name for name in names})
+        files = sorted(path for path in self.staged.rglob("*") if path.is_file())
+        files.sort(key=lambda path: path.name == INDEX_FILE)
+        names = [path.relative_to(self.staged).as_posix() for path in files]
+        records = record_files(dict(zip(names, files, strict=True)))
         self._publishing.touch()
         for name in names:
+            (self.out / name).parent.mkdir(exist_ok=True, parents=True)
             (self.staged / name).replace(self.out / name)
         add_to_manifest(
             self.out,

@@ -9,6 +9,10 @@ from collections.abc import Sequence
 from rsnet_jax.errors import ConfigError
 
 SOURCES = {
+    "cmu": (
+        "rsnet_jax.cli.prepare.cmu",
+        "write motion capture of CMU as views; free to use",
+    ),
     "mpi-inf-3dhp": (
         "rsnet_jax.cli.prepare.mpi_inf_3dhp",
         "write the test set of MPI-INF-3DHP, for evaluation",

@@ -113,12 +113,13 @@ def film_take(
         recipe: the recipe.
         cameras: calibrated cameras to film with, for `recipe.cameras` h36m.
     """
-    number = 0
+    number = tried = 0
     for joints in take.joints:
         waiting = cut(joints, take.time, take.stretch, fps=recipe.fps)
         while waiting:
             clip = waiting.pop(0)
-            rng = _stream(recipe, CLIP, name, number)
+            rng = _stream(recipe, CLIP, name, tried)
+            tried += 1
             seen = _film(joints[clip].astype(np.float64), rng, recipe, cameras)
             if seen is None:
                 middle = (clip.start + clip.stop) // 2
