@@ -25,6 +25,7 @@ from rsnet_jax.data.cmu.write import (
     outputs_of,
     source_files,
     write_takes,
+    writes_h36m,
 )
 from rsnet_jax.data.manifest import Preparation, record_files
 from rsnet_jax.data.parts import open_workspace
