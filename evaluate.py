@@ -2,7 +2,7 @@
 
 import sys
 
-from rsnet_jax.cli.main import run
+from rsnet_jax.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(run("evaluate", sys.argv[1:], prog="evaluate.py"))
+    sys.exit(main(command="evaluate", prog="evaluate.py"))

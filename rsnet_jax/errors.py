@@ -53,7 +53,7 @@ class Interrupted(RSNetError):
 
 
 class Preempted(RSNetError):
-    """A run stopped by the machine (SIGTERM); it was saved and can be resumed."""
+    """A run stopped by the machine (SIGTERM, SIGHUP); it was saved and can be resumed."""
 
     exit_code = 75
 

@@ -192,7 +192,7 @@ def _main(argv, log, file_size, terminal, devices):
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.RLIM_INFINITY))
-    from rsnet_jax.cli.main import main
+    from rsnet_jax.__main__ import main
 
     sys.exit(main(argv))
 

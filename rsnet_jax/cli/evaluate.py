@@ -27,6 +27,7 @@ from rsnet_jax.cli.options import (
 )
 from rsnet_jax.cli.parsing import parse, parse_over_defaults
 from rsnet_jax.cli.pck_table import pck_table
+from rsnet_jax.cli.quitting import interrupts_raised
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import Config, DataConfig, ParallelConfig
 from rsnet_jax.config.section import AnyPath
@@ -137,7 +138,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
 
     def write_and_print() -> None:
         try:
-            write_outputs(result, options)
+            with interrupts_raised():
+                write_outputs(result, options)
         finally:  # the result is printed though the disk may be full
             device = jax.devices()[0].device_kind
             table = pck_table if "convention" in result.report else evaluation_table

@@ -135,7 +135,7 @@ class HostDecision(NamedTuple):
 
 
 def agree(mine: HostDecision, *, last_polled_step: int, until: int) -> HostDecision:
-    """One decision for all processes: `save` and `dispatch` of process 0, SIGINT of any.
+    """One decision for all processes: `save` and `dispatch` of process 0, SIGINT or SIGHUP of any.
 
     JAX spreads SIGTERM: it picks the first step that no process has passed to
     `reached_preemption_sync_point` yet. So every step from `last_polled_step + 1` to `until` must
@@ -145,10 +145,11 @@ def agree(mine: HostDecision, *, last_polled_step: int, until: int) -> HostDecis
         return mine
     steps = range(last_polled_step + 1, until + 1)
     reached = [multihost_utils.reached_preemption_sync_point(step) for step in steps]
-    flags = np.array([mine.stop == signal.SIGINT, mine.save, mine.dispatch], np.int32)
+    flags = np.array([mine.stop or 0, mine.save, mine.dispatch], np.int32)
     rows = np.asarray(multihost_utils.process_allgather(flags))
-    stop = signal.SIGINT if rows[:, 0].any() else None
-    return HostDecision(signal.SIGTERM if any(reached) else stop, bool(rows[0, 1]), int(rows[0, 2]))
+    number = signal.SIGTERM if any(reached) else rows[:, 0].max()
+    stop = signal.Signals(number) if number else None
+    return HostDecision(stop, bool(rows[0, 1]), int(rows[0, 2]))
 
 
 def as_lost_process(error: Exception) -> Exception:

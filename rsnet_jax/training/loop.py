@@ -55,7 +55,7 @@ from rsnet_jax.training.run_folder import (
 )
 from rsnet_jax.training.run_log import MetricsLog, epoch_bar
 from rsnet_jax.training.settings import must_match_across_processes
-from rsnet_jax.training.signals import catching_signals
+from rsnet_jax.training.signals import StopRequest, catching_signals
 from rsnet_jax.training.start import check_batch, check_progress, fresh_state
 from rsnet_jax.training.step import TrainState, fresh_sums, networks
 
@@ -74,25 +74,29 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
 
     Raises:
         Interrupted: SIGINT came; the run is saved.
-        Preempted: SIGTERM came; the run is saved.
+        Preempted: SIGTERM or SIGHUP came; the run is saved.
         RSNetError: the data, the weights to start from, the folder or the configuration cannot be
             used, or the loss is not finite.
     """
     workdir = to_path(workdir)
-    run = open_run(config, workdir, resume=resume, overwrite=overwrite)  # all meet
-    # Made before the folder changes: `train.init` may be the very run that is to be replaced.
-    first = None if resume else first_state(run)  # all meet
-    with (
-        writing_run(workdir, config, new=not resume, overwrite=overwrite),  # all meet
-        RunCheckpoints(
-            workdir, config, run.train.skeleton, run.train.keypoint_skeleton
-        ) as checkpoints,  # all meet
-    ):
-        state, progress = restore_or_init(run, checkpoints, first)  # all meet
-        run_on_process_zero(lambda: write_config(workdir, config))  # all meet
-        announce(run, state, resume=resume)
-        state = train_epochs(run, state, progress, checkpoints)  # all meet
-        return finish(run, state)  # all meet
+    initialize_distributed(config.parallel)  # all meet
+    initialize_distributed(config.parallel)  # all meet
+    with catching_signals() as stop:
+        run = open_run(config, workdir, stop, resume=resume, overwrite=overwrite)  # all meet
+        # Made before the folder changes: `train.init` may be the very run that is to be replaced.
+        first = None if resume else first_state(run)  # all meet
+        with (
+            writing_run(workdir, config, new=not resume, overwrite=overwrite),  # all meet
+            RunCheckpoints(
+                workdir, config, run.train.skeleton, run.train.keypoint_skeleton
+            ) as checkpoints,  # all meet
+        ):
+            state, progress = restore_or_init(run, checkpoints, first)  # all meet
+            stop.waits_for = "the training program is compiled"
+            run_on_process_zero(lambda: write_config(workdir, config))  # all meet
+            announce(run, state, resume=resume)
+            state = train_epochs(run, state, progress, checkpoints)  # all meet
+            return finish(run, state)  # all meet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +114,7 @@ class Run:
     optimizer: optax.GradientTransformation
     loop: TrainLoop
     evaluator: Evaluator
+    stop: StopRequest
 
     @property
     def samples(self) -> int:
@@ -117,12 +122,13 @@ class Run:
         return self.config.train.samples(len(self.train))
 
 
-def open_run(config: Config, workdir: Path, *, resume: bool, overwrite: bool) -> Run:
-    """Joins the processes, checks the folder, loads the data and prepares the programs.
+def open_run(
+    config: Config, workdir: Path, stop: StopRequest, *, resume: bool, overwrite: bool
+) -> Run:
+    """Checks the folder, loads the data and prepares the programs.
 
-    Nothing is written yet, so that an error leaves the folder as it was.
+    Nothing is written yet, so that an error or a signal leaves the folder as it was.
     """
-    initialize_distributed(config.parallel)  # all meet
     check_equal(  # all meet
         lambda: must_match_across_processes(config) | {"resume": resume, "overwrite": overwrite}
     )
@@ -134,6 +140,7 @@ def open_run(config: Config, workdir: Path, *, resume: bool, overwrite: bool) ->
         train, validation = load_train_and_validation(config.data, config.train.validation)
         samples = config.train.samples(len(train))
         steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
+        stop.heed()
     devices.connect()  # all meet
     check_equal(  # all meet
         lambda: {"the training data": train.fingerprint, "the others": validation.fingerprint}
@@ -164,6 +171,7 @@ def open_run(config: Config, workdir: Path, *, resume: bool, overwrite: bool) ->
         optimizer=optimizer,
         loop=loop,
         evaluator=evaluator,
+        stop=stop,
     )
 
 
@@ -171,6 +179,7 @@ def first_state(run: Run) -> TrainState:
     """The state before the first step; process 0 alone reads `train.init`, if that is given."""
     with raise_on_all_processes():  # all meet
         state = fresh_state(run.config, run.optimizer, run.train, init=is_process_zero())
+        run.stop.heed()
     return broadcast_from_zero(state)  # all meet
 
 
@@ -194,6 +203,7 @@ def restore_or_init(
         state, progress = checkpoints.restore_latest(shapes)  # all meet
         with raise_on_all_processes():  # all meet
             check_progress(progress, run.config, samples=run.samples)
+            run.stop.heed()
     else:
         run_on_process_zero(lambda: check_none_lost(run.workdir))  # all meet
         state = first_state(run)  # all meet
@@ -220,16 +230,14 @@ def train_epochs(
 ) -> TrainState:
     """Trains, validates, logs and saves epoch by epoch; returns the last state."""
     config, workdir = run.config, run.workdir
-    with (
-        MetricsLog(
-            workdir, epochs_done=progress.epochs_done, saved=progress.lines
-        ) as metrics_log,  # all meet
-        catching_signals() as stop,
-    ):
+    with MetricsLog(
+        workdir, epochs_done=progress.epochs_done, saved=progress.lines
+    ) as metrics_log:  # all meet
         progress = dataclasses.replace(progress, lines=[*metrics_log.lines])
-        monitor = RunMonitor(workdir, checkpoints, stop, save_minutes=config.train.save_minutes)
+        monitor = RunMonitor(workdir, checkpoints, run.stop, save_minutes=config.train.save_minutes)
         for epoch in range(progress.epochs_done + 1, config.train.epochs + 1):
             state, seconds = run_epoch(run, state, progress, monitor)  # all meet
+            run.stop.waits_for = f"epoch {epoch} is validated"
             report = run.evaluator(*networks(state), progress=True).report
             first, last = (epoch - 1) * run.steps_per_epoch, epoch * run.steps_per_epoch
             rate = np.asarray(run.schedule(last - 1)).item()
@@ -244,6 +252,7 @@ def train_epochs(
             mpjpe = report[config.train.selected]["mpjpe"]["average"]
             checkpoints.save(state, progress, mpjpe=mpjpe)  # all meet
             monitor.after_epoch(last)  # all meet
+            run.stop.waits_for = "the steps under way are done"
     return state
 
 
@@ -271,6 +280,7 @@ def run_epoch(
             until, began = min(step + dispatch, end), time.monotonic()
             state = run.loop.run_until(state, order, until)
             loss = float(state.sums["loss"])  # waits for the devices
+            run.stop.waits_for = "the steps under way are done"
             speed = (until - step) / (time.monotonic() - began)
             bar.set_postfix(loss=f"{loss / (until - start):.4f}", refresh=False)
             bar.update(batch_size * (until - step))
@@ -291,6 +301,7 @@ def run_epoch(
 
 def finish(run: Run, state: TrainState) -> Result:
     """Evaluates the best checkpoint of the run, read back from the folder."""
+    run.stop.waits_for = "the best checkpoint is evaluated"
     weights, best_step, source = load_best(run.workdir, state)  # all meet
     report = run.evaluator(weights["network"], weights.get("refinement")).report
     return Result(

@@ -15,10 +15,10 @@ import numpy as np
 
 from rsnet_jax.checkpoints.load import saved_steps
 from rsnet_jax.distributed.processes import HostDecision, agree
-from rsnet_jax.errors import Interrupted, Preempted, TrainingError
+from rsnet_jax.errors import TrainingError
 from rsnet_jax.training.run_checkpoints import Progress, RunCheckpoints
 from rsnet_jax.training.run_files import RunFiles
-from rsnet_jax.training.signals import StopRequest
+from rsnet_jax.training.signals import StopRequest, stopped_by
 from rsnet_jax.training.step import TrainState
 
 DISPATCH_SECONDS = 0.5
@@ -115,10 +115,9 @@ class RunMonitor:
     def _raise_for_signal(self, step: int) -> None:
         if self.stop_signal is None:
             return
-        kind = Interrupted if self.stop_signal is signal.SIGINT else Preempted
-        error = kind(
-            f"{self.stop_signal.name}: saved at step {step}; continue with --workdir "
-            f"{self.workdir} --resume"
+        error = stopped_by(
+            self.stop_signal,
+            f"saved at step {step}; continue with --workdir {self.workdir} --resume",
         )
         error.raised_on_all_processes = True
         raise error

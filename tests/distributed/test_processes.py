@@ -171,6 +171,8 @@ def test_preempted_process_saves_and_stops_all_before_its_first_step(killed_here
         os.kill(group.commands[1].process.pid, signal.SIGTERM)
         assert group.codes() == [75, 75], group.told()
     assert_saved_and_stopped(group, killed_here, signal.SIGTERM)
+    waiting = "SIGTERM: stopping as soon as the training program is compiled; nothing is lost"
+    assert waiting in group.told(1)
     with resumed(tmp_path, 2) as group:
         assert group.codes() == [0, 0], group.told()
     assert_same_run(killed_here, pair[0])

@@ -124,7 +124,7 @@ def test_run_killed_within_an_epoch_resumes_to_the_bit(unbroken, tmp_path, monke
     [
         (signal.SIGINT, Interrupted, 1),  # while compiling
         (signal.SIGTERM, Preempted, STEPS + 8),
-        (signal.SIGTERM, Preempted, 2 * STEPS),  # the last step of an epoch: after its validation
+        (signal.SIGHUP, Preempted, 2 * STEPS),  # the last step of an epoch: after its validation
     ],
 )
 def test_signal_saves_and_the_run_resumes_to_the_bit(

@@ -1,9 +1,7 @@
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +20,6 @@ from rsnet_jax.training.run_files import LOCK_FILE
 from rsnet_jax.training.run_folder import claim_workdir, start_run, writing_run
 from rsnet_jax.training.run_log import MetricsLog
 from rsnet_jax.training.settings import check_same_run
-from rsnet_jax.training.signals import catching_signals
 from rsnet_jax.training.step import TrainState, fresh_sums
 
 CONFIG = smoke()
@@ -246,15 +243,3 @@ def test_metrics_that_cannot_be_written(tmp_path):
         log.path = type(tmp_path)("/dev/full")
         with pytest.raises(OutputError, match="cannot be written: No space left on device"):
             log.append({"epoch": 1, "loss": 0.1})
-
-
-def test_signals_outside_of_the_main_thread_are_left_alone():
-    def use():
-        with catching_signals() as stop:
-            found.append(stop.signal)
-
-    found, before = [], signal.getsignal(signal.SIGTERM)
-    thread = threading.Thread(target=use)
-    thread.start()
-    thread.join()
-    assert found == [None] and signal.getsignal(signal.SIGTERM) is before
