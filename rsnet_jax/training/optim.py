@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from rsnet_jax.config import OptimConfig
@@ -88,15 +89,22 @@ def epochs_schedule(
         rate of epoch e + 1 = rate of epoch e * large_decay  if large_decay_every divides e
                               rate of epoch e * decay        else if decay_every divides e
 
-    and the same rate again otherwise.
+    and the same rate again otherwise. The rates are multiplied in float32, and looked up by epoch:
+    `optax.piecewise_constant_schedule` computes each product in every step, which for a thousand
+    epochs takes minutes to compile.
     """
-    factors = {}
-    for epoch in range(1, epochs):
-        if config.large_decay_every and epoch % config.large_decay_every == 0:
-            factors[epoch * steps_per_epoch] = config.large_decay
-        elif epoch % config.decay_every == 0:
-            factors[epoch * steps_per_epoch] = config.decay
-    return optax.piecewise_constant_schedule(rate, factors)
+    done = np.arange(epochs)  # before each epoch
+    factors = np.where(done % config.decay_every == 0, np.float32(config.decay), np.float32(1))
+    if config.large_decay_every:
+        factors[done % config.large_decay_every == 0] = config.large_decay
+    factors[0] = rate
+    rates = np.multiply.accumulate(factors)
+    rates[rates < np.finfo(np.float32).tiny] = 0  # as XLA does
+
+    def schedule(step: Any) -> Any:
+        return jnp.asarray(rates)[jnp.minimum(step // steps_per_epoch, epochs - 1)]
+
+    return schedule
 
 
 def staircase(rate: float, *, decay: float, every: int) -> optax.Schedule:

@@ -130,6 +130,34 @@ def test_learning_rates_are_the_published_ones(golden, recipe):
         np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
+@pytest.mark.parametrize("decay_every", [1, 3])
+@pytest.mark.parametrize("large_decay_every", [0, 5, 6])
+def test_rates_are_optaxs_to_the_bit(decay_every, large_decay_every):
+    """Over 700 epochs, the last hundred of which are too small for float32 to hold all bits."""
+    epochs, per_epoch = 700, 3
+    config = OptimConfig(decay_every=decay_every, large_decay_every=large_decay_every)
+    factors = {
+        per_epoch * epoch: 0.5 if large_decay_every and epoch % large_decay_every == 0 else 0.95
+        for epoch in range(1, epochs)
+        if epoch % decay_every == 0 or (large_decay_every and epoch % large_decay_every == 0)
+    }
+    steps = np.arange(per_epoch * epochs + 2)
+    want = optax.piecewise_constant_schedule(1e-3, factors)(steps)
+    schedule = learning_rates(config, epochs=epochs, steps_per_epoch=per_epoch, batch_size=37)
+    np.testing.assert_array_equal(schedule(steps), want)
+    np.testing.assert_array_equal(jax.jit(jax.vmap(schedule))(steps), want)
+    assert want[-1] == want[-3] < want[0]
+
+
+def test_schedule_is_no_larger_for_many_epochs():
+    def operations(epochs):
+        config = OptimConfig(warmup_epochs=1)
+        schedule = learning_rates(config, epochs=epochs, steps_per_epoch=9, batch_size=37)
+        return str(jax.make_jaxpr(schedule)(jnp.int32(0))).count("=")
+
+    assert operations(2) == operations(100_000)
+
+
 def test_large_decay_can_be_off():
     config = OptimConfig(learning_rate=1.0, decay=0.5, decay_every=2, large_decay_every=0)
     schedule = learning_rates(config, epochs=6, steps_per_epoch=1, batch_size=37)
