@@ -14,6 +14,14 @@ ROOT = Path(__file__).parents[2]
 MODULE = ["-m", "rsnet_jax"]
 
 
+@pytest.fixture(autouse=True)
+def sigint_is_not_ignored():
+    """As it is when a shell has begun the tests in the background; processes inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def slow_jax(tmp_path):
     """A package in the place of JAX which says that its import has begun, and does not end it."""
