@@ -1,8 +1,6 @@
 import os
-import random
 import shutil
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -27,39 +25,12 @@ from rsnet_jax.checkpoints.load import saved_steps
 from rsnet_jax.errors import ConfigError, Interrupted, OutputError, Preempted
 from rsnet_jax.training import loop
 from rsnet_jax.training.run_checkpoints import RunCheckpoints
-from rsnet_jax.training.run_files import LOCK_FILE
 from rsnet_jax.training.run_lock import check_unlocked
 
 
 @pytest.fixture
 def unbroken(finished_run):
     return finished_run.workdir
-
-
-@pytest.mark.slow
-def test_run_killed_at_five_random_moments_resumes_to_the_bit(unbroken, tmp_path):
-    """RSNET_TEST_SEED repeats the moments of a run that failed."""
-    seed = int(os.environ.get("RSNET_TEST_SEED", random.randrange(1000)))
-    print(f"RSNET_TEST_SEED={seed}")
-    workdir = tmp_path / "run"
-    chance = random.Random(seed)
-    new = [SMOKE, "--train.epochs", EPOCHS, "--train.save-minutes", OFTEN, "--parallel.devices", 1]
-    moments = []
-    for number in range(5):
-        command = Command(
-            tmp_path / "log", "train", *(["--resume"] if number else new), "--workdir", workdir
-        )
-        command.wait_for("validation on")  # config.yaml is written, nothing is compiled yet
-        time.sleep(chance.uniform(0.5, 3))
-        command.process.kill()
-        assert command.wait() == -signal.SIGKILL, command.log.read_text()
-        moments.append((len(lines(workdir)), saved_steps(workdir / "checkpoints")))
-    command = Command(tmp_path / "log", "train", "--resume", "--workdir", workdir)
-    assert command.wait() == 0, command.log.read_text()
-    print(f"lines and checkpoints at each kill: {moments}")
-    assert_same_run(workdir, unbroken)
-    assert not list((workdir / "checkpoints").glob("*tmp*"))
-    assert [path.name for path in workdir.glob(".*")] == [LOCK_FILE]
 
 
 def test_resume_looks_for_checkpoints_under_the_lock(tmp_path, monkeypatch, caplog):
