@@ -94,7 +94,17 @@ class RunCheckpoints:
         )
         with self._reporting_failure():
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._remove_half_deleted()
             self._manager = call_orbax(lambda: ocp.CheckpointManager(self.folder, options=options))
+
+    def _remove_half_deleted(self) -> None:
+        """Removes what a kill left of checkpoints that were being deleted after a newer one."""
+        steps = saved_steps(self.folder)
+        if not steps:  # of an object store, the folder may not exist
+            return
+        for path in list(self.folder.iterdir()):
+            if path.name.isdigit() and int(path.name) not in steps and int(path.name) < steps[-1]:
+                remove_tree(path)
 
     def save(self, state: TrainState, progress: Progress, *, mpjpe: float | None = None) -> None:
         """Writes a checkpoint; `mpjpe` is the validation error (mm) at the end of an epoch.
@@ -180,8 +190,17 @@ class RunCheckpoints:
             for problem in problems:
                 log.warning("%s; put aside; continuing from step %d", problem, step)
             self._put_aside(step)
+            self._remove_older(step)
             return restored
         raise CheckpointError("no checkpoint to continue from: " + "; ".join(problems))
+
+    def _remove_older(self, step: int) -> None:
+        """Removes what is neither the best nor at `step`: a kill may have come before Orbax did."""
+        best = best_step(self._errors)
+        for other in saved_steps(self.folder):
+            if other not in (step, best):
+                remove_tree(self.folder / str(other))
+        self._manager.reload()
 
     def _put_aside(self, step: int) -> None:
         """Moves checkpoints after `step` to WORKDIR/unreadable-STEP.

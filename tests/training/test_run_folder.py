@@ -68,6 +68,21 @@ def test_policy():
     assert LatestAndBest({}).should_preserve([Info(1), Info(2)], context=None) == [False, True]
 
 
+def test_kill_while_older_checkpoints_are_deleted_leaves_none(tmp_path, capfd):
+    """As after a run's last save, which no further one tidies up."""
+    assert save(tmp_path, {10: 50.0, 20: 40.0, 30: 45.0}) == [20, 30]
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(folder / "30", folder / "25")  # not deleted yet
+    shutil.copytree(folder / "30", folder / "15")  # half deleted
+    (folder / "15" / "_CHECKPOINT_METADATA").unlink()
+    shutil.rmtree(folder / "15" / "weights")
+    with RunCheckpoints(tmp_path, CONFIG, H36M_16) as checkpoints:
+        got, _ = checkpoints.restore_latest(state(0))
+    assert int(got.step) == 30
+    assert sorted(path.name for path in folder.iterdir()) == ["20", "30"]
+    assert "does not exist" not in capfd.readouterr().err  # Orbax's complaint of the half
+
+
 def test_what_is_restored_is_what_was_saved(tmp_path):
     save(tmp_path, {10: None})
     with RunCheckpoints(tmp_path, CONFIG, H36M_16) as checkpoints:
