@@ -251,18 +251,7 @@ FAULTS = (
     ),
     Fault(
         "rate decayed one epoch early",
-        (
-            (
-                OPTIM,
-                "factors[epoch * steps_per_epoch] = config.large_decay",
-                "factors[(epoch - 1) * steps_per_epoch] = config.large_decay",
-            ),
-            (
-                OPTIM,
-                "factors[epoch * steps_per_epoch] = config.decay\n",
-                "factors[(epoch - 1) * steps_per_epoch] = config.decay\n",
-            ),
-        ),
+        ((OPTIM, "step // steps_per_epoch, epochs", "step // steps_per_epoch + 1, epochs"),),
         ("tests/training/test_optim.py", "tests/training/test_loop.py"),
     ),
     Fault(
