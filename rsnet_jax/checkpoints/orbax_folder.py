@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import glob
 import os
 import sys
 import time
@@ -15,7 +16,7 @@ from rsnet_jax.checkpoints.about import FORMAT, About, describe_weights, read_ab
 from rsnet_jax.checkpoints.checkpoint import Checkpoint, weight_shapes
 from rsnet_jax.distributed.processes import is_multiprocess
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, quote
-from rsnet_jax.files.paths import is_remote, to_path
+from rsnet_jax.files.paths import is_remote, remove_tree, to_path
 
 ORBAX_MARK = "_CHECKPOINT_METADATA"
 """The file that marks an Orbax checkpoint; on local disks the folder is renamed when complete."""
@@ -52,12 +53,19 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     items = ocp.args.Composite(
         weights=ocp.args.StandardSave(weights), about=ocp.args.JsonSave(about)
     )
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+
+    def write() -> None:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:
             writer.save(folder, items)
-    except OSError as error:
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        call_orbax(write)
+    except (OrbaxFailure, OSError) as error:
         raise OutputError(f"{folder} cannot be written: {error}") from None
+    finally:  # nothing is left of a folder that could not be written
+        for unfinished in folder.parent.glob(f"{glob.escape(folder.name)}.orbax-checkpoint-tmp*"):
+            remove_tree(unfinished)
 
 
 def check_place(folder: Path) -> None:

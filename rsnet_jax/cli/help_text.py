@@ -9,20 +9,21 @@ from collections.abc import Iterator
 
 from rsnet_jax.cli.complaints import RULE
 
-MAX_COLUMNS = 100
+MIN_COLUMNS, MAX_COLUMNS = 40, 100
 _HELP_OF_HELP = "show this help message"
 _NO_DEFAULT = re.compile(r" ?\(default: (None)?\)")
 
 
 @contextlib.contextmanager
 def narrow_terminal() -> Iterator[None]:
-    """Hides from tyro all but `MAX_COLUMNS` columns of a wide terminal.
+    """Tells tyro of a terminal of `MIN_COLUMNS` to `MAX_COLUMNS` columns, whatever is there.
 
-    From 130 columns on, tyro prints the groups of options side by side, which `readable_help` would
-    take for the texts of options.
+    In one or two columns, tyro never ends. From 130 columns on, it prints the groups of options
+    side by side, which `readable_help` would take for the texts of options.
     """
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = str(min(shutil.get_terminal_size().columns, MAX_COLUMNS))
+    columns = shutil.get_terminal_size().columns
+    os.environ["COLUMNS"] = str(max(MIN_COLUMNS, min(columns, MAX_COLUMNS)))
     try:
         yield
     finally:

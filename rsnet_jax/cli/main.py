@@ -12,7 +12,14 @@ import jax
 from rsnet_jax import __version__
 from rsnet_jax.cli.terminal import OneLine, error_line, plain_output
 from rsnet_jax.distributed.processes import as_lost_process, exit_without_barrier
-from rsnet_jax.errors import Interrupted, LostProcess, Preempted, RSNetError, shown
+from rsnet_jax.errors import (
+    Interrupted,
+    LostProcess,
+    OutputError,
+    Preempted,
+    RSNetError,
+    shown,
+)
 
 SUBCOMMANDS = {
     "predict": ("rsnet_jax.cli.predict", "lift the keypoints of a detector to 3D poses"),
@@ -81,7 +88,7 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else 0
     except Exception as error:
-        error = as_lost_process(error)
+        error = as_lost_process(as_output_error(error))
         if not isinstance(error, RSNetError):
             if not jax.distributed.is_initialized():
                 raise
@@ -93,6 +100,18 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
         print(f"{prog}: {kind}{error_line(error)}", file=sys.stderr)
         return error.exit_code if error.raised_on_all_processes else exit_with(error.exit_code)
     return 0
+
+
+def as_output_error(error: Exception) -> Exception:
+    """An `OutputError` if standard output cannot be written (its disk is full); else the error."""
+    if not isinstance(error, OSError) or isinstance(error, RSNetError):
+        return error
+    try:
+        sys.stdout.flush()
+    except OSError as cause:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what it still holds
+        return OutputError(f"standard output cannot be written: {cause.strerror}")
+    return error
 
 
 def exit_with(code: int) -> int:

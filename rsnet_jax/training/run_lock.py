@@ -80,6 +80,5 @@ def _take(workdir: Path) -> IO[str] | None:
 def _sign(file: IO[str]) -> None:
     """Writes the name of this process into the lock file, for the message of `_take`."""
     with contextlib.suppress(OSError):  # the disk is full; the lock holds all the same
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+        os.ftruncate(file.fileno(), 0)  # without a buffer, which `close` would try to write
+        os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())

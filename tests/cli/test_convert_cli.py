@@ -92,3 +92,10 @@ def test_info(cli, golden):
         "132,128",
     ):
         assert fact in out
+
+
+def test_full_disk_leaves_nothing(refused, network, tmp_path, full_disk):
+    with full_disk:
+        told = refused("convert", network, "--out", tmp_path / "hr")
+    assert f"{tmp_path / 'hr'} cannot be written: " in told
+    assert list(tmp_path.iterdir()) == []

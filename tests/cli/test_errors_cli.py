@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import h36m_files
 import numpy as np
@@ -271,3 +272,13 @@ def test_a_reader_that_has_seen_enough(golden):
     with process.stderr as stream:
         assert stream.read() == b""
     assert process.wait() == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_standard_output_on_a_full_disk(golden, monkeypatch, capsys):
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["info", str(golden / "e2e_tiny")]) == 2
+        monkeypatch.undo()
+    told = "rsnet-jax info: error: standard output cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == told

@@ -84,3 +84,10 @@ def test_arguments_without_a_name_come_first_in_the_usage(cli):
     assert cli("train", "--help")[1].startswith("usage: rsnet-jax train [-h] [PRESET] [OPTIONS]\n")
     for argv in (["smoke"], ["smoke", "--seed", "1"]):  # also where one is given
         assert "[PRESET]" in cli("train", *argv, "--help")[1]
+
+
+def test_help_on_a_terminal_of_one_column(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1")
+    code, told, _ = cli("info", "--help")
+    assert code == 0 and "CHECKPOINT" in told
+    assert max(len(line) for line in told.splitlines()[1:]) <= 40  # below the usage

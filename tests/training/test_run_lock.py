@@ -76,3 +76,10 @@ def test_a_lock_that_cannot_be_made(tmp_path):
         sole_writer(tmp_path / "file"),
     ):
         pass
+
+
+def test_lock_holds_on_a_full_disk(tmp_path, full_disk):
+    with full_disk, sole_writer(tmp_path) as locked:
+        assert locked
+        with pytest.raises(OutputError, match="another process is writing a run"):
+            check_unlocked(tmp_path)
