@@ -38,6 +38,8 @@ PHASES = {
     "evaluating the best": 0.5,
 }
 """What a run does, in this order, and the seconds from its beginning within which it is stopped."""
+REPEATED = ("training", "validating", "saving")
+"""Phases that come again in every epoch."""
 CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 75, signal.SIGHUP: 75}
 SIGNALS = [signal.SIGKILL, *CODES]  # SIGKILL twice as often
 OFTEN = 1e-9  # minutes: save after every dispatch
@@ -97,7 +99,8 @@ def stop_and_resume(
     sent: list[Stop] = []
     for _ in range(chance.randint(1, 4)):
         number, phase = chance.choice(SIGNALS), chance.choice(list(PHASES))
-        entry, delay = chance.randint(1, 3), chance.uniform(0, PHASES[phase])
+        entry = chance.randint(1, 3) if phase in REPEATED else 1
+        delay = chance.uniform(0, PHASES[phase])
         start = Start(workdir, settings, environment)
         start.wait_for(phase, entry)
         time.sleep(delay)
