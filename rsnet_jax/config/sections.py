@@ -130,7 +130,7 @@ class TrainConfig(Section):
 
     prefix: ClassVar[str] = "train."
 
-    epochs: Annotated[int, pydantic.Field(ge=1, le=1_000_000)] = 30
+    epochs: Annotated[int, pydantic.Field(ge=1, le=100_000)] = 30
     """Passes over the training samples."""
     mirror: bool = True
     """Train on each view and its mirror image; otherwise on each view only."""
