@@ -9,18 +9,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tqdm
 
-from rsnet_jax.errors import DataError, one_line
+from rsnet_jax.errors import DataError
 from rsnet_jax.files.json_text import read_json
 from rsnet_jax.files.outputs import atomic_write
-from rsnet_jax.files.plain_data import DATA
+from rsnet_jax.files.plain_data import DATA, Fields, read_fields
 
 MANIFEST = "manifest.json"
-FORMAT = "rsnet_jax.manifest"
-VERSION = 1
 _CHUNK = 1 << 20
 
 
@@ -80,6 +78,29 @@ def _record(name: str, path: Path, bar: tqdm.tqdm) -> FileRecord:
     return FileRecord(name, size, checksum.hexdigest())
 
 
+class _File(Fields):
+    name: str
+    bytes: int
+    sha256: str
+
+
+class _Entry(Fields):
+    command: str
+    version: str
+    options: dict[str, Any]
+    sources: list[_File]
+    counts: dict[str, Any]
+    outputs: list[_File]
+    license: str | None
+    citation: str | None
+
+
+class _Manifest(Fields):
+    format: Literal["rsnet_jax.manifest"]
+    version: Literal[1]
+    prepared: list[_Entry]
+
+
 def read_manifest(folder: Path) -> list[dict[str, Any]]:
     """The entries of a folder's manifest, the oldest first; none if it has no manifest.
 
@@ -87,23 +108,11 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
         DataError: there is a manifest.json that is not one of ours.
     """
     path = folder / MANIFEST
-    if not path.is_file():
+    if not path.exists():
         return []
-    try:
-        stored = read_json(path, error=DataError, limits=DATA)
-        known = stored["format"] == FORMAT and stored["version"] == VERSION
-        entries = stored["prepared"]
-        for entry in entries:
-            _output_names(entry)
-    except (DataError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a manifest of prepared data ({one_line(error)})") from error
-    if not known:
-        raise DataError(f"{path}: not a manifest of format {FORMAT}, version {VERSION}")
-    return entries
-
-
-def _output_names(entry: Mapping[str, Any]) -> set[str]:
-    return {record["name"] for record in entry["outputs"]}
+    stored = read_json(path, error=DataError, limits=DATA)
+    manifest = read_fields(_Manifest, stored, name=str(path), error=DataError)
+    return [entry.model_dump() for entry in manifest.prepared]
 
 
 def add_to_manifest(
@@ -133,7 +142,11 @@ def add_to_manifest(
         "citation": citation,
     }
     names = {record.name for record in outputs}
-    others = [other for other in read_manifest(folder) if names.isdisjoint(_output_names(other))]
-    content = {"format": FORMAT, "version": VERSION, "prepared": [*others, entry]}
+    others = [
+        other
+        for other in read_manifest(folder)
+        if names.isdisjoint(record["name"] for record in other["outputs"])
+    ]
+    content = {"format": "rsnet_jax.manifest", "version": 1, "prepared": [*others, entry]}
     with atomic_write(folder / MANIFEST) as path:
         path.write_text(json.dumps(content, indent=2) + "\n")

@@ -34,7 +34,7 @@ from rsnet_jax.data.manifest import (
 )
 from rsnet_jax.data.views.format import INDEX_FILE
 from rsnet_jax.errors import DataError, OutputError, StorageError
-from rsnet_jax.files.outputs import atomic_write, ensure_writable
+from rsnet_jax.files.outputs import atomic_write, ensure_writable, remove_leftovers
 from rsnet_jax.files.paths import is_remote, to_path
 
 try:
@@ -97,6 +97,7 @@ class Workspace:
         files.sort(key=lambda path: path.name == INDEX_FILE)
         names = [path.relative_to(self.staged).as_posix() for path in files]
         records = record_files(dict(zip(names, files, strict=True)))
+        remove_leftovers(self.out / MANIFEST)
         self._publishing.touch()
         for name in names:
             (self.out / name).parent.mkdir(exist_ok=True, parents=True)

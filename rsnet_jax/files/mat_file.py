@@ -1,20 +1,20 @@
 """Reads arrays of numbers from MATLAB files, of versions 5 to 7 (SciPy) and of 7.3 (h5py)."""
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 
 from rsnet_jax.errors import ConfigError, DataError, StorageError, one_line, quote
+from rsnet_jax.files.libraries import optional_library
 from rsnet_jax.files.paths import local_copy, require_file
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 """Begins an HDF5 file, in a file of MATLAB after a block of 512 bytes."""
 MOST_VALUES = 10**8
 """A larger array is refused before its memory is taken."""
+_USE = "reading this MATLAB file"
 
 
 def load_mat(path: Path, fields: Sequence[str]) -> dict[str, Shaped[np.ndarray, "..."]]:
@@ -54,7 +54,7 @@ def load_mat(path: Path, fields: Sequence[str]) -> dict[str, Shaped[np.ndarray, 
 
 def _load_hdf5(file: Path, fields: Sequence[str]) -> tuple[dict[str, np.ndarray], list[str]]:
     """Those of the fields that are numbers, and the names of all variables."""
-    h5py, found = _library("h5py"), {}
+    h5py, found = optional_library("h5py", extra="data", use=_USE), {}
     with h5py.File(file, "r") as stored:
         for name in fields:
             value = stored.get(name)
@@ -67,7 +67,7 @@ def _load_hdf5(file: Path, fields: Sequence[str]) -> tuple[dict[str, np.ndarray]
 
 def _load_version_5(file: Path, fields: Sequence[str]) -> tuple[dict[str, np.ndarray], list[str]]:
     """Those of the fields that are numbers, and the names of all variables."""
-    matlab = _library("scipy.io")
+    matlab = optional_library("scipy.io", extra="data", use=_USE)
     stored = matlab.loadmat(file, variable_names=list(fields))
     numbers = {
         name: stored[name].T
@@ -75,12 +75,3 @@ def _load_version_5(file: Path, fields: Sequence[str]) -> tuple[dict[str, np.nda
         if isinstance(stored.get(name), np.ndarray) and stored[name].dtype.kind in "fiub"
     }
     return numbers, [name for name, _, _ in matlab.whosmat(file)]
-
-
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise ConfigError(
-            f"reading this MATLAB file needs {name.split('.')[0]}: pip install 'rsnet-jax[data]'"
-        ) from None

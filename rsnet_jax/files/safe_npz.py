@@ -1,8 +1,10 @@
-"""Reads .npz files that hold Python objects without giving them the right to run code."""
+"""Reads .npz and .npy files that hold Python objects without giving them the right to run code."""
 
+import contextlib
 import io
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +38,38 @@ def load_npz(path: str | Path) -> dict[str, Any]:
     """
     path = to_path(path)
     require_file(path, DataError)
-    try:
-        with local_copy(path) as file, zipfile.ZipFile(file) as archive:
-            check_archive(archive, size=size(path))
-            names = archive.namelist()
-            members = {name.removesuffix(".npy"): _load_member(archive, name) for name in names}
+    with (
+        _faults_told(path, ".npz"),
+        local_copy(path) as file,
+        zipfile.ZipFile(file) as archive,
+    ):
+        check_archive(archive, size=size(path))
+        members = {
+            name.removesuffix(".npy"): _load_array(archive.read(name), f"member {shown(name)}")
+            for name in archive.namelist()
+        }
         check_plain(members, name=str(path), error=DataError, limits=DATA)
         return members
+
+
+def load_npy(path: str | Path) -> Any:
+    """Reads an .npy; a 0-d object array becomes the object in it. Raises like `load_npz`."""
+    path = to_path(path)
+    require_file(path, DataError)
+    with _faults_told(path, ".npy"), local_copy(path) as file:
+        data = file.read_bytes()
+        if not data.startswith(b"\x93NUMPY"):
+            raise DataError(f"{path}: {_diagnose(path, '.npy')}")
+        content = _load_array(data, "the array")
+        check_plain(content, name=str(path), error=DataError, limits=DATA)
+        return content
+
+
+@contextlib.contextmanager
+def _faults_told(path: Path, kind: str) -> Iterator[None]:
+    """Turns what a damaged or hostile file makes any step of the reading raise into a DataError."""
+    try:
+        yield
     except (DataError, StorageError):
         raise
     except ZipBomb as error:
@@ -53,34 +80,33 @@ def load_npz(path: str | Path) -> dict[str, Any]:
             " data files may hold arrays and plain containers only"
         ) from error
     except zipfile.BadZipFile as error:
-        raise DataError(f"{path}: {_diagnose(path)} ({one_line(error)})") from error
-    except Exception as error:  # a damaged archive can make any step of the reading fail
+        raise DataError(f"{path}: {_diagnose(path, kind)} ({one_line(error)})") from error
+    except Exception as error:
         raise DataError(f"{path} is damaged ({one_line(error)})") from error
 
 
-def _diagnose(path: Path) -> str:
-    """The likely reason why a file is not an .npz, from its first bytes."""
+def _diagnose(path: Path, kind: str) -> str:
+    """The likely reason why a file is not an .npz or .npy, from its first bytes."""
     with local_copy(path) as copy, copy.open("rb") as file:
         start = file.read(64)
-    if start.startswith(b"PK"):
+    if start.startswith(b"PK") and kind == ".npz":
         return "damaged or cut short .npz file"
     if start.startswith(b"version https://git-lfs"):
         return "not the data but its Git LFS pointer; run `git lfs pull`"
     if start.lstrip()[:1] == b"<":
-        return "not an .npz file but a web page; download the file itself"
-    return "not an .npz file"
+        return f"not an {kind} file but a web page; download the file itself"
+    return f"not an {kind} file"
 
 
-def _load_member(archive: zipfile.ZipFile, name: str) -> Any:
-    """One array of the archive, or the object in a 0-d object array."""
-    data = archive.read(name)
+def _load_array(data: bytes, name: str) -> Any:
+    """The array in the bytes of an .npy, or the object in a 0-d object array."""
     stream = io.BytesIO(data)
     shape, fortran, dtype = _read_header(stream, name)
     count = checked_size(shape)
     if dtype.hasobject:
         return _load_objects(stream, name, shape=shape, dtype=dtype)
     if count * dtype.itemsize > len(data) - stream.tell():
-        raise ValueError(f"member {shown(name)} is shorter than its shape {shape}")
+        raise ValueError(f"{name} is shorter than its shape {shape}")
     check_characters(memoryview(data)[stream.tell() :][: count * dtype.itemsize], dtype)
     order = "F" if fortran else "C"
     return np.ndarray(shape, dtype, data, offset=stream.tell(), order=order).copy(order="K")
@@ -94,7 +120,7 @@ def _read_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, 
     }
     version = np.lib.format.read_magic(stream)
     if version not in readers:
-        raise ValueError(f"member {shown(name)} has .npy version {version}, not 1.0 or 2.0")
+        raise ValueError(f"{name} has .npy version {version}, not 1.0 or 2.0")
     with warnings.catch_warnings():  # numpy warns of headers written by Python 2, which are fine
         warnings.simplefilter("ignore", UserWarning)
         return readers[version](stream)
@@ -108,8 +134,8 @@ def _load_objects(
     try:
         array = unpickle(stream, PLAIN)
     except DamagedPickle as error:
-        raise ValueError(f"the objects of member {shown(name)}: {error}") from error
+        raise ValueError(f"the objects of {name}: {error}") from error
     # numpy's writer pickles the array itself, with its shape.
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
-        raise ValueError(f"member {shown(name)} does not hold the object array it declares")
+        raise ValueError(f"{name} does not hold the object array it declares")
     return array.item() if array.ndim == 0 else array

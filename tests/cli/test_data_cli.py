@@ -1,6 +1,8 @@
 import hashlib
 import json
+import sys
 
+import h36m_downloads
 import h36m_files
 import numpy as np
 import pytest
@@ -107,3 +109,58 @@ def test_check_data_of_no_data(cli, refused, tmp_path):
     code, out, err = cli("check-data", tmp_path / "missing")
     assert code == 2 and err.endswith(": 1 problem, see above\n")
     assert out.startswith(f"PROBLEM: {tmp_path / 'missing'}: no such folder")
+
+
+@pytest.fixture(scope="module")
+def download(tmp_path_factory):
+    """S9 and S11 as the official .cdf files in archives per subject."""
+    folder = tmp_path_factory.mktemp("download")
+    files = h36m_downloads.members(h36m_downloads.millimeters(), "cdf")
+    for subject in ("S9", "S11"):
+        members = {name: files[name] for name in files if name.startswith(f"{subject}/")}
+        h36m_downloads.write_tar(folder / f"Poses_D3_Positions_{subject}.tgz", members)
+    return folder
+
+
+def test_from_a_download_to_errors(cli, network, download, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = cli("prepare", "h36m", "--source", download, "--out", "data")
+    assert code == 0, err
+    assert "official .cdf files, 2 subjects, 5 clips" in caplog.text
+    assert "2 subjects, 5 clips, 21 frames, four views each" in out
+    assert "remark: no clips of S1, S5, S6, S7, S8" in out and "academic" in out
+    assert max(map(len, out.splitlines())) <= 80
+    code, out, err = cli("check-data", "data")
+    assert (code, err) == (0, "") and "median 0.0 px" in out
+    frames = load_h36m("data", detections="gt", subjects=["S9", "S11"])
+    assert (len(frames), frames.actions) == (
+        4 * 21,
+        ("Eating", "WalkDog", "Walking", "Directions", "Sitting"),
+    )
+    data = ["--data.root", "data", "--data.detections", "gt", "--json", "errors.json"]
+    assert cli("evaluate", network, *data)[0] == 0
+    report = json.loads((tmp_path / "errors.json").read_text())
+    assert report["frames"] == 84 and report["lifted"]["mpjpe"]["WalkDog"] > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "library"),
+    [("h5", "h5py"), ("cdf.mat", "scipy"), ("cdf.mat 7.3", "h5py"), ("cdf", "cdflib")],
+)
+def test_a_missing_library_is_named(cli, monkeypatch, tmp_path, kind, library):
+    rows = h36m_downloads.millimeters({"S9": {"Eating": 2}})
+    source = h36m_downloads.write_folder(tmp_path / "in", h36m_downloads.members(rows, kind))
+    for name in (library, f"{library}.io"):
+        monkeypatch.setitem(sys.modules, name, None)
+    code, out, err = cli("prepare", "h36m", "--source", source, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert f"needs {library}, which is not installed: pip install 'rsnet-jax[data]'" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_prepare_h36m_asks_for_a_source(refused, tmp_path):
+    assert "--source PATH" in refused("prepare", "h36m")
+    assert "local path" in refused("prepare", "h36m", "--source", "gs://bucket/h36m.zip")
+    assert "one of h36m16, h36m17" in refused("prepare", "h36m", "--joint-set", "coco17")
+    lost = refused("prepare", "h36m", "--source", tmp_path / "lost.zip", "--out", tmp_path / "x")
+    assert lost == f"{tmp_path / 'lost.zip'}: no such file or folder"

@@ -135,9 +135,15 @@ def test_outputs_are_not_overwritten(tmp_path):
 
 
 def test_a_strange_manifest_is_refused_before_the_work(tmp_path):
-    for text in ("{", "[]", '{"format": "other", "version": 1, "prepared": []}'):
+    wrong = {
+        "{": "not readable JSON",
+        "[]": "wanted|valid",
+        '{"format": "other", "version": 1, "prepared": []}': "format: .*got 'other'",
+        '{"format": "rsnet_jax.manifest", "version": 1, "prepared": [{}]}': "command is missing",
+    }
+    for text, problem in wrong.items():
         (tmp_path / "manifest.json").write_text(text)
-        with pytest.raises(DataError, match=r"manifest\.json: not a manifest"):
+        with pytest.raises(DataError, match=rf"manifest\.json: .*({problem})"):
             work(tmp_path, stop_at=NAMES[0])
         assert names_in(tmp_path) == ["manifest.json"]
 

@@ -13,6 +13,10 @@ SOURCES = {
         "rsnet_jax.cli.prepare.cmu",
         "write motion capture of CMU as views; free to use",
     ),
+    "h36m": (
+        "rsnet_jax.cli.prepare.h36m",
+        "write the files of Human3.6M from h36m.zip or the official files",
+    ),
     "mpi-inf-3dhp": (
         "rsnet_jax.cli.prepare.mpi_inf_3dhp",
         "write the test set of MPI-INF-3DHP, for evaluation",

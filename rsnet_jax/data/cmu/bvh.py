@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from rsnet_jax.data.cmu.motion import Motion
-from rsnet_jax.errors import ConfigError, DataError, quote
+from rsnet_jax.errors import DataError, quote
+from rsnet_jax.files.libraries import optional_library
 
 
 def read_bvh(content: bytes, *, source: str) -> Motion:
@@ -20,12 +21,7 @@ def read_bvh(content: bytes, *, source: str) -> Motion:
         ConfigError: pybvh is not installed.
         DataError: it is not a .bvh, is cut short, or has values that are not finite.
     """
-    try:
-        import pybvh
-    except ImportError:
-        raise ConfigError(
-            f"{source}: reading BVH files needs pybvh: pip install 'rsnet-jax[data]'"
-        ) from None
+    pybvh = optional_library("pybvh", extra="data", use=f"{source}: reading BVH files")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "take.bvh"
         path.write_bytes(content)

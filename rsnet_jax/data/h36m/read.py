@@ -173,7 +173,7 @@ def read_positions_3d(root: str | os.PathLike[str]) -> Contents:
     if not path.is_file():
         others = ", ".join(sorted(other.name for other in path.parent.glob("*.npz")))
         raise DataError(f"{path}: no such file; .npz files there: {others or 'none'}")
-    return _read(path, "positions_3d")
+    return read_contents(path, "positions_3d")
 
 
 def read_keypoints_2d(root: str | os.PathLike[str], *, detections: str) -> Contents:
@@ -186,7 +186,7 @@ def read_keypoints_2d(root: str | os.PathLike[str], *, detections: str) -> Conte
     path = to_path(root) / file_2d(detections)
     if detections not in found:
         raise DataError(f"{path}: no such file; detections there: {', '.join(found) or 'none'}")
-    return _read(path, "positions_2d")
+    return read_contents(path, "positions_2d")
 
 
 def make_clip(
@@ -256,8 +256,12 @@ def _select(
     return [clip for clip in common if not actions or action_of(clip[1]) in actions]
 
 
-def _read(path: Path, key: str) -> Contents:
-    """Reads the clips under `key` and checks that they are a dict of dicts with names."""
+def read_contents(path: Path, key: str) -> Contents:
+    """Reads the clips under `key` of an .npz, which may have any name.
+
+    Raises:
+        DataError: the file is missing or damaged, or holds no dict of dicts with names.
+    """
     stored = load_npz(path)
     if key not in stored:
         raise DataError(f"{path}: no {key!r} in it; found: {quote(', '.join(stored)) or 'nothing'}")

@@ -67,7 +67,7 @@ def write_h36m(
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as unfinished:
             for name, content in zip(names, contents, strict=True):
-                _save(Path(unfinished) / name, content)
+                save_objects(Path(unfinished) / name, **content)
             for name in names:
                 (Path(unfinished) / name).rename(folder / name)
     except OSError as error:
@@ -116,6 +116,7 @@ def _views(clip: Clip) -> list[np.ndarray]:
     return [view.astype(np.float32) for view in clip.keypoints]
 
 
-def _save(path: Path, content: Mapping[str, Any]) -> None:
+def save_objects(path: Path, **content: Any) -> None:
+    """Writes an .npz with an object array without axes per name, as the field does."""
     arrays = {key: np.array(value, dtype=object) for key, value in content.items()}
     np.savez_compressed(path, allow_pickle=True, **arrays)
