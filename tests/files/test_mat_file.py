@@ -82,5 +82,8 @@ def test_missing_library_is_named_with_its_remedy(tmp_path, monkeypatch, library
     write(tmp_path / "a.mat", {"x": ARRAY})
     monkeypatch.setitem(sys.modules, library, None)
     name = library.split(".")[0]
-    with pytest.raises(ConfigError, match=rf"needs {name}: pip install 'rsnet-jax\[data\]'$"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"needs {name}, which is not installed: pip install 'rsnet-jax\[data\]'$",
+    ):
         load_mat(tmp_path / "a.mat", ["x"])
