@@ -29,6 +29,9 @@ class H36MOptions(CommandOptions):
     joint_set: Literal["h36m16", "h36m17"] = "h36m16"
     """Joints of the 2D files that are written: h36m16, or h36m17 with neck/nose. Files of h36m17
     can be read with both values of --data.joint-set, but not by the official code."""
+    trust_order: bool = False
+    """Write detections, with a remark, where the projection of the 3D poses says that they are in
+    another joint order, or belong to another camera, clip or time. Otherwise this is an error."""
     out: AnyPath = Path("dataset")
     """Folder to write the files to; those that exist are not overwritten."""
     debug: Debug = False
@@ -47,6 +50,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         detections=options.detections,
         out=options.out,
         joint_set=options.joint_set,
+        trust_order=options.trust_order,
         version=__version__,
     )
     for remark in done.remarks:

@@ -18,11 +18,11 @@ import numpy as np
 from jaxtyping import Float
 
 from rsnet_jax.data.frames import Clip, action_of
+from rsnet_jax.data.h36m.calibration import check_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.download.recordings import clip_name
 from rsnet_jax.data.h36m.joint_order import (
     POSE_JOINTS,
-    far_remark,
     metadata_of,
     reorder,
     resolve_order,
@@ -152,17 +152,20 @@ def _hrn_entries(file: Path) -> Iterator[tuple[str, str, str, np.ndarray]]:
         yield subject, clip, camera, points.reshape(len(points), HRN_COLUMNS[points.shape[1]], 2)
 
 
-def fit_to_poses(views: Contents, poses: Contents, *, skeleton: Skeleton = H36M_16) -> Detections:
+def fit_to_poses(
+    views: Contents, poses: Contents, *, skeleton: Skeleton = H36M_16, trust_order: bool = False
+) -> Detections:
     """Checks keypoints against the 3D poses, cuts them to their length and orders their joints.
 
     Args:
         views: keypoints as read.
         poses: checked poses, of the names in our files.
         skeleton: the joints that are wanted.
+        trust_order: only remarks where the keypoints do not lie where the poses project.
 
     Raises:
-        DataError: a clip that the poses have is missing or faulty, the order of the joints is
-            unknown, or the keypoints lie far from the projected poses.
+        DataError: a clip that the poses have is missing or faulty, or the keypoints are in an
+            unknown order, or of other cameras, clips or times than the poses.
     """
     subjects = [subject for subject in poses.clips if subject in views.clips]
     if not subjects:
@@ -174,15 +177,20 @@ def fit_to_poses(views: Contents, poses: Contents, *, skeleton: Skeleton = H36M_
         for name in poses.clips[subject]
     ]
     order, remark = resolve_order(clips, views.metadata, source=views.name, skeleton=skeleton)
-    if far := far_remark(clips, order, skeleton=skeleton):
-        raise DataError(f"{views.name}: {far}")
+    clips = [reorder(clip, order, skeleton=skeleton) for clip in clips]
+    for clip in clips:
+        _require_all_joints(clip, skeleton, views.name)
+    _, findings = check_clips(clips, poses.clips, skeleton=skeleton)
+    serious = [finding.message for finding in findings if finding.serious]
+    if serious and not trust_order:
+        more = f" (the first of {len(serious)} such faults)" if len(serious) > 1 else ""
+        raise DataError(f"{views.name}: {serious[0]}{more}; --trust-order goes on regardless")
     remarks = [f"{views.name}: {remark}"] if remark else []
+    remarks += [f"{views.name}: {finding.message}" for finding in findings]
     remarks += _left_over(views, poses)
     fitted: Views = {}
     for clip in clips:
-        ordered = reorder(clip, order, skeleton=skeleton)
-        _require_all_joints(ordered, skeleton, views.name)
-        points = [np.asarray(seen, np.float32) for seen in ordered.keypoints]
+        points = [np.asarray(seen, np.float32) for seen in clip.keypoints]
         fitted.setdefault(clip.subject, {})[clip.name] = points
     return Detections(fitted, remarks)
 

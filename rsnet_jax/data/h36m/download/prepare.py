@@ -69,6 +69,7 @@ def prepare_h36m(
     detections: Sequence[Path] = (),
     out: Path,
     joint_set: str = "h36m16",
+    trust_order: bool = False,
     version: str,
 ) -> Prepared:
     """Writes `data_3d_h36m.npz`, `data_2d_h36m_gt.npz` and a file per name of detections.
@@ -79,6 +80,7 @@ def prepare_h36m(
         detections: files of 2D keypoints, see `rsnet_jax.data.h36m.download.detections`.
         out: the folder for the files.
         joint_set: the joints of the 2D files, a name of `pose.skeleton.JOINT_SETS`.
+        trust_order: only remarks where detections do not lie where the 3D poses project.
         version: of this package, for the manifest.
 
     Raises:
@@ -102,7 +104,10 @@ def prepare_h36m(
         outputs = [FILE_3D, file_2d("gt")] if recordings else []
         outputs += map(file_2d, named)
         with open_workspace(out, preparation, outputs=outputs) as workspace:
-            return _make(workspace, recordings, named, skeleton, outputs)
+            counts, remarks = _make(
+                workspace, recordings, named, skeleton=skeleton, trust_order=trust_order
+            )
+            return Prepared(tuple(outputs), counts, tuple(remarks))
 
 
 def _with_archives(sources: Sequence[Path]) -> list[Path]:
@@ -133,9 +138,11 @@ def _make(
     workspace: Workspace,
     recordings: Sequence[Recording],
     named: Mapping[str, Sequence[Path]],
+    *,
     skeleton: Skeleton,
-    outputs: Sequence[str],
-) -> Prepared:
+    trust_order: bool,
+) -> tuple[dict[str, Any], list[str]]:
+    """Writes and publishes the files; returns the counts of the manifest, and remarks."""
     remarks: list[str] = []
     counts: dict[str, Any] = {}
 
@@ -156,12 +163,12 @@ def _make(
     for name, files in named.items():
         log.info("reading %s", ", ".join(map(str, files)))
         seen = read_detections(files, skeleton=skeleton)
-        found = fit_to_poses(seen, poses, skeleton=skeleton)
+        found = fit_to_poses(seen, poses, skeleton=skeleton, trust_order=trust_order)
         save(file_2d(name), positions_2d=found.views, metadata=metadata_of(skeleton))
         counts.setdefault("detections", {})[name] = found.counts
         remarks += found.remarks
     workspace.publish(counts=counts, license=LICENSE, citation=CITATION)
-    return Prepared(tuple(outputs), counts, tuple(remarks))
+    return counts, remarks
 
 
 def _read_clips(

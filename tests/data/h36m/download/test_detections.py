@@ -201,7 +201,7 @@ def coco(made):
         (lose_camera, r"S9 'Eating': 4 cameras were wanted .* not 3"),
         (cut_frames, r"'Walking', camera 3 \(58860488\): it has 3 frames, where the 3D .* 4"),
         (spoil, r"'Eating', camera 2 .*: frame 2 has a coordinate that is not finite"),
-        (shuffle, r"its points lie \d+ px \(median\) from the projected 3D poses: wrong joint"),
+        (shuffle, "the joints are in another order: .*right_wrist lies on pelvis; --trust-order"),
         (wrong_metadata, "the order of its 17 joints is unknown"),
         (normalized, "pixels are wanted"),
         (coco, "17 joints in COCO order"),
@@ -213,6 +213,13 @@ def test_faulty_files_are_named(tmp_path, made, prepared, change, problem):
     with pytest.raises(DataError, match=f"^{CPN}: .*{problem}"):
         convert(write_npz(tmp_path / CPN, made), out=prepared)
     assert sorted(path.name for path in prepared.iterdir()) == before
+
+
+def test_another_order_is_remarked_upon_if_it_is_trusted(tmp_path, made, prepared):
+    shuffle(made)
+    done = convert(write_npz(tmp_path / CPN, made), out=prepared, trust_order=True)
+    assert any("right_wrist lies on pelvis" in remark for remark in done.remarks)
+    check(prepared, "cpn_ft_h36m_dbb", made)
 
 
 def save(path, content):
