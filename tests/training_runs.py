@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,8 +102,8 @@ def run_hook(monkeypatch, hook):
     def compile_with_hook(*args, **kwargs):
         run = compile_run(*args, **kwargs)
 
-        def hooked(state, order, until):
-            state = run.run_until(state, order, until)
+        def hooked(state, samples, until):
+            state = run.run_until(state, samples, until)
             changed = hook(state, until)
             return state if changed is None else changed
 
@@ -140,12 +141,12 @@ def train_without_computing(monkeypatch, change=lambda state: state):
     """Replaces the compiled training steps: `change(state)` stands for every dispatch."""
 
     def prepare(*args, **kwargs):
-        def advance(state, order, until):
+        def advance(state, samples, until):
             steps = jnp.float32(until - int(state.step))
             sums = jax.tree.map(lambda total: total + steps, state.sums)
             return change(state._replace(step=jnp.int32(until), sums=sums))
 
-        return loop.TrainLoop(advance, 4)
+        return loop.TrainLoop(lambda epoch, step: nullcontext(), advance, 4)
 
     monkeypatch.setattr(loop, "prepare_train_loop", prepare)
 

@@ -244,7 +244,7 @@ def training(settings: Settings, makers: Sequence[MakeSide]) -> Result:
 def evaluation(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """Measures the evaluation of all test subjects: flip test, P1 and P2."""
     checkpoint = checkpoint_for(settings, width=settings.width)
-    frames = load_frames(settings.data, "test")
+    frames = load_frames(settings.data, "test").in_memory()
     sides = [make(checkpoint) for make in makers]
     ours = sides[0]
     assert isinstance(ours, Ours)
@@ -267,7 +267,7 @@ def evaluation(settings: Settings, makers: Sequence[MakeSide]) -> Result:
 def epoch(settings: Settings, makers: Sequence[MakeSide]) -> Result:
     """Measures a whole training epoch with data handling."""
     checkpoint = checkpoint_for(settings, width=settings.epoch_width)
-    frames: Frames = load_frames(settings.data, "train")
+    frames: Frames = load_frames(settings.data, "train").in_memory()
     train = TrainConfig(batch_size=settings.epoch_batch)
     config = checkpoint.config.model_copy(update={"train": train})
     return measure(

@@ -1,5 +1,8 @@
 """Our side: the package's own functions, with no fast path for benchmarks."""
 
+import contextlib
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -8,13 +11,12 @@ from rsnet_jax.benchmark.steps import predict_step, train_step
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.config import Config
 from rsnet_jax.data.batches import Batch
-from rsnet_jax.data.frames import Frames
+from rsnet_jax.data.frames import Frames, Views
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.evaluation.evaluator import Evaluator
 from rsnet_jax.evaluation.settings import EvaluationSettings
-from rsnet_jax.models.build import run_keys
 from rsnet_jax.training.optim import learning_rates, make_optimizer
-from rsnet_jax.training.program import epoch_order, prepare_train_loop
+from rsnet_jax.training.program import prepare_train_loop
 from rsnet_jax.training.start import check_batch, fresh_state
 
 
@@ -105,11 +107,12 @@ class Ours:
 class Training:
     """The training loop of `training.fit`, without validation and saving."""
 
-    def __init__(self, config: Config, frames: Frames):
+    def __init__(self, config: Config, frames: Views):
         self.devices = Devices.choose(config.parallel)
-        self.samples = config.train.samples(len(frames))
+        self.samples: Any = None
+        self.epoch = contextlib.ExitStack()
         self.steps_per_epoch = steps = check_batch(
-            config, samples=self.samples, devices=self.devices.count
+            config, samples=config.train.samples(len(frames)), devices=self.devices.count
         )
         tx = make_optimizer(
             learning_rates(
@@ -120,21 +123,19 @@ class Training:
             ),
             config.optim,
         )
-        self.keys = run_keys(config.seed)
-        self.program = prepare_train_loop(
-            config, tx, frames, self.devices, steps_per_epoch=steps, key=self.keys.steps
-        )
+        self.program = prepare_train_loop(config, tx, frames, self.devices, steps_per_epoch=steps)
         self.state = self.devices.replicate(fresh_state(config, tx, frames, init=False))
 
     def begin_epoch(self) -> None:
         """Draws the order of the samples for the next epoch."""
-        epoch = int(self.state.step) // self.steps_per_epoch + 1
-        order = epoch_order(self.keys.order, epoch, samples=self.samples)
-        self.order = jax.block_until_ready(self.devices.replicate(order))
+        step = int(self.state.step)
+        opened = self.program.open_epoch(step // self.steps_per_epoch + 1, step)
+        self.epoch.close()
+        self.samples = jax.block_until_ready(self.epoch.enter_context(opened))
 
     def advance(self, steps: int) -> None:
         """Trains for the given number of steps and waits for the result."""
-        self.state = self.program.run_until(self.state, self.order, int(self.state.step) + steps)
+        self.state = self.program.run_until(self.state, self.samples, int(self.state.step) + steps)
         jax.block_until_ready(self.state)
 
 

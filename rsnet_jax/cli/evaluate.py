@@ -31,7 +31,7 @@ from rsnet_jax.cli.quitting import interrupts_raised
 from rsnet_jax.cli.tables import evaluation_table
 from rsnet_jax.config import Config, DataConfig, ParallelConfig
 from rsnet_jax.config.section import AnyPath
-from rsnet_jax.data.frames import Frames
+from rsnet_jax.data.frames import Views
 from rsnet_jax.data.load import Split, load_frames
 from rsnet_jax.data.mpi_inf_3dhp.scenes import MPI_INF_3DHP
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
@@ -132,6 +132,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         frames,
         settings=settings,
         parallel=options.parallel,
+        residency=options.data.residency,
         keep_predictions=options.predictions is not None,
         progress=True,
     )
@@ -200,7 +201,7 @@ def open_checkpoint(
     return checkpoint, parse_over_defaults(EvaluateOptions, argv, prog=prog, default=default)
 
 
-def fresh_checkpoint(seed: int, frames: Frames) -> Checkpoint:
+def fresh_checkpoint(seed: int, frames: Views) -> Checkpoint:
     """An untrained RS-Net of the default size for the joints of `frames`."""
     config = Config(seed=seed)
     return Checkpoint(

@@ -28,6 +28,7 @@ def _host_and_port(address: str) -> str:
 
 Subjects = Annotated[Names, pydantic.AfterValidator(_named_once)]
 Count = Annotated[int, pydantic.Field(ge=1, lt=2**31)]
+Residency = Literal["auto", "device", "stream"]
 JointSet = Literal["h36m16", "h36m17"]
 Seed = Annotated[
     int,
@@ -75,6 +76,10 @@ class DataConfig(Section):
     """Actions to use. Default: all."""
     every: Count = 1
     """Stride over the frames of a clip: 1 uses all, 2 every second frame, and so on."""
+    residency: Residency = "auto"
+    """Place of the data during a run: device (a copy on every device), stream (read in parts from
+    host memory or disk as they are needed) or auto (device if they take at most a quarter of a
+    device's memory). Results do not depend on it."""
     trust_order: bool = False
     """Go on, with a warning, where the projection of the 3D poses says that the keypoints are in
     another joint order, or belong to another camera, clip or time. Otherwise this is an error."""

@@ -4,9 +4,11 @@ A *clip* is a recording of one action by one subject, a *frame* is one time of a
 is a frame as one camera sees it.
 """
 
+import abc
 import dataclasses
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import chex
 import numpy as np
@@ -36,12 +38,72 @@ def action_of(name: str) -> str:
     return name.split(" ")[0]
 
 
-@dataclasses.dataclass(frozen=True)
-class Frames:
-    """The table of views; a row is one frame seen by one camera, so a frame has a row per camera.
+class Rows(NamedTuple):
+    """Some rows of a table of views, in host memory: the columns that computations need."""
 
-    Rows are in file order: subject, clip, camera, time. The integer columns are indices into the
-    lists of names, except `time`.
+    keypoints_2d: Float[np.ndarray, "row keypoint 2"]
+    joints_3d: Float[np.ndarray, "row joint 3"]
+    camera: Int[np.ndarray, " row"]
+    action: Int[np.ndarray, " row"]
+    sequence: Int[np.ndarray, " row"]
+
+
+class Views(abc.ABC):
+    """A table of views, in memory (`Frames`) or read from disk as it is needed.
+
+    A row is one frame seen by one camera, so a frame has a row per camera. Rows are in file order:
+    subject, clip, camera, time.
+    """
+
+    dataset: str
+    detections: str
+    skeleton: Skeleton  # of joints_3d
+    keypoint_skeleton: Skeleton  # of keypoints_2d
+    subjects: tuple[str, ...]
+    actions: tuple[str, ...]
+    cameras: tuple[str, ...]
+    sequences: tuple[str, ...]  # clip and camera: "S9/Walking 1/55011271"
+    camera_vectors: Float[np.ndarray, "camera 9"]
+    """float32, see rsnet_jax.pose.camera; NaN where the cameras are not calibrated."""
+    remarks: tuple[str, ...]
+    """What a reader of results must know about the data."""
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """The number of views."""
+
+    @abc.abstractmethod
+    def take(self, rows: Int[np.ndarray, " row"]) -> Rows:
+        """The rows of the given numbers, in their order; reads from several threads may overlap.
+
+        Raises:
+            DataError: a value that is read is not finite.
+        """
+
+    @abc.abstractmethod
+    def in_memory(self) -> "Frames":
+        """The whole table; raises like `take`."""
+
+    @property
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """A text to tell one table from another."""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether camera vectors and the absolute places of joint 0 are known."""
+        return not np.isnan(self.camera_vectors).any()
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that training and evaluation need of all rows: both arrays, and the camera."""
+        joints, keypoints = self.skeleton.num_joints, self.keypoint_skeleton.num_joints
+        return 4 * len(self) * (3 * joints + 2 * keypoints + 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames(Views):
+    """A table of views in memory. The integer columns are indices into the lists of names.
 
     Raises:
         DataError: a column does not have the shape or type stated here.
@@ -59,15 +121,13 @@ class Frames:
     action: Int[np.ndarray, " view"]
     camera: Int[np.ndarray, " view"]
     sequence: Int[np.ndarray, " view"]  # index of the clip and camera that the view belongs to
-    time: Int[np.ndarray, " view"]  # index of the frame in its clip
+    time: Int[np.ndarray, " view"]  # not an index into names, but that of the frame in its clip
     subjects: tuple[str, ...]
     actions: tuple[str, ...]
     cameras: tuple[str, ...]
-    sequences: tuple[str, ...]  # clip and camera: "S9/Walking 1/55011271"
+    sequences: tuple[str, ...]
     camera_vectors: Float[np.ndarray, "camera 9"]
-    """float32, see rsnet_jax.pose.camera; NaN where the cameras are not calibrated."""
     remarks: tuple[str, ...] = ()
-    """What a reader of results must know about the data."""
 
     def __post_init__(self):
         views = len(self.keypoints_2d)
@@ -90,17 +150,18 @@ class Frames:
                 ) from None
 
     def __len__(self) -> int:
-        """The number of views."""
         return len(self.keypoints_2d)
 
-    @property
-    def calibrated(self) -> bool:
-        """Whether camera vectors and the absolute places of joint 0 are known."""
-        return not np.isnan(self.camera_vectors).any()
+    def take(self, rows: Int[np.ndarray, " row"]) -> Rows:
+        columns = {name: getattr(self, name)[rows] for name in Rows._fields}
+        return Rows(**columns)
+
+    def in_memory(self) -> "Frames":
+        return self
 
     @property
     def fingerprint(self) -> str:
-        """The number of views and a checksum, to tell one table from another."""
+        """The number of views and a checksum."""
         checksum = zlib.crc32(self.joints_3d.tobytes(), zlib.crc32(self.keypoints_2d.tobytes()))
         return f"{len(self)} views ({checksum:08x})"
 

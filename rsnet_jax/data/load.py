@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN, DataConfig
-from rsnet_jax.data.frames import Frames, frames_from_clips
+from rsnet_jax.data.frames import Frames, Views, frames_from_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.read import available_detections, load_h36m
 from rsnet_jax.data.mpi_inf_3dhp.read import POSEAUG, PREPARED, load_mpi_inf_3dhp
@@ -17,7 +17,7 @@ from rsnet_jax.pose.skeleton import JOINT_SETS
 Split = Literal["train", "test"]
 
 
-def load_frames(data: DataConfig, split: Split) -> Frames:
+def load_frames(data: DataConfig, split: Split) -> Views:
     """Loads the views of one split.
 
     Raises:
@@ -32,7 +32,7 @@ def load_frames(data: DataConfig, split: Split) -> Frames:
     return load_subjects(data, data.subjects_train if split == "train" else data.subjects_test)
 
 
-def load_train_and_validation(data: DataConfig, validation: str) -> tuple[Frames, Frames]:
+def load_train_and_validation(data: DataConfig, validation: str) -> tuple[Views, Views]:
     """Loads the views to train on, and the views that decide which epoch is best.
 
     Args:
@@ -82,7 +82,7 @@ def _is_views(data: DataConfig) -> bool:
     return data.dataset is None and data.root is not None and holds_views(data.root)
 
 
-def load_subjects(data: DataConfig, subjects: tuple[str, ...]) -> Frames:
+def load_subjects(data: DataConfig, subjects: tuple[str, ...]) -> Views:
     """Loads the views of the given subjects; raises like `load_frames`."""
     data = completed(data)
     data.require_training_split()

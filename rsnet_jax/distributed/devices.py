@@ -1,7 +1,10 @@
 """The devices of a run: per-device code runs on all of them, by shard_map over a mesh or pmap."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+import logging
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from rsnet_jax.config import ParallelConfig
+from rsnet_jax.config import ParallelConfig, Residency
 from rsnet_jax.errors import ConfigError
 
 AXIS = "data"
@@ -18,6 +21,8 @@ ACCELERATOR_EVAL_BATCH = 512
 """Poses per device and batch that keep a GPU or a TPU busy."""
 ACCELERATOR_STEPS_PER_CALL = 64
 """Steps per call that keep a GPU or a TPU from waiting for the host."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,18 +77,51 @@ class Devices:
         on_cpu = self.mesh.devices.flat[0].platform == "cpu"
         return 128 if on_cpu else ACCELERATOR_EVAL_BATCH
 
-    def check_room(self, size: int, *, what: str) -> None:
-        """Checks that `size` bytes are at most a quarter of each device's memory.
+    @property
+    def local_numbers(self) -> list[int]:
+        """The numbers of this process's devices among all of them."""
+        own = jax.process_index()
+        return [i for i, device in enumerate(self.mesh.devices.flat) if device.process_index == own]
+
+    @property
+    def memory(self) -> int:
+        """The bytes of memory of each device; CPU devices share that of the machine."""
+        device = self.mesh.local_devices[0]
+        stats = device.memory_stats() or {}
+        if "bytes_limit" in stats:
+            return stats["bytes_limit"]
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return machine // len(self.mesh.local_devices)
+
+    def choose_residency(self, residency: Residency, size: int, *, what: str) -> Residency:
+        """Where data are to be: "device" if `size` bytes are to be copied to every device.
+
+        They are if that is at most a quarter of a device's memory; more are read in parts, as they
+        are needed ("stream").
+
+        Args:
+            residency: the setting: "auto" for this rule; "device" or "stream" decide it.
+            size: bytes of the data.
+            what: the data, for messages.
 
         Raises:
-            ConfigError: they are more; the message begins with `what`.
+            ConfigError: `residency` is "device", and the data are too large.
         """
-        memory = (self.mesh.local_devices[0].memory_stats() or {}).get("bytes_limit")
-        if memory is not None and size > memory / 4:
+        fits = size <= self.memory / 4
+        took = (
+            f"{what} take {size / 2**30:.2f} GiB, more than a quarter of a device's "
+            f"{self.memory / 2**30:.2f} GiB"
+        )
+        if residency == "device" and not fits:
             raise ConfigError(
-                f"{what} take {size / 2**30:.1f} GiB, more than a quarter of a device's "
-                f"{memory / 2**30:.1f} GiB; fewer with --data.every or --data.actions"
+                f"data.residency device: {took}; choose stream or auto, or fewer with --data.every "
+                "or --data.actions"
             )
+        if residency == "auto" and not fits:
+            log.info("%s: they are read in parts, as they are needed", took)
+        if residency == "auto":
+            return "device" if fits else "stream"
+        return residency
 
     def replicate(self, tree: Any) -> Any:
         """Puts a copy of every array on every device; every process must hold the same values."""
@@ -95,6 +133,23 @@ class Devices:
             values = np.asarray(array)
             # device_put would send the values to all processes, to check that they are equal.
             return jax.make_array_from_callback(values.shape, everywhere, values.__getitem__)
+
+        return jax.tree.map(place, tree)
+
+    def split(self, tree: Any) -> Any:
+        """Puts a part of every array on each device; the first axis of an array is the device.
+
+        Each process passes the parts of its own devices, in the order of `local_numbers`.
+        """
+        sharding = NamedSharding(self.mesh, PartitionSpec(AXIS))
+
+        def place(parts: np.ndarray) -> jax.Array:
+            pieces = [
+                jax.device_put(part[None], device)
+                for part, device in zip(parts, self.mesh.local_devices, strict=True)
+            ]
+            shape = (self.count, *parts.shape[1:])
+            return jax.make_array_from_single_device_arrays(shape, sharding, pieces)
 
         return jax.tree.map(place, tree)
 
@@ -112,31 +167,60 @@ class Devices:
             assert int(total) == self.count
 
     def compile_spmd(
-        self, function: Callable[..., Any], *, donate: bool = False
+        self, function: Callable[..., Any], *, donate: bool = False, split: Sequence[int] = ()
     ) -> Callable[..., Any]:
         """Compiles per-device code `function(state, *rest)` into one program for all devices.
 
         Arguments must have been placed with `replicate`; results are replicated too. In the code,
-        `jax.lax.axis_index(AXIS)` is the number of the device. With `donate`, the memory of `state`
-        is reused for the result.
+        `jax.lax.axis_index(AXIS)` is the number of the device.
+
+        Args:
+            function: the code.
+            donate: reuses the memory of `state` for the result.
+            split: numbers of arguments, from 1, that have been placed with `split` instead. The
+                code sees the part of its device, without the first axis.
         """
         if self.strategy == "pmap":
-            return self._compile_by_pmap(function, donate=donate)
-        everywhere = PartitionSpec()
-        mapped = jax.shard_map(
-            function, mesh=self.mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False
-        )
-        return jax.jit(mapped, donate_argnums=(0,) if donate else ())
+            return self._compile_by_pmap(function, donate=donate, split=split)
 
-    def _compile_by_pmap(self, function: Callable[..., Any], *, donate: bool) -> Callable[..., Any]:
-        mapped = jax.pmap(
-            lambda _, state, rest: function(state, *rest),
-            axis_name=AXIS,
-            in_axes=(0, None, None),
-            out_axes=None,
-            devices=list(self.mesh.devices.flat),
-            donate_argnums=(1,) if donate else (),
-        )
+        def place_of(number: int) -> PartitionSpec:
+            return PartitionSpec(AXIS) if number in split else PartitionSpec()
+
+        def program(*arguments: Any) -> Any:
+            mapped = jax.shard_map(
+                with_own_parts,
+                mesh=self.mesh,
+                in_specs=tuple(map(place_of, range(len(arguments)))),
+                out_specs=PartitionSpec(),
+                check_vma=False,
+            )
+            return mapped(*arguments)
+
+        def with_own_parts(*arguments: Any) -> Any:
+            return function(
+                *(
+                    jax.tree.map(lambda part: part[0], argument) if number in split else argument
+                    for number, argument in enumerate(arguments)
+                )
+            )
+
+        return jax.jit(program, donate_argnums=(0,) if donate else ())
+
+    def _compile_by_pmap(
+        self, function: Callable[..., Any], *, donate: bool, split: Sequence[int]
+    ) -> Callable[..., Any]:
+        @functools.cache
+        def mapped(arguments: int) -> Callable[..., Any]:
+            places = tuple(0 if number in split else None for number in range(1, arguments + 1))
+            return jax.pmap(
+                lambda _, state, rest: function(state, *rest),
+                axis_name=AXIS,
+                in_axes=(0, None, places),
+                out_axes=None,
+                devices=list(self.mesh.devices.flat),
+                donate_argnums=(1,) if donate else (),
+            )
+
         # pmap needs at least one argument that differs between devices.
         numbers = jax.make_array_from_callback(
             (self.count,),
@@ -151,7 +235,7 @@ class Devices:
             return jax.make_array_from_single_device_arrays(array.shape, everywhere, pieces)
 
         def call(state: Any, *rest: Any) -> Any:
-            results = mapped(numbers, state, rest)
+            results = mapped(len(rest))(numbers, state, rest)
             return results if everywhere.is_fully_addressable else jax.tree.map(rejoin, results)
 
         return call

@@ -4,7 +4,9 @@ Read on in `program` (the compiled program), `measure` (its loop and step), `pre
 and `report` (the tables).
 """
 
-from collections.abc import Iterable
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -13,9 +15,10 @@ import numpy as np
 import tqdm
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.config import Config, ParallelConfig
-from rsnet_jax.data.batches import table_of
-from rsnet_jax.data.frames import Frames
+from rsnet_jax.config import Config, ParallelConfig, Residency
+from rsnet_jax.data.batches import block_of, table_of
+from rsnet_jax.data.frames import Views
+from rsnet_jax.data.read_ahead import reading_ahead
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.distributed.processes import is_process_zero
 from rsnet_jax.errors import DataError
@@ -33,10 +36,11 @@ NOT_REFINED = (
 
 def evaluate(
     checkpoint: Checkpoint,
-    frames: Frames,
+    frames: Views,
     *,
     settings: EvaluationSettings | None = None,
     parallel: ParallelConfig | None = None,
+    residency: Residency = "auto",
     keep_predictions: bool = False,
     progress: bool = False,
 ) -> Evaluation:
@@ -47,6 +51,7 @@ def evaluate(
         frames: the split.
         settings: default: the flip test, and none of the bugs of the official code.
         parallel: the devices; default: all of them. They change nothing but rounding.
+        residency: the place of the split, see `data.residency`.
         keep_predictions: also returns every pose and its errors.
         progress: shows a progress bar on a terminal.
 
@@ -76,6 +81,7 @@ def evaluate(
         checkpoint.config,
         frames,
         devices,
+        residency=residency,
         refine=refinement is not None,
         settings=settings,
         keep_predictions=keep_predictions,
@@ -94,18 +100,23 @@ class Evaluator:
     def __init__(
         self,
         config: Config,
-        frames: Frames,
+        frames: Views,
         devices: Devices,
         *,
         refine: bool,
         settings: EvaluationSettings,
+        residency: Residency = "auto",
         keep_predictions: bool = False,
     ):
         self.frames, self.settings, self.keep_predictions = frames, settings, keep_predictions
         self._devices, self._protocol = devices, protocol_of(frames.dataset)
-        table = table_of(frames)
-        devices.check_room(sum(column.nbytes for column in table), what="the frames to measure on")
-        self._table = devices.replicate((table, self._protocol.group(frames)))
+        where = devices.choose_residency(residency, frames.nbytes, what="the data to measure on")
+        self._table: Any = None
+        if where == "device":
+            table = frames.in_memory()
+            self._table = devices.replicate((table_of(table), self._protocol.group(table)))
+        else:
+            self._camera_vectors = devices.replicate(frames.camera_vectors)
         self._loop = compile_eval_loop(
             config,
             frames,
@@ -113,6 +124,7 @@ class Evaluator:
             refine=refine,
             settings=settings,
             keep_predictions=keep_predictions,
+            streamed=self._table is None,
         )
 
     def __call__(
@@ -131,7 +143,7 @@ class Evaluator:
         if not (self.keep_predictions and is_process_zero()):
             return Evaluation(report, None)
         rows = jax.tree.map(self._rows, *predictions)
-        labels = self._protocol.labels(self.frames)
+        labels = self._protocol.labels(self.frames.in_memory())
         return Evaluation(report, labels | error_columns(rows))
 
     def _run(self, weights: Any, *, progress: bool) -> tuple[list[Any], list[Any]]:
@@ -145,10 +157,12 @@ class Evaluator:
             disable=None if progress and is_process_zero() else True,
         )
         sums, predictions = [], []
-        with bar, jax.default_matmul_precision(self.settings.precision):
-            for first in range(0, loop.batches, loop.batches_per_call):
+        calls = range(0, loop.batches, loop.batches_per_call)
+        precision = jax.default_matmul_precision(self.settings.precision)
+        with self._open(calls) as data, bar, precision:
+            for first in calls:
                 start = self._devices.replicate(jnp.int32(first))
-                call_sums, call_predictions = loop.program(weights, *self._table, start)
+                call_sums, call_predictions = loop.program(weights, *next(data), start)
                 if sums:  # wait for the call before: one runs while the next is dispatched
                     jax.block_until_ready(sums[-1])
                 sums.append(call_sums)
@@ -156,6 +170,20 @@ class Evaluator:
                     predictions.append(jax.device_get(call_predictions))
                 bar.update(min(loop.batches_per_call, loop.batches - first))
             return jax.device_get(sums), predictions
+
+    def _open(self, calls: range) -> contextlib.AbstractContextManager[Iterator[Any]]:
+        """The second and third argument of the program, call by call, for a `with` block."""
+        if self._table is not None:
+            return contextlib.nullcontext(itertools.repeat(self._table))
+        return reading_ahead(self._read, calls)
+
+    def _read(self, first: int) -> tuple[Any, Any]:
+        """The rows of the call from batch `first`, on their devices, and the camera vectors."""
+        numbers = self._loop.rows(first, self._devices)
+        rows = self.frames.take(numbers.ravel())
+        block = block_of(rows, np.zeros_like(numbers))
+        group = self._protocol.group(rows).reshape(numbers.shape)
+        return self._devices.split((block, group)), self._camera_vectors
 
     def _total(self, sums: Iterable[Any]) -> Any:
         """Sums over the split in float64; the last call may hold batches past its end."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from rsnet_jax.data.batches import Batch, Table, gather
+from rsnet_jax.data.batches import Batch, Block, Table, gather
 from rsnet_jax.distributed.devices import AXIS
 from rsnet_jax.evaluation.report import MM, POSE_METRICS
 from rsnet_jax.models.build import Variables
@@ -51,6 +51,43 @@ def make_eval_loop(
             row = number * batch + row_in_batch
             weight = jnp.where((row_in_batch < batch) & (row < count), 1.0, 0.0)
             row = jnp.minimum(row, count - 1)
+            seen = gather(table, row, skeleton=skeleton, keypoint_skeleton=keypoint_skeleton)
+            rows = EvalRows(seen, group[row], weight)
+            return number + 1, measure(*weights, rows, jax.random.fold_in(key, number))
+
+        return jax.lax.scan(body, first, length=length)[1]
+
+    return loop
+
+
+def make_streamed_eval_loop(
+    measure: Callable[..., tuple[Any, Any]],
+    skeleton: Skeleton,
+    *,
+    keypoint_skeleton: Skeleton,
+    views: int,
+    batch: int,
+    devices: int,
+    length: int,
+    key: Array,
+) -> Callable[[Any, tuple[Block, Array], Array, Array], tuple[Any, Any]]:
+    """Returns `loop(weights, part, camera_vectors, first) -> (sums, predictions)`.
+
+    As `make_eval_loop` has it for a split of `views`, but `part` is this device's rows of the
+    `length` batches, one after the other, and the group of each of these rows.
+    """
+    rows_per_device = math.ceil(batch / devices)
+
+    def loop(
+        weights: Any, part: tuple[Block, Array], camera_vectors: Array, first: Array
+    ) -> tuple[Any, Any]:
+        table, group = part[0].table(camera_vectors), part[1]
+        row_in_batch = rows_per_device * jax.lax.axis_index(AXIS) + jnp.arange(rows_per_device)
+
+        def body(number: Array, _: None) -> tuple[Array, tuple[Any, Any]]:
+            within = (row_in_batch < batch) & (number * batch + row_in_batch < views)
+            weight = jnp.where(within, 1.0, 0.0)
+            row = (number - first) * rows_per_device + jnp.arange(rows_per_device)
             seen = gather(table, row, skeleton=skeleton, keypoint_skeleton=keypoint_skeleton)
             rows = EvalRows(seen, group[row], weight)
             return number + 1, measure(*weights, rows, jax.random.fold_in(key, number))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from rsnet_jax.data.frames import Frames
+from rsnet_jax.data.frames import Frames, Views
 from rsnet_jax.data.mpi_inf_3dhp.scenes import SCENE_OF, SCENES
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation.report import MM
@@ -40,7 +40,7 @@ def pck_and_auc(counts: Float[np.ndarray, "joint limit"], *, frames: float) -> t
 
 
 def make_pck_report(
-    total: Mapping[str, Any], frames: Frames, settings: EvaluationSettings
+    total: Mapping[str, Any], frames: Views, settings: EvaluationSettings
 ) -> dict[str, Any]:
     """The tables that `--json` writes, from sums per sequence.
 

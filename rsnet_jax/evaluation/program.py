@@ -1,15 +1,21 @@
-"""The compiled program of an evaluation, and how a split is cut into calls of it."""
+"""The compiled programs of an evaluation, and how a split is cut into calls of them."""
 
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
+from jaxtyping import Int
 
 from rsnet_jax.config import Config
-from rsnet_jax.data.frames import Frames
+from rsnet_jax.data.frames import Views
 from rsnet_jax.distributed.devices import AXIS, Devices
-from rsnet_jax.evaluation.measure import make_eval_loop, make_measure_step
+from rsnet_jax.evaluation.measure import (
+    make_eval_loop,
+    make_measure_step,
+    make_streamed_eval_loop,
+)
 from rsnet_jax.evaluation.predict import make_predict_step
 from rsnet_jax.evaluation.protocol import protocol_of
 from rsnet_jax.evaluation.settings import MAX_KEPT_BATCHES, EvaluationSettings
@@ -21,24 +27,42 @@ class EvalLoop(NamedTuple):
     """The program that measures a split, call by call."""
 
     program: Callable[..., tuple[Any, Any]]
-    """`program(weights, table, group, first) -> (sums, predictions)`, see `make_eval_loop`."""
+    """`program(weights, table, group, first) -> (sums, predictions)`, see `make_eval_loop`; for a
+    stream `program(weights, part, camera_vectors, first)`, see `make_streamed_eval_loop`."""
+    views: int
+    """Views of the split."""
     batch: int
     """Views per batch, over all devices."""
     batches: int
     """Batches of the split."""
     batches_per_call: int
 
+    def rows(self, first: int, devices: Devices) -> Int[np.ndarray, "device row"]:
+        """The rows that each device of this process has in the call from batch `first` on.
+
+        Rows of padding have the number of the last row in the batch or of the split.
+        """
+        rows_per_device = math.ceil(self.batch / devices.count)
+        batch = np.arange(first, first + self.batches_per_call)
+        row = np.arange(rows_per_device * devices.count).reshape(devices.count, rows_per_device)
+        mine = batch[:, None] * self.batch + row[devices.local_numbers, None]
+        return np.minimum(mine, self.views - 1).reshape(len(mine), -1)
+
 
 def compile_eval_loop(
     config: Config,
-    frames: Frames,
+    frames: Views,
     devices: Devices,
     *,
     refine: bool,
     settings: EvaluationSettings,
     keep_predictions: bool = False,
+    streamed: bool = False,
 ) -> EvalLoop:
-    """The program for the network of `config` on a split, of which only sizes and names matter."""
+    """The program for the network of `config` on a split, of which only sizes and names matter.
+
+    With `streamed` it takes the rows of each call, otherwise it has the table of all.
+    """
     if refine:
         require_equal_joints(frames.skeleton, frames.keypoint_skeleton)
     max_batches_per_call = MAX_KEPT_BATCHES if keep_predictions else devices.steps_per_call
@@ -66,13 +90,16 @@ def compile_eval_loop(
         published=settings.published,
         keep_predictions=keep_predictions,
     )
-    loop = make_eval_loop(
-        measure,
-        frames.skeleton,
-        keypoint_skeleton=frames.keypoint_skeleton,
-        batch=batch,
-        devices=devices.count,
-        length=batches_per_call,
-        key=jax.random.key(settings.refine_dropout_seed or 0),
-    )
-    return EvalLoop(devices.compile_spmd(loop), batch, batches, batches_per_call)
+    same: dict[str, Any] = {
+        "keypoint_skeleton": frames.keypoint_skeleton,
+        "batch": batch,
+        "devices": devices.count,
+        "length": batches_per_call,
+        "key": jax.random.key(settings.refine_dropout_seed or 0),
+    }
+    if streamed:
+        loop = make_streamed_eval_loop(measure, frames.skeleton, views=len(frames), **same)
+    else:
+        loop = make_eval_loop(measure, frames.skeleton, **same)
+    program = devices.compile_spmd(loop, split=(1,) if streamed else ())
+    return EvalLoop(program, len(frames), batch, batches, batches_per_call)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from rsnet_jax.data.frames import Frames
+from rsnet_jax.data.frames import Frames, Rows, Views
 from rsnet_jax.data.mpi_inf_3dhp.scenes import MPI_INF_3DHP
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation.pck import LIMITS, check_pck_settings, make_pck_report, pck_labels
@@ -23,20 +23,20 @@ class Protocol:
     """The names in `Frames` that errors are added up for."""
     limits: tuple[float, ...]
     """Limits in mm, for each of which joints with smaller errors are counted."""
-    make_report: Callable[[Mapping[str, Any], Frames, EvaluationSettings], dict[str, Any]]
+    make_report: Callable[[Mapping[str, Any], Views, EvaluationSettings], dict[str, Any]]
     """Makes the report from the sums of `measure.make_measure_step`."""
     labels: Callable[[Frames], dict[str, np.ndarray]]
     """Makes the columns that say what the views of `--predictions` are."""
     check: Callable[[EvaluationSettings], None]
     """Raises a ConfigError for settings that make no sense for the data set."""
 
-    def group_names(self, frames: Frames) -> tuple[str, ...]:
+    def group_names(self, frames: Views) -> tuple[str, ...]:
         """The names of the groups."""
         return getattr(frames, self.groups)
 
-    def group(self, frames: Frames) -> Int[np.ndarray, " view"]:
-        """The group of each view."""
-        return getattr(frames, self.groups.removesuffix("s"))
+    def group(self, rows: Frames | Rows) -> Int[np.ndarray, " row"]:
+        """The group of each row."""
+        return getattr(rows, self.groups.removesuffix("s"))
 
 
 def _check_action_settings(settings: EvaluationSettings) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rsnet_jax.data.frames import Frames
+from rsnet_jax.data.frames import Frames, Views
 from rsnet_jax.errors import DataError, quote
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.pose import metrics
@@ -32,7 +32,7 @@ class Evaluation:
 
 
 def make_report(
-    total: Mapping[str, Any], frames: Frames, settings: EvaluationSettings
+    total: Mapping[str, Any], frames: Views, settings: EvaluationSettings
 ) -> dict[str, Any]:
     """The tables that `--json` writes, in millimeters, from the sums of `make_measure_step`."""
     counts = total["frames"]

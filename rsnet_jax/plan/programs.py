@@ -20,7 +20,6 @@ from rsnet_jax.distributed.devices import (
 )
 from rsnet_jax.evaluation.program import EvalLoop, compile_eval_loop
 from rsnet_jax.evaluation.settings import EvaluationSettings
-from rsnet_jax.models.build import run_keys
 from rsnet_jax.pose.skeleton import H36M_16, JOINT_SETS, Skeleton
 from rsnet_jax.training.optim import learning_rates, make_optimizer
 from rsnet_jax.training.program import compile_train_loop
@@ -105,7 +104,6 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
         devices,
         keypoint_skeleton=frames.keypoint_skeleton,
         steps_per_epoch=steps_per_epoch,
-        key=run_keys(config.seed).steps,
     )
     state = jax.eval_shape(lambda: fresh_state(config, tx, frames, init=False))
     order = jax.ShapeDtypeStruct((samples,), jnp.int32)

@@ -19,7 +19,7 @@ import optax
 
 from rsnet_jax.checkpoints.load import saved_steps
 from rsnet_jax.config import Config
-from rsnet_jax.data.frames import Frames
+from rsnet_jax.data.frames import Views
 from rsnet_jax.data.load import load_train_and_validation
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.distributed.initialize import initialize_distributed
@@ -35,10 +35,9 @@ from rsnet_jax.evaluation.evaluator import Evaluator
 from rsnet_jax.evaluation.mean_pose import mean_pose_error
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.files.paths import to_path
-from rsnet_jax.models.build import run_keys
 from rsnet_jax.training.monitor import RunMonitor, check_finite, next_dispatch
 from rsnet_jax.training.optim import learning_rates, make_optimizer
-from rsnet_jax.training.program import TrainLoop, epoch_order, prepare_train_loop
+from rsnet_jax.training.program import TrainLoop, prepare_train_loop
 from rsnet_jax.training.report import (
     Result,
     describe_epoch,
@@ -106,8 +105,8 @@ class Run:
     config: Config
     workdir: Path
     devices: Devices
-    train: Frames
-    validation: Frames
+    train: Views
+    validation: Views
     steps_per_epoch: int
     schedule: optax.Schedule
     """The learning rate of each step."""
@@ -152,13 +151,17 @@ def open_run(
         batch_size=config.train.batch_size,
     )
     optimizer = make_optimizer(schedule, config.optim)
-    key = run_keys(config.seed).steps
     with raise_on_all_processes():  # all meet
         loop = prepare_train_loop(
-            config, optimizer, train, devices, steps_per_epoch=steps_per_epoch, key=key
+            config, optimizer, train, devices, steps_per_epoch=steps_per_epoch
         )
         evaluator = Evaluator(
-            config, validation, devices, refine=config.train.refine, settings=EvaluationSettings()
+            config,
+            validation,
+            devices,
+            refine=config.train.refine,
+            settings=EvaluationSettings(),
+            residency=config.data.residency,
         )
     return Run(
         config=config,
@@ -265,20 +268,21 @@ def run_epoch(
     """
     epoch, batch_size = progress.epochs_done + 1, run.config.train.batch_size
     start, end = (epoch - 1) * run.steps_per_epoch, epoch * run.steps_per_epoch
-    key = run_keys(run.config.seed).order
-    order = run.devices.replicate(epoch_order(key, epoch, samples=run.samples))
     step, steps_per_call = int(state.step), run.loop.steps_per_call
     epoch_began = time.monotonic() - progress.epoch_seconds
     dispatch = steps_per_call  # the first dispatch compiles, and says nothing about the speed
-    with epoch_bar(
-        epoch,
-        run.config.train.epochs,
-        samples=batch_size * (end - start),
-        done=batch_size * (step - start),
-    ) as bar:
+    with (
+        run.loop.open_epoch(epoch, step) as samples,
+        epoch_bar(
+            epoch,
+            run.config.train.epochs,
+            samples=batch_size * (end - start),
+            done=batch_size * (step - start),
+        ) as bar,
+    ):
         while step < end:
             until, began = min(step + dispatch, end), time.monotonic()
-            state = run.loop.run_until(state, order, until)
+            state = run.loop.run_until(state, samples, until)
             loss = float(state.sums["loss"])  # waits for the devices
             run.stop.waits_for = "the steps under way are done"
             speed = (until - step) / (time.monotonic() - began)

@@ -1,26 +1,42 @@
-"""The compiled training program, and the data on the devices that it runs over."""
+"""The compiled training program and what it runs over: a table on the devices, or a stream."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jaxtyping import Int
 
 from rsnet_jax.config import Config
-from rsnet_jax.data.batches import table_of
-from rsnet_jax.data.frames import Frames
+from rsnet_jax.data.batches import Block, read_block, table_of
+from rsnet_jax.data.frames import Views
+from rsnet_jax.data.read_ahead import reading_ahead
 from rsnet_jax.distributed.devices import AXIS, Devices
-from rsnet_jax.models.build import build_model, build_refinement
+from rsnet_jax.models.build import build_model, build_refinement, run_keys
 from rsnet_jax.pose.skeleton import Skeleton
-from rsnet_jax.training.step import TrainState, make_train_loop, make_train_step
+from rsnet_jax.training.step import (
+    TrainState,
+    make_streamed_loop,
+    make_train_loop,
+    make_train_step,
+)
+
+MOST_CALLS = 4
+"""Calls over a stream that wait for the devices at a time."""
 
 
 class TrainLoop(NamedTuple):
-    """The compiled program, with its data on the devices."""
+    """The compiled program, and the samples to run it over."""
 
-    run_until: Callable[[TrainState, jax.Array, int], TrainState]
-    """`run_until(state, order, until)` trains up to step `until`, over the order of an epoch."""
+    open_epoch: Callable[[int, int], contextlib.AbstractContextManager[Any]]
+    """`open_epoch(epoch, step)` makes, for a `with` block, the samples of an epoch from a step on:
+    an argument of `run_until`."""
+    run_until: Callable[[TrainState, Any, int], TrainState]
+    """`run_until(state, samples, until)` trains up to step `until` of the epoch: its last step, or
+    a multiple of `steps_per_call` after the one before."""
     steps_per_call: int
     """Steps of one call of the program; a call that is cut short costs as much as a full one."""
 
@@ -28,13 +44,32 @@ class TrainLoop(NamedTuple):
 def prepare_train_loop(
     config: Config,
     tx: optax.GradientTransformation,
-    train: Frames,
+    train: Views,
     devices: Devices,
     *,
     steps_per_epoch: int,
-    key: jax.Array,
 ) -> TrainLoop:
-    """Puts the training frames on the devices; returns the program that trains on them."""
+    """The program that trains on the given views, from wherever `data.residency` has them.
+
+    Raises:
+        ConfigError: they are to be on the devices, and are too large for that.
+    """
+    residency = devices.choose_residency(
+        config.data.residency, train.nbytes, what="the training data"
+    )
+    prepare = {"device": _from_devices, "stream": _from_host}[residency]
+    return prepare(config, tx, train, devices, steps_per_epoch=steps_per_epoch)
+
+
+def _from_devices(
+    config: Config,
+    tx: optax.GradientTransformation,
+    train: Views,
+    devices: Devices,
+    *,
+    steps_per_epoch: int,
+) -> TrainLoop:
+    """The loop over a table of which every device has a copy."""
     program = compile_train_loop(
         config,
         tx,
@@ -42,11 +77,14 @@ def prepare_train_loop(
         devices,
         keypoint_skeleton=train.keypoint_skeleton,
         steps_per_epoch=steps_per_epoch,
-        key=key,
     )
-    table = table_of(train)
-    devices.check_room(sum(column.nbytes for column in table), what="the training frames")
-    table = devices.replicate(table)
+    table = devices.replicate(table_of(train.in_memory()))
+    samples, key = config.train.samples(len(train)), run_keys(config.seed).order
+
+    def open_epoch(epoch: int, step: int) -> contextlib.AbstractContextManager[jax.Array]:
+        del step  # the program finds its place
+        order = devices.replicate(epoch_order(key, epoch, samples=samples))
+        return contextlib.nullcontext(order)
 
     def run_until(state: TrainState, order: jax.Array, until: int) -> TrainState:
         end = devices.replicate(jnp.int32(until))
@@ -55,7 +93,69 @@ def prepare_train_loop(
                 state = program(state, table, order, end)
         return state
 
-    return TrainLoop(run_until, devices.steps_per_call)
+    return TrainLoop(open_epoch, run_until, devices.steps_per_call)
+
+
+def _from_host(
+    config: Config,
+    tx: optax.GradientTransformation,
+    train: Views,
+    devices: Devices,
+    *,
+    steps_per_epoch: int,
+) -> TrainLoop:
+    """The loop over blocks that are read and sent to the devices while the one before is used."""
+    program = compile_streamed_loop(
+        config, tx, train.skeleton, devices, keypoint_skeleton=train.keypoint_skeleton
+    )
+    camera_vectors = devices.replicate(train.camera_vectors)
+    samples, key = config.train.samples(len(train)), run_keys(config.seed).order
+    length, rows = devices.steps_per_call, config.train.batch_size // devices.count
+
+    @contextlib.contextmanager
+    def open_epoch(epoch: int, step: int) -> Iterator[Iterator[Block]]:
+        order = np.asarray(epoch_order(key, epoch, samples=samples))
+        end = epoch * steps_per_epoch
+
+        def read(first: int) -> Block:
+            batches = range(
+                first % steps_per_epoch, first % steps_per_epoch + min(length, end - first)
+            )
+            mine = samples_of_devices(order, batches, devices, rows=rows, length=length)
+            return devices.split(read_block(train, mine))
+
+        with reading_ahead(read, range(step, end, length)) as blocks:
+            yield blocks
+
+    def run_until(state: TrainState, blocks: Iterator[Block], until: int) -> TrainState:
+        end = devices.replicate(jnp.int32(until))
+        with jax.default_matmul_precision(config.precision):
+            for call, _ in enumerate(range(int(state.step), until, length), start=1):
+                state = program(state, next(blocks), camera_vectors, end)
+                if call % MOST_CALLS == 0:  # blocks of calls that wait take memory
+                    jax.block_until_ready(state.step)
+        return state
+
+    return TrainLoop(open_epoch, run_until, length)
+
+
+def samples_of_devices(
+    order: Int[np.ndarray, " sample"], batches: range, devices: Devices, *, rows: int, length: int
+) -> Int[np.ndarray, "device row"]:
+    """The samples of this process's devices in some batches of an epoch, batch after batch.
+
+    Args:
+        order: that of the epoch's samples.
+        batches: numbers of consecutive batches in the epoch.
+        devices: the devices of the run.
+        rows: rows of a batch on each device.
+        length: batches to fill up to, with the samples of the last one.
+    """
+    global_batch = rows * devices.count
+    mine = order[batches.start * global_batch : batches.stop * global_batch]
+    mine = mine.reshape(len(batches), devices.count, rows)[:, devices.local_numbers]
+    mine = np.concatenate([mine, np.repeat(mine[-1:], length - len(batches), axis=0)])
+    return mine.swapaxes(0, 1).reshape(len(devices.local_numbers), length * rows)
 
 
 def compile_train_loop(
@@ -66,20 +166,10 @@ def compile_train_loop(
     *,
     keypoint_skeleton: Skeleton,
     steps_per_epoch: int,
-    key: jax.Array,
 ) -> Callable[..., TrainState]:
     """`program(state, table, order, until) -> state` on all devices, from `make_train_loop`."""
-    model = build_model(config, skeleton, keypoint_skeleton, axis_name=AXIS)
-    refinement = build_refinement(config, axis_name=AXIS) if config.train.refine else None
-    step = make_train_step(
-        model,
-        refinement,
-        tx,
-        loss=config.train.loss,
-        absolute_symmetry=config.train.absolute_symmetry,
-    )
     loop = make_train_loop(
-        step,
+        _step(config, tx, skeleton, keypoint_skeleton),
         skeleton=skeleton,
         keypoint_skeleton=keypoint_skeleton,
         axis_name=AXIS,
@@ -87,9 +177,45 @@ def compile_train_loop(
         devices=devices.count,
         steps_per_epoch=steps_per_epoch,
         length=devices.steps_per_call,
-        key=key,
+        key=run_keys(config.seed).steps,
     )
     return devices.compile_spmd(loop, donate=True)
+
+
+def compile_streamed_loop(
+    config: Config,
+    tx: optax.GradientTransformation,
+    skeleton: Skeleton,
+    devices: Devices,
+    *,
+    keypoint_skeleton: Skeleton,
+) -> Callable[..., TrainState]:
+    """`program(state, block, camera_vectors, until) -> state`, from `make_streamed_loop`."""
+    loop = make_streamed_loop(
+        _step(config, tx, skeleton, keypoint_skeleton),
+        skeleton=skeleton,
+        keypoint_skeleton=keypoint_skeleton,
+        rows=config.train.batch_size // devices.count,
+        length=devices.steps_per_call,
+        key=run_keys(config.seed).steps,
+    )
+    return devices.compile_spmd(loop, donate=True, split=(1,))
+
+
+def _step(
+    config: Config,
+    tx: optax.GradientTransformation,
+    skeleton: Skeleton,
+    keypoint_skeleton: Skeleton,
+) -> Callable[..., TrainState]:
+    """The step of one device, from `make_train_step`."""
+    return make_train_step(
+        build_model(config, skeleton, keypoint_skeleton, axis_name=AXIS),
+        build_refinement(config, axis_name=AXIS) if config.train.refine else None,
+        tx,
+        loss=config.train.loss,
+        absolute_symmetry=config.train.absolute_symmetry,
+    )
 
 
 def epoch_order(key: jax.Array, epoch: int, *, samples: int) -> jax.Array:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from rsnet_jax.config import Config
-from rsnet_jax.data.frames import Frames
+from rsnet_jax.data.frames import Views
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.distributed.initialize import HEARTBEAT_SECONDS
 from rsnet_jax.evaluation.report import MM
@@ -68,7 +68,7 @@ def describe_epoch(line: dict[str, Any], epochs: int) -> str:
 
 
 def describe_start(
-    config: Config, train: Frames, validation: Frames, *, devices: Devices, steps_per_epoch: int
+    config: Config, train: Views, validation: Views, *, devices: Devices, steps_per_epoch: int
 ) -> None:
     """Logs the data, the devices and the steps of a run before it begins, for a last check."""
     batch = config.train.batch_size

@@ -8,7 +8,7 @@ from flax.traverse_util import flatten_dict
 from rsnet_jax.config import Config
 from rsnet_jax.errors import ConfigError
 
-RESUMABLE_CHANGES = ("train.epochs", "data.root", "parallel.")
+RESUMABLE_CHANGES = ("train.epochs", "data.root", "data.residency", "parallel.")
 """Beginnings of the names of settings that may change when a run is resumed."""
 
 
@@ -40,5 +40,5 @@ def check_same_run(before: Config, after: Config) -> None:
         if new[name] != value and not name.startswith(RESUMABLE_CHANGES):
             raise ConfigError(
                 f"{name} was {value} and cannot become {new[name]} on --resume; only "
-                "train.epochs, data.root and parallel.* may change"
+                "train.epochs, data.root, data.residency and parallel.* may change"
             )

@@ -9,7 +9,7 @@ import optax
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.config import Config
-from rsnet_jax.data.frames import Frames
+from rsnet_jax.data.frames import Views
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.training.run_checkpoints import Progress
@@ -66,7 +66,7 @@ def check_progress(progress: Progress, config: Config, *, samples: int) -> None:
 
 
 def fresh_state(
-    config: Config, tx: optax.GradientTransformation, train: Frames, *, init: bool
+    config: Config, tx: optax.GradientTransformation, train: Views, *, init: bool
 ) -> TrainState:
     """The state before the first step: fresh weights, or (`init`) those of `train.init` if given.
 
@@ -94,7 +94,7 @@ def fresh_state(
     )
 
 
-def load_start(config: Config, train: Frames) -> Checkpoint:
+def load_start(config: Config, train: Views) -> Checkpoint:
     """The checkpoint `train.init`, which must be of the network that is to be trained.
 
     Raises:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rsnet_jax.config import LossName
-from rsnet_jax.data.batches import Batch, Table, gather
+from rsnet_jax.data.batches import Batch, Block, Table, gather
 from rsnet_jax.models import PostRefine
 from rsnet_jax.models.build import Variables
 from rsnet_jax.models.network import Network
@@ -136,12 +136,55 @@ def make_train_loop(
         def body(state: TrainState, _: None) -> tuple[TrainState, None]:
             batch = (state.step % steps_per_epoch) * devices + jax.lax.axis_index(axis_name)
             mine = jax.lax.dynamic_slice(order, (batch * rows,), (rows,))
-            step_key = jax.random.fold_in(key, state.step)
             samples = gather(table, mine, skeleton=skeleton, keypoint_skeleton=keypoint_skeleton)
-            after = step(state, samples, step_key)
-            due = state.step < until
-            return jax.tree.map(lambda old, new: jnp.where(due, new, old), state, after), None
+            return step_if_due(step, state, samples, key=key, until=until), None
 
         return jax.lax.scan(body, state, length=length)[0]
 
     return loop
+
+
+def make_streamed_loop(
+    step: Callable[[TrainState, Batch, PRNGKeyArray], TrainState],
+    *,
+    skeleton: Skeleton,
+    keypoint_skeleton: Skeleton,
+    rows: int,
+    length: int,
+    key: PRNGKeyArray,
+) -> Callable[[TrainState, Block, Float[Array, "camera 9"], Int[Array, ""]], TrainState]:
+    """Returns `loop(state, block, camera_vectors, until) -> state`: as `make_train_loop` has it.
+
+    `block` holds this device's `rows` of the next `length` global batches, one after the other.
+    """
+
+    def loop(
+        state: TrainState,
+        block: Block,
+        camera_vectors: Float[Array, "camera 9"],
+        until: Int[Array, ""],
+    ) -> TrainState:
+        first, table = state.step, block.table(camera_vectors)
+
+        def body(state: TrainState, _: None) -> tuple[TrainState, None]:
+            mine = jax.lax.dynamic_slice(block.samples, ((state.step - first) * rows,), (rows,))
+            samples = gather(table, mine, skeleton=skeleton, keypoint_skeleton=keypoint_skeleton)
+            return step_if_due(step, state, samples, key=key, until=until), None
+
+        return jax.lax.scan(body, state, length=length)[0]
+
+    return loop
+
+
+def step_if_due(
+    step: Callable[[TrainState, Batch, PRNGKeyArray], TrainState],
+    state: TrainState,
+    batch: Batch,
+    *,
+    key: PRNGKeyArray,
+    until: Int[Array, ""],
+) -> TrainState:
+    """The state after one more step, or as it is if `until` is reached."""
+    after = step(state, batch, jax.random.fold_in(key, state.step))
+    due = state.step < until
+    return jax.tree.map(lambda old, new: jnp.where(due, new, old), state, after)

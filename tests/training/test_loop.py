@@ -173,10 +173,10 @@ def test_next_dispatch_takes_half_a_second(previous, speed, dispatch):
 def test_epoch_order_has_every_sample_once():
     """Every sample once an epoch, in an order of the epoch and nothing else."""
     key = jax.random.key(3)
-    first, second = (loop.epoch_order(key, epoch, samples=50) for epoch in (1, 2))
+    first, second = (train_program.epoch_order(key, epoch, samples=50) for epoch in (1, 2))
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(50))
     assert first.tolist() != second.tolist()
-    assert first.tolist() == loop.epoch_order(key, 1, samples=50).tolist()
+    assert first.tolist() == train_program.epoch_order(key, 1, samples=50).tolist()
 
 
 @pytest.mark.parametrize(

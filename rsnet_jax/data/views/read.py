@@ -1,35 +1,16 @@
 """Reads folders of views: arrays are mapped into memory, and nothing is unpickled."""
 
-import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from rsnet_jax.data.frames import Frames, action_of
-from rsnet_jax.data.views.format import (
-    JOINTS,
-    TIME,
-    Index,
-    StoredArray,
-    StoredSequence,
-    array_file,
-    keypoints_name,
-    make_skeleton,
-    read_index,
-)
+from rsnet_jax.data.frames import action_of
+from rsnet_jax.data.views.format import StoredArray, StoredSequence, array_file, read_index
+from rsnet_jax.data.views.stored import StoredViews, ViewsFolder
 from rsnet_jax.errors import ConfigError, DataError, one_line, quote
 from rsnet_jax.files.paths import require_file, size, to_path
-
-
-@dataclasses.dataclass(frozen=True)
-class ViewsFolder:
-    """An open folder: its index, and its arrays, which are read from disk where they are used."""
-
-    path: Path
-    index: Index
-    arrays: Mapping[str, np.ndarray]
 
 
 def open_views(root: str | os.PathLike[str]) -> ViewsFolder:
@@ -54,8 +35,8 @@ def load_views(
     subjects: Sequence[str],
     actions: Sequence[str] = (),
     every: int = 1,
-) -> Frames:
-    """Reads the sequences of some subjects and actions into one table of views.
+) -> StoredViews:
+    """The table of the views of some subjects and actions; its rows are read when they are needed.
 
     Rows are in the order of the file.
 
@@ -82,36 +63,7 @@ def load_views(
             )
         raise DataError(f"{folder.path}: no detections {detections!r}; it holds: {found}")
     sequences = _select(folder, subjects=subjects, actions=actions)
-    rows = np.concatenate([np.arange(one.first, one.first + one.count, every) for one in sequences])
-    lengths = [-(-one.count // every) for one in sequences]
-    found_subjects = list(dict.fromkeys(one.subject for one in sequences))
-    found_actions = list(dict.fromkeys(action_of(one.clip) for one in sequences))
-
-    def column(values: Sequence[int]) -> np.ndarray:
-        return np.repeat(np.array(values, np.int32), lengths)
-
-    return Frames(
-        dataset=index.dataset,
-        detections=detections,
-        skeleton=make_skeleton(index.skeleton),
-        keypoint_skeleton=make_skeleton(index.keypoint_skeleton),
-        keypoints_2d=_take(folder, keypoints_name(detections), rows),
-        joints_3d=_take(folder, JOINTS, rows),
-        subject=column([found_subjects.index(one.subject) for one in sequences]),
-        action=column([found_actions.index(action_of(one.clip)) for one in sequences]),
-        camera=column([one.camera for one in sequences]),
-        sequence=column(range(len(sequences))),
-        time=np.asarray(folder.arrays[TIME][rows]),
-        subjects=tuple(found_subjects),
-        actions=tuple(found_actions),
-        cameras=tuple(camera.name for camera in index.cameras),
-        sequences=tuple(
-            f"{one.subject}/{one.clip}/{index.cameras[one.camera].name}" for one in sequences
-        ),
-        camera_vectors=np.array(
-            [camera.vector or (np.nan,) * 9 for camera in index.cameras], np.float32
-        ),
-    )
+    return StoredViews(folder, sequences, detections=detections, every=every)
 
 
 def _select(
@@ -139,18 +91,6 @@ def _select(
     return [one for one in chosen if not actions or action_of(one.clip) in actions]
 
 
-def _take(folder: ViewsFolder, name: str, rows: np.ndarray) -> np.ndarray:
-    """Some rows of an array, in memory; raises a DataError if a value is not finite."""
-    values = np.asarray(folder.arrays[name][rows])
-    good = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
-    if not good.all():
-        raise DataError(
-            f"{array_file(folder.path, name)}: row {rows[~good][0]} holds a value that is not "
-            "finite"
-        )
-    return values
-
-
 def _map(path: Path, said: StoredArray) -> np.ndarray:
     """Maps an array file into memory, read-only, if it is what the index says."""
     require_file(path, DataError)
@@ -173,4 +113,4 @@ def _map(path: Path, said: StoredArray) -> np.ndarray:
         raise DataError(
             f"{path}: {size_wanted:,} bytes were wanted by its header, not {size(path):,}"
         )
-    return array
+    return array.view(np.ndarray)

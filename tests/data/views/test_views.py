@@ -12,8 +12,9 @@ from rsnet_jax.config import DataConfig
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.read import load_clips, load_h36m
 from rsnet_jax.data.load import load_frames
+from rsnet_jax.data.views import read
 from rsnet_jax.data.views.format import Split, StoredCamera
-from rsnet_jax.data.views.read import load_views, open_views
+from rsnet_jax.data.views.read import open_views
 from rsnet_jax.data.views.write import Description, ViewSequence, ViewsWriter, write_clips
 from rsnet_jax.errors import DataError, OutputError
 from rsnet_jax.pose.camera import project
@@ -68,6 +69,11 @@ def hand_written(folder):
     }
     (folder / "index.json").write_text(json.dumps(index))
     return folder
+
+
+def load_views(folder, **wanted):
+    """The table, in memory."""
+    return read.load_views(folder, **wanted).in_memory()
 
 
 @pytest.fixture
