@@ -20,7 +20,7 @@ from rsnet_jax.data.batches import block_of, table_of
 from rsnet_jax.data.frames import Views
 from rsnet_jax.data.read_ahead import reading_ahead
 from rsnet_jax.distributed.devices import Devices
-from rsnet_jax.distributed.processes import is_process_zero
+from rsnet_jax.distributed.processes import check_equal, is_process_zero
 from rsnet_jax.errors import DataError
 from rsnet_jax.evaluation.program import compile_eval_loop
 from rsnet_jax.evaluation.protocol import protocol_of
@@ -86,6 +86,7 @@ def evaluate(
         settings=settings,
         keep_predictions=keep_predictions,
     )
+    check_equal(lambda: {"the place of the data": evaluator.residency})
     result = evaluator(checkpoint.variables, refinement, progress=progress)
     require_finite(result.report)
     result.report["checkpoint"] = checkpoint.source
@@ -95,7 +96,10 @@ def evaluate(
 
 
 class Evaluator:
-    """Measures weights of one network on one split; the first call compiles the program."""
+    """Measures weights of one network on one split; the first call compiles the program.
+
+    `residency` says where the split is: "device" or "stream".
+    """
 
     def __init__(
         self,
@@ -110,9 +114,11 @@ class Evaluator:
     ):
         self.frames, self.settings, self.keep_predictions = frames, settings, keep_predictions
         self._devices, self._protocol = devices, protocol_of(frames.dataset)
-        where = devices.choose_residency(residency, frames.nbytes, what="the data to measure on")
+        self.residency = devices.choose_residency(
+            residency, frames.nbytes, what="the data to measure on"
+        )
         self._table: Any = None
-        if where == "device":
+        if self.residency == "device":
             table = frames.in_memory()
             self._table = devices.replicate((table_of(table), self._protocol.group(table)))
         else:
@@ -124,7 +130,7 @@ class Evaluator:
             refine=refine,
             settings=settings,
             keep_predictions=keep_predictions,
-            streamed=self._table is None,
+            streamed=self.residency == "stream",
         )
 
     def __call__(

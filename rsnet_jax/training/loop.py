@@ -55,7 +55,7 @@ from rsnet_jax.training.run_folder import (
 from rsnet_jax.training.run_log import MetricsLog, epoch_bar
 from rsnet_jax.training.settings import must_match_across_processes
 from rsnet_jax.training.signals import StopRequest, catching_signals
-from rsnet_jax.training.start import check_batch, check_progress, fresh_state
+from rsnet_jax.training.start import check_batch, check_cameras, check_progress, fresh_state
 from rsnet_jax.training.step import TrainState, fresh_sums, networks
 
 log = logging.getLogger(__name__)
@@ -137,6 +137,7 @@ def open_run(
     with raise_on_all_processes():  # all meet
         devices = Devices.choose(config.parallel)
         train, validation = load_train_and_validation(config.data, config.train.validation)
+        check_cameras(config, train, validation)
         samples = config.train.samples(len(train))
         steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
         stop.heed()
@@ -163,6 +164,12 @@ def open_run(
             settings=EvaluationSettings(),
             residency=config.data.residency,
         )
+    check_equal(  # all meet
+        lambda: {
+            "the place of the training data": loop.residency,
+            "the place of the others": evaluator.residency,
+        }
+    )
     return Run(
         config=config,
         workdir=workdir,

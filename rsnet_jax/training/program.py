@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Int
 
-from rsnet_jax.config import Config
+from rsnet_jax.config import Config, Residency
 from rsnet_jax.data.batches import Block, read_block, table_of
 from rsnet_jax.data.frames import Views
 from rsnet_jax.data.read_ahead import reading_ahead
@@ -39,6 +39,8 @@ class TrainLoop(NamedTuple):
     a multiple of `steps_per_call` after the one before."""
     steps_per_call: int
     """Steps of one call of the program; a call that is cut short costs as much as a full one."""
+    residency: Residency = "device"
+    """Where the samples are before a call: "device" or "stream"."""
 
 
 def prepare_train_loop(
@@ -136,7 +138,7 @@ def _from_host(
                     jax.block_until_ready(state.step)
         return state
 
-    return TrainLoop(open_epoch, run_until, length)
+    return TrainLoop(open_epoch, run_until, length, "stream")
 
 
 def samples_of_devices(

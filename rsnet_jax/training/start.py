@@ -47,6 +47,15 @@ def check_batch(config: Config, *, samples: int, devices: int, called: str | Non
     return samples // batch
 
 
+def check_cameras(config: Config, train: Views, validation: Views) -> None:
+    """Raises a ConfigError if refinement is to be trained with cameras that are not calibrated."""
+    if config.train.refine and not (train.calibrated and validation.calibrated):
+        raise ConfigError(
+            "train.refine: refinement needs calibrated cameras, which the data do not have; train "
+            "with --train.no-refine"
+        )
+
+
 def check_progress(progress: Progress, config: Config, *, samples: int) -> None:
     """Checks that a run can be resumed with this configuration and these data.
 
