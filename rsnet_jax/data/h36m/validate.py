@@ -20,6 +20,9 @@ MISSING_ORIGINALLY = {("S11", "Directions")}
 
 LARGEST_PERSON = {"meters": 5.0, "centimeters": 150.0, "millimeters": np.inf}
 """Half of the joints are nearer than this to the middle of their pose, in that unit."""
+FARTHEST = 1e6
+"""A kilometer in millimeters. No coordinate of a person is beyond; squares of much larger ones
+overflow."""
 IMAGES_AWAY = 2.5
 """Points are no farther from the middle of the image than this many widths or heights: beyond, no
 joint projects, whose angle off the axis is limited."""
@@ -110,6 +113,8 @@ def pose_problems(
         finite = np.isfinite(kept)
         if not finite.all():
             yield f"{where}: {_first_bad_frame(finite, 'that is not finite')}"
+        elif not (near := np.abs(kept) <= FARTHEST).all():
+            yield f"{where}: {_first_bad_frame(near, f'beyond {FARTHEST:,.0f}')}"
         else:
             yield from _unit_problems(kept, where=where)
 

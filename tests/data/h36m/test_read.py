@@ -321,6 +321,14 @@ BREAKS = {
         lambda m: m.poses["S9"].update(Eating=m.poses["S9"]["Eating"] * 100),
         ["S9 'Eating'", "divide centimeters by 100"],
     ),
+    **{
+        f"3d {value}": (
+            "3d",
+            lambda m, value=value: m.poses["S9"]["Eating"].__setitem__((1, 2, 0), value),
+            ["S9 'Eating'", "frame 1 has a coordinate beyond 1,000,000 (1 such frames)"],
+        )
+        for value in (-1.5e6, 1e30, 3e38)
+    },
     "3d no dict": ("3d", lambda m: setattr(m, "poses", [1]), ["positions_3d", "dict", "list"]),
     "2d no dicts": ("2d", lambda m: m.views.update(S9=[1]), ["positions_2d", "'S9'", "list"]),
     **{
