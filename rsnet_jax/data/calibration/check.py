@@ -167,7 +167,7 @@ def _least(times: Times) -> int:
 
 def _fit(sequence: Sequence2D, far: Float[np.ndarray, " frame"]) -> Fit:
     recording, camera = sequence.recording, sequence.camera
-    missing = undetected(recording.seen[camera][: recording.frames])
+    missing = undetected(recording.see(camera, np.arange(recording.frames)))
     return Fit(
         recording.subject,
         recording.name,

@@ -64,7 +64,7 @@ def measure_joints(sequences: Iterable[tuple[Recording, int]]) -> JointDistances
     medians, exceeded, frames = [], [], []
     for recording, camera in sequences:
         times = spread(recording.frames, SAMPLES)
-        seen, projected = recording.seen[camera][times], recording.project(camera, times)
+        seen, projected = recording.see(camera, times), recording.project(camera, times)
         far = distances(seen[:, :, None], projected[:, None])
         far[:, :, ~np.isfinite(projected).all(axis=(0, 2))] = NOWHERE  # the 3D file lacks them
         for share, found in ((0.5, medians), (1 - MAJORITY, exceeded)):
@@ -148,9 +148,9 @@ def _agreed(
 ) -> dict[int, int]:
     """The joints about which a majority of the sequences say that they lie on another."""
     found = {}
-    for joint in range(wrong.shape[1]):
+    for joint in np.flatnonzero((wrong >= 0).any(axis=0)).tolist():
         others, counts = np.unique(wrong[wrong[:, joint] >= 0, joint], return_counts=True)
-        if len(others) and counts.max() >= MAJORITY * (counts.sum() + right[:, joint].sum()):
+        if counts.max() >= MAJORITY * (counts.sum() + right[:, joint].sum()):
             found[joint] = int(others[counts.argmax()])
     return found
 

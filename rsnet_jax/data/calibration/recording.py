@@ -1,13 +1,16 @@
 """What the check of a calibration looks at: recordings, and distances in their images."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 Times = Int[np.ndarray, " frame"]
 """Indices of frames of a clip."""
+
+ROUNDING = 1e-3
+"""Pixels by which coordinates may have been rounded."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,16 +23,14 @@ class Recording:
     subject: str
     name: str
     cameras: tuple[str, ...]
-    seen: Sequence[Float[np.ndarray, "time joint 2"]]
-    """Pixels, one array per camera, joints in the order of `Joints.seen`."""
+    frames: int
+    """The number of frames that every camera has."""
+    see: Callable[[int, np.ndarray], np.ndarray]
+    """`see(camera, times) -> (frame, joint, 2)`: the points of some frames, pixels, joints in the
+    order of `Joints.seen`."""
     project: Callable[[int, np.ndarray], np.ndarray]
     """`project(camera, times) -> (frame, reference joint, 2)`: the 3D joints of some frames in the
     image of a camera, pixels, joints in the order of `Joints.reference`."""
-
-    @property
-    def frames(self) -> int:
-        """The number of frames that every camera has."""
-        return min(len(points) for points in self.seen)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Sequence2D:
 
     def seen(self, times: Times) -> Float[np.ndarray, "frame joint 2"]:
         """The points of some frames, pixels."""
-        return self.recording.seen[self.camera][times]
+        return self.recording.see(self.camera, times)
 
     def project(self, times: Times) -> Float[np.ndarray, "frame joint 2"]:
         """Where the points of some frames should be, pixels."""
@@ -73,8 +74,8 @@ def spread(frames: int, most: int) -> Times:
 
 
 def undetected(points: Float[np.ndarray, "*batch 2"]) -> Bool[np.ndarray, "*batch"]:
-    """True for points at exactly (0, 0), where detectors put what they have not found."""
-    return (points == 0).all(axis=-1)
+    """True for points at (0, 0), where detectors put what they have not found."""
+    return (np.abs(points) < ROUNDING).all(axis=-1)
 
 
 def distances(

@@ -99,10 +99,8 @@ def _recording(clip: Clip, positions: Mapping[str, Mapping[str, Any]]) -> Record
         with np.errstate(all="ignore"):  # neck/nose may be anything if it is not used
             return pixels(poses[times][:, joints], cameras[camera])
 
-    return Recording(
-        clip.subject,
-        clip.name,
-        tuple(camera.name for camera in cameras),
-        [points if points.dtype.kind == "f" else points.astype(float) for points in clip.keypoints],
-        project,
-    )
+    def see(camera: int, times: np.ndarray) -> Float[np.ndarray, "frame joint 2"]:
+        return clip.keypoints[camera][times].astype(np.float64)
+
+    names = tuple(camera.name for camera in cameras)
+    return Recording(clip.subject, clip.name, names, len(poses), see, project)
