@@ -1,5 +1,6 @@
 """Loads the data set that a configuration names, as a table of views."""
 
+import dataclasses
 from typing import Any, Literal
 
 from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN, DataConfig
@@ -9,6 +10,7 @@ from rsnet_jax.data.h36m.read import available_detections, load_h36m
 from rsnet_jax.data.mpi_inf_3dhp.read import POSEAUG, PREPARED, load_mpi_inf_3dhp
 from rsnet_jax.data.mpi_inf_3dhp.scenes import MPI_INF_3DHP
 from rsnet_jax.data.synthetic.clips import synthetic_clips
+from rsnet_jax.data.views.calibration import require_calibrated
 from rsnet_jax.data.views.format import holds_views, read_index
 from rsnet_jax.data.views.read import load_views
 from rsnet_jax.errors import ConfigError, DataError, shown
@@ -90,13 +92,15 @@ def load_subjects(data: DataConfig, subjects: tuple[str, ...]) -> Views:
         return _load_synthetic(data, subjects)
     assert data.root is not None  # checked above
     if data.source == "views":
-        return load_views(
+        frames = load_views(
             data.root,
             detections=data.detections,
             subjects=subjects,
             actions=data.actions,
             every=data.every,
         )
+        remarks = require_calibrated(data.root, frames.detections, subjects, trust=data.trust_order)
+        return dataclasses.replace(frames, remarks=(*frames.remarks, *remarks))
     if data.detections is None:
         found = ", ".join(available_detections(data.root)) or "none"
         other = any((data.root / name).is_file() for name in (PREPARED, POSEAUG))

@@ -75,7 +75,8 @@ def spread(frames: int, most: int) -> Times:
 
 def undetected(points: Float[np.ndarray, "*batch 2"]) -> Bool[np.ndarray, "*batch"]:
     """True for points at (0, 0), where detectors put what they have not found."""
-    return (np.abs(points) < ROUNDING).all(axis=-1)
+    near = np.abs(points) < ROUNDING
+    return near[..., 0] & near[..., 1]
 
 
 def distances(

@@ -8,12 +8,13 @@ subject -> clip -> one (time, joint, 2) array per camera, pixels; `metadata`: th
 import dataclasses
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rsnet_jax.data.calibration.wording import report_findings
+from rsnet_jax.data.calibration.wording import Finding, report_findings
 from rsnet_jax.data.frames import Clip, Frames, action_of, frames_from_clips
+from rsnet_jax.data.h36m.actions import strange_actions, usual_name
 from rsnet_jax.data.h36m.calibration import check_clips
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.h36m.joint_order import (
@@ -27,6 +28,8 @@ from rsnet_jax.data.h36m.validate import (
     pairing_problems,
     pose_problems,
     raise_first,
+    surplus_problems,
+    surplus_remarks,
     view_problems,
 )
 from rsnet_jax.errors import ConfigError, DataError, quote, shown
@@ -48,6 +51,8 @@ class Contents:
     name: str
     clips: Mapping[str, Mapping[str, Any]]
     metadata: Mapping[str, Any] | None = None
+    renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Names of clips as the file spells them -> the usual names, where they differ."""
 
 
 def file_2d(detections: str) -> str:
@@ -148,6 +153,7 @@ def _load_clips(
     """The clips, and what a reader of results must know about them."""
     poses = read_positions_3d(root)
     views = read_keypoints_2d(root, detections=detections)
+    actions = [usual_name(action) for action in actions]
     clips = [
         _checked_clip(poses, views, subject=subject, name=name, skeleton=skeleton)
         for subject, name in _select(poses, views, subjects=subjects, actions=actions)
@@ -158,8 +164,41 @@ def _load_clips(
         log.log(level, "%s: %s", views.name, remark)
     clips = [reorder(clip, order, skeleton=skeleton) for clip in clips]
     _, found = check_clips(clips, poses.clips, skeleton=skeleton)
+    surplus = surplus_of(poses, views, [(clip.subject, clip.name) for clip in clips])
+    found += [Finding("surplus", problem) for problem in surplus_problems(surplus)]
     remarks = report_findings(found, source=to_path(root) / views.name, trust=trust_order)
-    return clips, remarks
+    others = [
+        f"{views.name}: {remark}"
+        for remark in (
+            *surplus_remarks(surplus),
+            *strange_remarks([clip.action for clip in clips]),
+        )
+    ]
+    for remark in others:
+        log.warning("%s", remark)
+    return clips, [*remarks, *others]
+
+
+def surplus_of(
+    poses: Contents, views: Contents, clips: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """Subject and clip -> the frames in 3D and the most in 2D, of checked clips."""
+    return {
+        (subject, name): (
+            len(poses.clips[subject][name]),
+            max(len(points) for points in views.clips[subject][name]),
+        )
+        for subject, name in clips
+    }
+
+
+def strange_remarks(actions: Iterable[str]) -> Iterator[str]:
+    """A remark on actions that Human3.6M does not have, beside those that it has."""
+    if strange := strange_actions(actions):
+        yield (
+            f"Human3.6M has no actions called {quote(', '.join(strange))}; each counts like the "
+            "others in averages over actions"
+        )
 
 
 def read_positions_3d(root: str | os.PathLike[str]) -> Contents:
@@ -281,4 +320,25 @@ def read_contents(path: Path, key: str) -> Contents:
     if metadata is not None and not isinstance(metadata, dict):
         raise DataError(f"{path}: 'metadata': a dict was wanted, not a {type(metadata).__name__}")
     check_plain(metadata, name=f"{path}: metadata", error=DataError)
-    return Contents(path.name, clips, metadata)
+    usual, renamed = _with_usual_names(clips, where=f"{path}: {key!r}")
+    return Contents(path.name, usual, metadata, renamed)
+
+
+def _with_usual_names(
+    clips: Mapping[str, Mapping[str, Any]], *, where: str
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """The clips under the usual spelling of their names, and the names that were changed."""
+    usual: dict[str, dict[str, Any]] = {}
+    renamed = {}
+    for subject, named in clips.items():
+        usual[subject] = {}
+        for name, arrays in named.items():
+            new = usual_name(name)
+            if new in usual[subject]:
+                raise DataError(
+                    f"{where}: {quote(subject)} has {quote(new)!r} twice, spelled in two ways"
+                )
+            usual[subject][new] = arrays
+            if new != name:
+                renamed[name] = new
+    return usual, renamed

@@ -29,6 +29,11 @@ joint projects, whose angle off the axis is limited."""
 NORMALIZED_LIMIT = 2.0
 """Some coordinate is beyond this, unless they are normalized already."""
 
+SMALL_SURPLUS, LARGE_SURPLUS, LARGE_SHARE = 5, 25, 0.05
+"""Frames by which 2D may go on longer than 3D: a few, or more if they are a small share."""
+OTHER_RATE = 1.2
+"""Ratio of frames in 2D and 3D above which they were taken at other rates."""
+
 Clips = Mapping[str, Mapping[str, Any]]
 """Subject -> clip name -> the clip's arrays, which are not checked yet."""
 
@@ -187,6 +192,38 @@ def _one_camera_problems(
                 f"pixels are wanted, but no coordinate is beyond {np.abs(points).max():.2g}: "
                 "already normalized, or empty"
             )
+
+
+def surplus_problems(lengths: Mapping[tuple[str, str], tuple[int, int]]) -> Iterator[str]:
+    """Yields clips whose 2D goes on so much longer than their 3D that they are not the same.
+
+    Args:
+        lengths: subject and clip -> frames in 3D and in 2D.
+    """
+    ratios = [seen / frames for frames, seen in lengths.values()]
+    most = max((seen - frames for frames, seen in lengths.values()), default=0)
+    if ratios and np.median(ratios) > OTHER_RATE and most >= SMALL_SURPLUS:
+        yield (
+            f"the clips have {np.median(ratios):.2g} times as many frames as in 3D (median of "
+            f"{len(ratios)} clips): another frame rate?"
+        )
+        return
+    for (subject, name), (frames, seen) in lengths.items():
+        if seen - frames > max(LARGE_SURPLUS, LARGE_SHARE * frames):
+            yield (
+                f"{quote(subject)} '{quote(name)}': {seen} frames, where the 3D clip has {frames}: "
+                "another clip or frame rate?"
+            )
+
+
+def surplus_remarks(lengths: Mapping[tuple[str, str], tuple[int, int]]) -> Iterator[str]:
+    """Yields what is cut off from clips whose 2D goes on longer than their 3D; see above."""
+    longer = [seen - frames for frames, seen in lengths.values() if seen > frames]
+    if longer:
+        yield (
+            f"{len(longer)} clip{'s go' if len(longer) > 1 else ' goes'} on longer than in 3D, by "
+            f"up to {max(longer)} frames, which are cut off"
+        )
 
 
 def _is_list(views: Any) -> bool:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rsnet_jax.data.h36m.check import Report
 from rsnet_jax.data.mpi_inf_3dhp.pose_table import PoseTable, plausibility_problems
 from rsnet_jax.data.mpi_inf_3dhp.read import FIELDS, POSEAUG, PREPARED, find_file, read_arrays
-from rsnet_jax.data.mpi_inf_3dhp.scenes import FRAMES, SCENE_OF
+from rsnet_jax.data.mpi_inf_3dhp.scenes import FRAMES, MPI_INF_3DHP, SCENE_OF
+from rsnet_jax.data.report import Report
 from rsnet_jax.errors import DataError
 from rsnet_jax.files.paths import to_path
 
@@ -20,22 +20,35 @@ def holds_mpi_inf_3dhp(root: Path) -> bool:
     return root.suffix == ".npz"
 
 
-def check_mpi_inf_3dhp(root: Path) -> Report:
+def check_mpi_inf_3dhp(root: Path, report: Report) -> None:
     """Reads the file and reports its rows, sequences, ranges and problems."""
-    report = Report()
+    report.data_sets.append(MPI_INF_3DHP)
     try:
         path = find_file(root)
         table = read_arrays(path)
     except DataError as error:
-        report.problems.append(str(error))
-        return report
+        report.problem(str(error))
+        return
+    counts = counts_of(table)
     report.lines += _contents(table, path.name)
-    report.remarks += [f"{path.name}: {remark}" for remark in table.remarks]
-    report.remarks += [f"{path.name}: {remark}" for remark in count_remarks(counts_of(table))]
-    report.problems += [
-        f"{path.name}: {problem}" for problem in plausibility_problems(table, fields=FIELDS)
-    ]
-    return report
+    report.files.append(
+        {
+            "name": path.name,
+            "holds": "poses and keypoints",
+            "detections": "gt",
+            "num_joints": 16,
+            "joint_order": "h36m",
+            "units": "meters and normalized image coordinates",
+            "range": None,
+            "subjects": {
+                name: {"clips": 1, "frames": count, "actions": {}} for name, count in counts.items()
+            },
+        }
+    )
+    report.remark(*(f"{path.name}: {remark}" for remark in table.remarks))
+    report.remark(*(f"{path.name}: {remark}" for remark in count_remarks(counts)))
+    problems = plausibility_problems(table, fields=FIELDS)
+    report.problem(*(f"{path.name}: {problem}" for problem in problems))
 
 
 def counts_of(table: PoseTable) -> dict[str, int]:

@@ -11,6 +11,7 @@ from rsnet_jax.data.h36m.check import check_h36m
 from rsnet_jax.data.h36m.read import load_clips
 from rsnet_jax.data.h36m.write import write_h36m
 from rsnet_jax.data.load import load_frames
+from rsnet_jax.data.report import Report
 from rsnet_jax.errors import ConfigError, DataError
 from rsnet_jax.pose.camera import project
 from rsnet_jax.pose.skeleton import H36M_16, H36M_17
@@ -74,7 +75,8 @@ def test_3d_files_of_17_joints_are_read_like_those_of_32(folder, tmp_path, joint
     got, want = load(tmp_path, joint_set), load(folder, joint_set)
     np.testing.assert_array_equal(got.joints_3d, want.joints_3d)
     np.testing.assert_array_equal(got.keypoints_2d, want.keypoints_2d)
-    report = check_h36m(tmp_path)
+    report = Report()
+    check_h36m(tmp_path, report)
     assert report.problems == []
     assert "17 joints" in report.lines[0]
 
