@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rsnet_jax.config import load_preset
+from rsnet_jax.training.metrics_file import read_metrics
 from rsnet_jax.training.run_files import RunFiles
-from rsnet_jax.training.run_log import read_metrics
 from rsnet_jax.training.settings import flat_settings
 
 COLUMNS = {

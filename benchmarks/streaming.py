@@ -170,7 +170,10 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         model=RSNetConfig(width=options.width),
         train=TrainConfig(batch_size=options.batch),
     )
-    wanted = {"device": (stored, "device", None), "stream": (stored, "stream", None)}
+    wanted: dict[str, tuple[Any, str, Any]] = {
+        "device": (stored, "device", None),
+        "stream": (stored, "stream", None),
+    }
     wanted["from memory"] = (stored.in_memory(), "stream", None)
     if importlib.util.find_spec("grain") is not None:
         wanted["grain"] = (stored, "stream", grain_ahead)

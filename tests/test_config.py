@@ -100,6 +100,14 @@ def test_nonsense_is_one_line_that_names_the_field(make, message):
     assert "\n" not in str(caught.value)
 
 
+def test_of_many_problems_the_first_are_told():
+    with pytest.raises(ConfigError) as caught:
+        DataConfig(**{name: 1 for name in "abcde"})  # pyright: ignore[reportArgumentType]
+    told = [part.split(";")[0] for part in str(caught.value).split("unknown setting ")]
+    assert told[1:] == ["data.a", "data.b", "data.c"]
+    assert str(caught.value).endswith("; and 2 more")
+
+
 def test_settings_without_a_name_are_those_of_rsnet():
     """Presets and stored configurations from before there were other networks have no name."""
     assert Config(model={"width": 8}) == Config(model=RSNetConfig(width=8))

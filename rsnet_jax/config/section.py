@@ -16,6 +16,9 @@ PRECISIONS = (
 )
 """The values of `Precision` in help texts."""
 
+MOST_TOLD = 3
+"""Problems of a section that one message tells."""
+
 
 def _path(value: Any) -> Path:
     try:
@@ -47,7 +50,10 @@ class Section(pydantic.BaseModel):
         try:
             super().__init__(**values)
         except pydantic.ValidationError as error:
-            raise ConfigError("; ".join(self._explain(e) for e in error.errors())) from None
+            problems = [self._explain(problem) for problem in error.errors()[:MOST_TOLD]]
+            if error.error_count() > MOST_TOLD:
+                problems.append(f"and {error.error_count() - MOST_TOLD} more")
+            raise ConfigError("; ".join(problems)) from None
 
     @classmethod
     def _explain(cls, error: Any) -> str:

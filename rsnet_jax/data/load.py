@@ -1,6 +1,5 @@
 """Loads the data set that a configuration names, as a table of views."""
 
-import dataclasses
 from typing import Any, Literal
 
 from rsnet_jax.config import SUBJECTS_TEST, SUBJECTS_TRAIN, DataConfig
@@ -100,7 +99,8 @@ def load_subjects(data: DataConfig, subjects: tuple[str, ...]) -> Views:
             every=data.every,
         )
         remarks = require_calibrated(data.root, frames.detections, subjects, trust=data.trust_order)
-        return dataclasses.replace(frames, remarks=(*frames.remarks, *remarks))
+        frames.remarks = (*frames.remarks, *remarks)
+        return frames
     if data.detections is None:
         found = ", ".join(available_detections(data.root)) or "none"
         other = any((data.root / name).is_file() for name in (PREPARED, POSEAUG))
