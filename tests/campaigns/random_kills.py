@@ -29,13 +29,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 PHASES = {
-    "importing": 4.0,
-    "reading data": 2.0,
-    "compiling": 6.0,
-    "training": 0.2,
-    "validating": 0.5,
-    "saving": 0.3,
-    "evaluating the best": 0.5,
+    "importing": 2.0,
+    "reading data": 0.6,
+    "compiling": 1.0,
+    "training": 0.1,
+    "validating": 0.2,
+    "saving": 0.2,
+    "evaluating the best": 0.2,
 }
 """What a run does, in this order, and the seconds from its beginning within which it is stopped."""
 REPEATED = ("training", "validating", "saving")

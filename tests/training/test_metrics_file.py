@@ -21,7 +21,7 @@ def unbroken(finished_run):
 def saved(finished_run):
     """The lines that the last checkpoint of that run holds."""
     folder = finished_run.workdir / "checkpoints"
-    return restore_about(folder / str(saved_steps(folder)[-1]))["progress"]["lines"]
+    return restore_about(folder / str(saved_steps(folder)[-1])).progress["lines"]
 
 
 def changed(line, **figures):
@@ -121,7 +121,7 @@ def test_run_of_an_old_checkpoint_saves_its_lines(tmp_path, monkeypatch):
     lines = read_metrics(tmp_path / "metrics.jsonl")
     assert [line["epoch"] for line in lines] == [1, 2]
     about = restore_about(tmp_path / "checkpoints" / str(2 * STEPS))
-    assert about["progress"]["lines"] == lines
+    assert about.progress["lines"] == lines
 
 
 def test_lost_checkpoints_are_told_and_the_metrics_kept(finished_run, tmp_path, monkeypatch):
