@@ -82,7 +82,7 @@ from rsnet_jax.errors import ConfigError
         (lambda: RSNetConfig(width=10**5000), r"model\.width: .*got an integer of 16610 bits"),
         (lambda: RSNetConfig(dropout=True), r"model\.dropout: .*number, got True"),
         (lambda: TrainConfig(mirror=1), r"train\.mirror: .*boolean, got 1"),
-        (lambda: TrainConfig(epochs=2**31), r"train\.epochs: .*less than 2147483648"),
+        (lambda: TrainConfig(epochs=2**31), r"train\.epochs: .*less than or equal to 100000"),
         (lambda: TrainConfig(batch_size=2**31), r"train\.batch_size: .*less than 2147483648"),
         (lambda: OptimConfig(learning_rate=float("inf")), r"optim\.learning_rate: .*got inf"),
         (lambda: DataConfig(subjects_train="S1"), r"data\.subjects_train: .*tuple, got 'S1'"),

@@ -40,6 +40,8 @@ PHASES = {
 """What a run does, in this order, and the seconds from its beginning within which it is stopped."""
 REPEATED = ("training", "validating", "saving")
 """Phases that come again in every epoch."""
+AFTER_STARTING = (*REPEATED, "evaluating the best")
+"""Phases in which the run may be over before it heeds a signal."""
 CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 75, signal.SIGHUP: 75}
 SIGNALS = [signal.SIGKILL, *CODES]  # SIGKILL twice as often
 OFTEN = 1e-9  # minutes: save after every dispatch
@@ -61,6 +63,8 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=10, help="number of runs")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first run")
     options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # nohup and shells ignore some
+        signal.signal(number, signal.SIG_DFL)
     folder = Path(tempfile.mkdtemp(prefix="random-kills-"))
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder / "compiled"))
@@ -112,7 +116,9 @@ def stop_and_resume(
         if code != 0:  # otherwise it came when all was done
             sent.append(stop)
         told = start.told()
-        if code not in (0, CODES[number]) or any(w in told for w in ("Traceback", "ignored in")):
+        too_late = code == 0 and stop.phase in AFTER_STARTING
+        wrong = code != CODES[number] and not too_late
+        if wrong or any(word in told for word in ("Traceback", "ignored in")):
             return sent, [f"exit code {code} after {number.name} while {stop.phase}: {told}"]
     start = Start(workdir, settings, environment)
     code = start.wait()
