@@ -18,6 +18,11 @@ pytest.importorskip("pybvh")
 CITATION = "The data used in this project was obtained from mocap.cs.cmu.edu."
 
 
+def load(data, split):
+    """The views of a split, in memory."""
+    return load_frames(data, split).in_memory()
+
+
 def contents(folder):
     """The names in a folder, sorted."""
     return sorted(path.name for path in folder.iterdir())
@@ -89,7 +94,7 @@ def test_files_and_manifest(prepared):
 def test_both_formats_hold_the_same(prepared):
     """Performer 07 is the only one to test on, and his only take is S9's."""
     for detections in ("gt", "noisy"):
-        views = load_frames(DataConfig(root=prepared / "views", detections=detections), "test")
+        views = load(DataConfig(root=prepared / "views", detections=detections), "test")
         files = load_h36m(prepared, detections=detections, subjects=["S9"], skeleton=H36M_17)
         assert (views.subjects, files.subjects) == (("07",), ("S9",))
         assert views.actions == files.actions == ("07_03",)
@@ -99,13 +104,13 @@ def test_both_formats_hold_the_same(prepared):
         np.testing.assert_array_equal(
             views.camera_vectors[views.camera], files.camera_vectors[files.camera]
         )
-    train = load_frames(DataConfig(root=prepared / "views", detections="gt"), "train")
+    train = load(DataConfig(root=prepared / "views", detections="gt"), "train")
     assert train.subjects == ("02",) and len(train) > 300
 
 
 def test_poses_are_those_of_the_files(prepared):
     """Performer 07 bows by 60 degrees in a second, 2 degrees in a frame; his legs stand still."""
-    frames = load_frames(DataConfig(root=prepared / "views", detections="gt"), "test")
+    frames = load(DataConfig(root=prepared / "views", detections="gt"), "test")
     at = {name: frames.joints_3d[:, index] for index, name in enumerate(H36M_17.joints)}
     thigh, trunk, hips = at["left_knee"] - at["left_hip"], at["thorax"], at["left_hip"]
     for vector, length in ((thigh, 0.4), (trunk, 0.5), (hips, 0.1)):
@@ -134,13 +139,13 @@ def test_the_same_seed_gives_the_same_bytes(source, prepared, tmp_path):
 
 def test_takes_do_not_depend_on_each_other(source, prepared, tmp_path):
     alone = prepare(source / "07.zip", tmp_path / "alone", "--noise", "--subjects-test", "07")
-    few = load_frames(
+    few = load(
         DataConfig(
             root=alone / "views", detections="noisy", subjects_train=("x",), subjects_test=("07",)
         ),
         "test",
     )
-    many = load_frames(DataConfig(root=prepared / "views", detections="noisy"), "test")
+    many = load(DataConfig(root=prepared / "views", detections="noisy"), "test")
     np.testing.assert_array_equal(few.keypoints_2d, many.keypoints_2d)
 
 
