@@ -89,7 +89,7 @@ def check(folder, name, made, *, neck=False):
                 wanted = points[:frames] if neck else np.delete(points[:frames], 9, axis=1)
                 assert array.dtype == np.float32
                 np.testing.assert_array_equal(array, wanted)
-    assert stored["metadata"]["num_joints"] == 17 if neck else 16
+    assert stored["metadata"]["num_joints"] == (17 if neck else 16)
     assert stored["metadata"]["layout_name"] == "h36m"
 
 

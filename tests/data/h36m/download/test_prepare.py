@@ -287,6 +287,16 @@ def test_damaged_archives_are_named(tmp_path, millimeters):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("container", ["zip", "tgz", "folder"])
+def test_a_member_too_large_for_a_clip_is_not_read(tmp_path, millimeters, monkeypatch, container):
+    source = write(tmp_path, h36m_downloads.members(millimeters, "cdf"), container)
+    monkeypatch.setattr("rsnet_jax.data.h36m.download.containers.LARGEST", 1000)
+    with pytest.raises(
+        DataError, match=r"\.cdf is damaged .* bytes, where a clip has at most 1,000"
+    ):
+        run(source, out=tmp_path / "out")
+
+
 def test_what_is_no_download_is_refused(tmp_path, millimeters):
     place = "S9/MyPoseFeatures/D3_Positions"
     wrong = {
