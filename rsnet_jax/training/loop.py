@@ -79,7 +79,6 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
     """
     workdir = to_path(workdir)
     initialize_distributed(config.parallel)  # all meet
-    initialize_distributed(config.parallel)  # all meet
     with catching_signals() as stop:
         run = open_run(config, workdir, stop, resume=resume, overwrite=overwrite)  # all meet
         # Made before the folder changes: `train.init` may be the very run that is to be replaced.
