@@ -187,6 +187,17 @@ def test_interrupt_of_one_process_saves_and_stops_all(tmp_path):
     assert_saved_and_stopped(group, tmp_path / "run", signal.SIGINT)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["mesh", "pmap"])
+def test_streamed_run_in_two_processes_equals_that_on_the_devices(tmp_path, strategy):
+    """To the bit: each process reads the rows of its own devices only."""
+    argv = ("--parallel.strategy", strategy, "--train.epochs", 2, "--data.residency")
+    for residency in ("device", "stream"):
+        with new_run(tmp_path / residency, 2, *argv, residency) as group:
+            assert group.codes() == [0, 0], group.told()
+    assert_same_run(tmp_path / "stream" / "run", tmp_path / "device" / "run")
+
+
 def assert_saved_and_stopped(group, workdir, number):
     steps = saved_steps(workdir / "checkpoints")
     for told in (group.told(0), group.told(1)):

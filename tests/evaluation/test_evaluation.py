@@ -153,6 +153,32 @@ def test_evaluation_on_four_devices_changes_rounding_only(small, synthetic, sett
             assert four.report[stage][metric] == pytest.approx(table, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("settings", "strategy"),
+    [
+        (EvaluationSettings(batch_size=50), "mesh"),
+        (EvaluationSettings(batch_size=50, published=True, refine_dropout_seed=1), "pmap"),
+    ],
+    ids=["true", "published"],
+)
+def test_evaluation_of_a_stream_is_that_of_the_table(small, synthetic, settings, strategy):
+    """To the bit; neither the last call, the last batch nor the share of a device is full."""
+    table, stream = (
+        evaluate(
+            small,
+            synthetic,
+            settings=settings,
+            parallel=ParallelConfig(devices=4, strategy=strategy),
+            residency=residency,
+            keep_predictions=True,
+        )
+        for residency in ("device", "stream")
+    )
+    assert stream.report == table.report
+    for name, want in table.predictions.items():
+        np.testing.assert_array_equal(stream.predictions[name], want)
+
+
 def test_head_dropout_is_off_unless_asked_for(released, synthetic):
     plain, again, one, one_again, two = (
         evaluate(released, synthetic, settings=EvaluationSettings(refine_dropout_seed=seed)).report
