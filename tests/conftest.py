@@ -3,6 +3,7 @@ import logging
 import os
 import pickle
 import shutil
+import signal
 from pathlib import Path
 
 # Before JAX starts: the CPU poses as several devices.
@@ -31,6 +32,14 @@ share_compiled_programs()
 
 
 def pytest_sessionstart(session):
+    # `nohup` and shells that start jobs in the background have signals ignored, which programs keep
+    # and tests of signals must not inherit.
+    for number, usual in (
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGINT, signal.default_int_handler),
+    ):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, usual)
     if not hasattr(session.config, "workerinput"):  # once, not by every worker of xdist
         drop_oldest_programs(default_folder())
 
