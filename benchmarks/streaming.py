@@ -2,6 +2,7 @@
 
 python benchmarks/streaming.py --root FOLDER --detections hr   # Human3.6M files, or views
 python benchmarks/streaming.py --made-up 1000000               # random views
+python benchmarks/streaming.py --made-up 10000000 --memory 2000   # memory of a stream alone
 
 The contestants take turns; each trains the same network on the same samples in the same order:
 
@@ -214,6 +215,42 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
 
 
+def measure_memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Trains on a stream of made-up views, and nothing else; returns and prints peak memory."""
+    write_made_up(folder, options.made_up)
+    stored = load_views(folder, detections="gt", subjects=("S1",))
+    before = memory()
+    config = Config(
+        precision=options.precision,
+        model=RSNetConfig(width=options.width),
+        train=TrainConfig(batch_size=options.batch),
+    )
+    train = contestant(config, stored, "stream", steps=options.steps, ahead=None, cold=False)
+    highest = before
+    for _ in range(0, options.memory, options.steps):
+        train(1)
+        highest = {name: max(highest[name], value) for name, value in memory().items()}
+    mebibytes = {name: value / 2**20 for name, value in highest.items()}
+    print(
+        f"{options.memory:,} steps: at most {mebibytes['RssAnon']:,.0f} MiB of memory of its own "
+        f"({before['RssAnon'] / 2**20:,.0f} MiB before training) and {mebibytes['RssFile']:,.0f} "
+        "MiB of mapped files, which the system takes back when it needs them"
+    )
+    return {
+        "machine": machine.describe(options.precision),
+        "views": len(stored),
+        "bytes": stored.nbytes,
+        "peak": highest,
+    }
+
+
+def memory() -> dict[str, int]:
+    """Bytes of this process in memory (Linux): its own, and of files that it has mapped."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    return {name: 1024 * int(fields[name].split()[0]) for name in ("RssAnon", "RssFile")}
+
+
 def main() -> None:
     """Parses the options, measures, prints and writes the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -225,15 +262,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=32, help="steps of a turn")
     parser.add_argument("--seconds", type=float, default=120, help="time for all turns")
     parser.add_argument("--precision", default="highest", help=f"one of {PRECISIONS}")
+    parser.add_argument("--memory", type=int, help="only train so many steps; print peak memory")
     parser.add_argument("--cold", action="store_true", help="read from the disk, not its cache")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
     if (options.root is None) == (options.made_up is None):
         parser.error("either --root or --made-up is needed")
+    if options.memory is not None and options.made_up is None:
+        parser.error("--memory goes with --made-up")
     keep_freed_memory()
     enable_compile_cache()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(options, Path(folder))
+        found = (measure if options.memory is None else measure_memory)(options, Path(folder))
     facts = found["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     print(f"{facts['device']}, {facts['processor']}, {facts['cores']} cores; {versions}")
