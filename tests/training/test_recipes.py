@@ -12,6 +12,7 @@ from rsnet_jax.data.load import load_frames
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation.evaluator import evaluate
 from rsnet_jax.training import loop
+from rsnet_jax.training.signals import StopRequest
 
 VIEWS, BATCH = 760, 64
 OPTIM = {
@@ -86,7 +87,7 @@ def test_loss_of_the_recipe_is_the_one_that_trains(tmp_path):
 
 def test_mirror_decides_the_samples_of_a_run(tmp_path):
     config = smoke(train={"mirror": False})
-    opened = loop.open_run(config, tmp_path / "run", resume=False, overwrite=False)
+    opened = loop.open_run(config, tmp_path / "run", StopRequest(), resume=False, overwrite=False)
     assert opened.samples == VIEWS and opened.steps_per_epoch == VIEWS // BATCH
 
 
