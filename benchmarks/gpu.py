@@ -33,7 +33,7 @@ from rsnet_jax.data.frames import Clip
 from rsnet_jax.data.h36m.write import write_h36m
 from rsnet_jax.data.synthetic.clips import synthetic_clips
 from rsnet_jax.training.loop import fit
-from rsnet_jax.training.run_log import read_metrics
+from rsnet_jax.training.metrics_file import read_metrics
 
 RESULTS = Path(__file__).with_name("results")
 PRECISIONS: tuple[Precision, ...] = ("highest", "default", "bfloat16")

@@ -93,7 +93,7 @@ def write_copy(folder: Path, views: Views) -> None:
 @contextlib.contextmanager
 def grain_ahead(read: Callable[[int], Any], numbers: Iterable[int]) -> Iterator[Iterator[Any]]:
     """`read_ahead.reading_ahead` by grain."""
-    import grain
+    import grain  # pyright: ignore[reportMissingImports]
 
     class Source:
         def __init__(self):
