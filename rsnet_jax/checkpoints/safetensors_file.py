@@ -85,8 +85,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """
     try:
         with local_copy(path) as copy, safe_open(copy, framework="np") as file:
-            tensors = {}
-            for name in file.keys():  # noqa: SIM118, since `file` is no mapping
+            tensors, names = {}, file.keys()  # `file` is no mapping: it cannot be iterated over
+            for name in names:
                 dtype = file.get_slice(name).get_dtype()
                 if dtype not in DTYPES:
                     raise CheckpointError(

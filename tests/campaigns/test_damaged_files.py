@@ -4,15 +4,13 @@ import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
+import damaged_files
 import numpy as np
 import pytest
 
 from rsnet_jax.errors import DataError
 
-CAMPAIGN = Path(__file__).with_name("damaged_files.py")
-sys.path.insert(0, str(CAMPAIGN.parent))
-
-import damaged_files  # noqa: E402
+CAMPAIGN = Path(damaged_files.__file__)
 
 
 def run(*options):

@@ -76,8 +76,8 @@ def test_ignored_signals_stay_ignored(slow_jax):
 
 
 def test_exit_codes_are_those_of_the_errors():
-    assert quitting.INTERRUPTED == Interrupted.exit_code  # noqa: SIM300
-    assert quitting.PREEMPTED == Preempted.exit_code  # noqa: SIM300
+    assert Interrupted.exit_code == quitting.INTERRUPTED
+    assert Preempted.exit_code == quitting.PREEMPTED
 
 
 def test_interrupt_while_files_are_written_raises():
