@@ -54,7 +54,6 @@ def test_unknown_kind_is_refused(monkeypatch):
         damaged_files.main()
 
 
-@pytest.mark.xfail(reason="failed once on a crowded machine; not looked into yet", strict=False)
 @pytest.mark.slow
 def test_damaged_files_are_read_or_refused():
     done = run("--count", "12", "--seed", "1")

@@ -163,7 +163,6 @@ def test_one_process_resumes_the_run_of_two(killed_here, alone):
     assert_close_metrics(killed_here, alone)
 
 
-@pytest.mark.xfail(reason="failed once on a crowded machine; not looked into yet", strict=False)
 @pytest.mark.slow
 def test_preempted_process_saves_and_stops_all_before_its_first_step(killed_here, tmp_path, pair):
     with resumed(tmp_path, 2) as group:
@@ -173,7 +172,7 @@ def test_preempted_process_saves_and_stops_all_before_its_first_step(killed_here
         assert group.codes() == [75, 75], group.told()
     assert_saved_and_stopped(group, killed_here, signal.SIGTERM)
     waiting = "SIGTERM: stopping as soon as the training program is compiled; nothing is lost"
-    assert waiting in group.told(1)
+    assert any(waiting in line for line in group.told(1)), group.told(1)
     with resumed(tmp_path, 2) as group:
         assert group.codes() == [0, 0], group.told()
     assert_same_run(killed_here, pair[0])
