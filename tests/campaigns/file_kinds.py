@@ -19,7 +19,7 @@ from rsnet_jax.checkpoints.orbax_folder import save_checkpoint
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
 from rsnet_jax.cli.plan import stored_plans
 from rsnet_jax.config import Config, find_preset, load_preset, save_preset
-from rsnet_jax.data.h36m.check import check_h36m
+from rsnet_jax.data.check import check_folder
 from rsnet_jax.data.h36m.read import load_h36m
 from rsnet_jax.plan.chips import parse_topology
 from rsnet_jax.plan.estimate import Plan
@@ -94,7 +94,7 @@ def _damage_h36m(name: str, *fields: str) -> Callable[[Path, random.Random], Non
 
 
 def _read_h36m(folder: Path) -> Any:
-    report = check_h36m(folder)
+    report = check_folder(folder)
     for line in (*report.lines, *report.problems, *report.remarks):
         if not line.isprintable() or len(line) > 2000:
             raise ValueError(f"a line of check-data: {line!r:.200}")
