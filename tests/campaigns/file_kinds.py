@@ -95,7 +95,8 @@ def _damage_h36m(name: str, *fields: str) -> Callable[[Path, random.Random], Non
 
 def _read_h36m(folder: Path) -> Any:
     report = check_folder(folder)
-    for line in (*report.lines, *report.problems, *report.remarks):
+    entries = (entry.message for entry in (*report.problems, *report.remarks))
+    for line in (*report.lines, *entries):
         if not line.isprintable() or len(line) > 2000:
             raise ValueError(f"a line of check-data: {line!r:.200}")
     frames = load_h36m(folder, detections="hr", subjects=("S9", "S11"))
