@@ -39,9 +39,7 @@ def test_every_format_and_layout_gives_the_same_poses(tmp_path, lifter, name):
     folder.mkdir()
     found = read_keypoints(write(name, folder)[0], size=SIZE)
     poses = lift_recording(lifter, fill_gaps(identify(found), max_gap=0), settings=EYES)
-    # Halpe and BODY_25 have a pelvis of their own, some pixels from the middle of the hips here.
-    own = "mid_hip" in found.layout.index or "hip" in found.layout.index
-    np.testing.assert_allclose(poses.poses, wanted.poses, rtol=0, atol=0.02 if own else 1e-5)
+    np.testing.assert_allclose(poses.poses, wanted.poses, rtol=0, atol=1e-5)
     assert poses.header.layout == found.layout.name
 
 
