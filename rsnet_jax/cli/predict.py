@@ -13,11 +13,11 @@ import tyro
 
 from rsnet_jax.cli.options import CommandOptions, Debug, Overwrite, described, wanted
 from rsnet_jax.cli.parsing import parse
+from rsnet_jax.cli.pose_outputs import check_outputs, write_outputs
 from rsnet_jax.config.section import AnyPath
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.export.poses import Poses
-from rsnet_jax.export.write import check_outputs, write_poses
 from rsnet_jax.keypoints.detections import Detections
 from rsnet_jax.keypoints.gaps import fill_gaps
 from rsnet_jax.keypoints.people import choose_people, identify
@@ -153,8 +153,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         poses = lift_recording(lifter, detections, settings=settings, progress=bar.update)
     for note in poses.header.notes:
         log.info("%s", note)
-    for path in options.out:
-        write_poses(path, poses)
+    write_outputs(options.out, poses)
     print(describe_output(poses, options.out))
 
 

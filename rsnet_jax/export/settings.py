@@ -1,0 +1,15 @@
+"""How poses are written and drawn."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputSettings:
+    """What a writer of poses may be asked for beside the poses."""
+
+    ground: bool = False  # see `export.scene.scene_of`
+    video: Path | None = None  # whose frames are drawn behind the keypoints
+    progress: Callable[[int], object] | None = None
+    """Called with the number of frames done since the last call, by writers that take long."""
