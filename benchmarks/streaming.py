@@ -9,19 +9,16 @@ The contestants take turns; each trains the same network on the same samples in 
     device       the table is on the device (data.residency device)
     stream       blocks are read from a folder of views, a copy of FOLDER made for this purpose
     from memory  blocks are read from the same arrays in host memory
-    grain        as stream, but grain reads ahead, where it is installed
 
 With --cold the pages of the folder are dropped from the system's cache before each turn, which
 shows the speed of the disk.
 """
 
 import argparse
-import contextlib
-import importlib.util
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +30,6 @@ from rsnet_jax.benchmark.report import between, digits, duration
 from rsnet_jax.benchmark.timing import interleave
 from rsnet_jax.config import Config, DataConfig, RSNetConfig, TrainConfig
 from rsnet_jax.config.section import PRECISIONS
-from rsnet_jax.data import read_ahead
 from rsnet_jax.data.frames import Views
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.data.views.format import StoredCamera
@@ -43,7 +39,6 @@ from rsnet_jax.data.views.write import Description, ViewSequence, ViewsWriter
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.distributed.host_memory import keep_freed_memory
 from rsnet_jax.pose.skeleton import H36M_16
-from rsnet_jax.training import program
 
 LENGTH = 1000  # views of a made-up sequence
 
@@ -90,37 +85,16 @@ def write_copy(folder: Path, views: Views) -> None:
             )
 
 
-@contextlib.contextmanager
-def grain_ahead(read: Callable[[int], Any], numbers: Iterable[int]) -> Iterator[Iterator[Any]]:
-    """`read_ahead.reading_ahead` by grain."""
-    import grain  # pyright: ignore[reportMissingImports]
-
-    class Source:
-        def __init__(self):
-            self.numbers = list(numbers)
-
-        def __len__(self) -> int:
-            return len(self.numbers)
-
-        def __getitem__(self, index: int) -> Any:
-            return read(self.numbers[index])
-
-    options = grain.ReadOptions(read_ahead.THREADS, prefetch_buffer_size=read_ahead.AHEAD)
-    items = iter(grain.MapDataset.source(Source()).to_iter_dataset(options))
-    try:
-        yield items
-    finally:
-        items.close()
-
-
 def contestant(
-    config: Config, views: Views, residency: str, *, steps: int, ahead: Any = None, cold: bool
+    config: Config, views: Views, residency: str, *, steps: int, cold: bool
 ) -> Callable[[int], None]:
     """A function that trains `times * steps` steps; a new epoch begins where too few are left."""
     data = config.data.model_copy(update={"residency": residency})
     training = Training(config.model_copy(update={"data": data}), views)
 
     def run(times: int) -> None:
+        if cold and isinstance(views, StoredViews):
+            drop_from_cache(views.folder.path)
         for _ in range(times):
             done = int(training.state.step) % training.steps_per_epoch
             if done == 0 or training.steps_per_epoch - done < steps:
@@ -128,17 +102,7 @@ def contestant(
                 training.begin_epoch()
             training.advance(steps)
 
-    def with_reader(times: int) -> None:
-        before = program.reading_ahead
-        program.reading_ahead = ahead or before
-        if cold and isinstance(views, StoredViews):
-            drop_from_cache(views.folder.path)
-        try:
-            run(times)
-        finally:
-            program.reading_ahead = before
-
-    return with_reader
+    return run
 
 
 def skip_to_next_epoch(training: Training) -> None:
@@ -171,18 +135,14 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         model=RSNetConfig(width=options.width),
         train=TrainConfig(batch_size=options.batch),
     )
-    wanted: dict[str, tuple[Any, str, Any]] = {
-        "device": (stored, "device", None),
-        "stream": (stored, "stream", None),
+    wanted = {
+        "device": (stored, "device"),
+        "stream": (stored, "stream"),
+        "from memory": (stored.in_memory(), "stream"),
     }
-    wanted["from memory"] = (stored.in_memory(), "stream", None)
-    if importlib.util.find_spec("grain") is not None:
-        wanted["grain"] = (stored, "stream", grain_ahead)
     runs = {
-        name: contestant(
-            config, views, residency, steps=options.steps, ahead=ahead, cold=options.cold
-        )
-        for name, (views, residency, ahead) in wanted.items()
+        name: contestant(config, views, residency, steps=options.steps, cold=options.cold)
+        for name, (views, residency) in wanted.items()
     }
     times = interleave(runs, seconds=options.seconds)
     samples = options.steps * options.batch
@@ -225,7 +185,7 @@ def measure_memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         model=RSNetConfig(width=options.width),
         train=TrainConfig(batch_size=options.batch),
     )
-    train = contestant(config, stored, "stream", steps=options.steps, ahead=None, cold=False)
+    train = contestant(config, stored, "stream", steps=options.steps, cold=False)
     highest = before
     for _ in range(0, options.memory, options.steps):
         train(1)

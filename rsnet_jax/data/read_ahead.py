@@ -1,9 +1,7 @@
 """Reads data in threads, some items before they are asked for."""
 
-import collections
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 THREADS = 2
@@ -14,34 +12,21 @@ Item = TypeVar("Item")
 
 
 @contextlib.contextmanager
-def reading_ahead(
-    read: Callable[[int], Item], numbers: Iterable[int], *, threads: int = THREADS
-) -> Iterator[Iterator[Item]]:
-    """Yields an iterator over `read(number)` for each number, in their order.
+def reading_ahead(read: Callable[[int], Item], numbers: Sequence[int]) -> Iterator[Iterator[Item]]:
+    """Yields an iterator over `read(number)` for each number, in their order, read by grain.
 
-    What `read` raises comes out of the iterator in the place of the item. At the end of the `with`
-    block what is being read is waited for, nothing else is begun, and the threads are gone.
+    What `read` raises comes out of the iterator in the place of the item. After the `with` block
+    nothing else is begun; what is being read then is not waited for.
 
     Args:
         read: called in several threads at once.
-        numbers: what to read.
-        threads: the number of threads.
+        numbers: what to read; `read` returns something other than None for each.
     """
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="read_ahead")
-    waiting = iter(numbers)
-    futures: collections.deque[Future[Item]] = collections.deque()
+    import grain  # takes a second to import, and only streams need it
 
-    def items() -> Iterator[Item]:
-        while True:
-            for number in waiting:
-                futures.append(pool.submit(read, number))
-                if len(futures) > AHEAD:
-                    break
-            if not futures:
-                return
-            yield futures.popleft().result()
-
+    options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=AHEAD)
+    items = iter(grain.MapDataset.source(numbers).map(read).to_iter_dataset(options))
     try:
-        yield items()
+        yield items
     finally:
-        pool.shutdown(cancel_futures=True)
+        items.close()

@@ -1,24 +1,16 @@
-"""Places moving people in front of calibrated cameras, and films them."""
+"""Places moving people in front of calibrated cameras that see all of them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
-from rsnet_jax.pose.camera import Camera, denormalize_screen, project, world_to_camera
+from rsnet_jax.pose.camera import Camera, world_to_pixels
 
 STAGE = (0.05, 0.4)  # meters, world axes: about where the four optical axes of Human3.6M meet
 SPREAD = 1.5  # meters: farthest first place of a clip from there
 TRIES = 24  # places tried for a clip, each nearer to the stage
 MARGIN = 8  # pixels between every joint and the border of the image
-
-
-def film(
-    joints: Float[np.ndarray, "time joint 3"], camera: Camera
-) -> Float[np.ndarray, "time joint 2"]:
-    """Projects world points (meters) to pixels, with lens distortion."""
-    seen = project(world_to_camera(joints, camera), camera.intrinsics)
-    return denormalize_screen(seen, width=camera.width, height=camera.height)
 
 
 def place(
@@ -42,7 +34,7 @@ def place(
         world = world.astype(np.float32)
         views = []
         for camera in cameras:
-            pixels = film(world.astype(np.float64), camera)
+            pixels = world_to_pixels(world, camera)
             border = np.array([camera.width, camera.height]) - MARGIN
             if pixels.min() < MARGIN or (pixels > border).any():
                 break

@@ -10,7 +10,7 @@ def optional_library(module: str, *, extra: str, use: str) -> ModuleType:
     """Imports a module of a library that an extra of this package installs.
 
     Args:
-        module: such as "scipy.io".
+        module: such as "h5py".
         extra: the extra, such as "data".
         use: what needs the library, as the beginning of the message: "reading .h5 files".
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import scipy.io
 from jaxtyping import Shaped
 
 from rsnet_jax.errors import ConfigError, DataError, StorageError, one_line, quote
@@ -67,11 +68,10 @@ def _load_hdf5(file: Path, fields: Sequence[str]) -> tuple[dict[str, np.ndarray]
 
 def _load_version_5(file: Path, fields: Sequence[str]) -> tuple[dict[str, np.ndarray], list[str]]:
     """Those of the fields that are numbers, and the names of all variables."""
-    matlab = optional_library("scipy.io", extra="data", use=_USE)
-    stored = matlab.loadmat(file, variable_names=list(fields))
+    stored = scipy.io.loadmat(file, variable_names=list(fields))
     numbers = {
         name: stored[name].T
         for name in fields
         if isinstance(stored.get(name), np.ndarray) and stored[name].dtype.kind in "fiub"
     }
-    return numbers, [name for name, _, _ in matlab.whosmat(file)]
+    return numbers, [name for name, _, _ in scipy.io.whosmat(file)]

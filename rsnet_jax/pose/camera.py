@@ -94,6 +94,14 @@ def project(
     return focal * (xy * distortion + tangential * r2) + center
 
 
+def world_to_pixels(
+    points: Float[np.ndarray, "*batch 3"], camera: Camera
+) -> Float[np.ndarray, "*batch 2"]:
+    """Where a camera sees points (meters, world axes), with lens distortion: pixels, float64."""
+    seen = project(world_to_camera(points.astype(np.float64), camera), camera.intrinsics)
+    return denormalize_screen(seen, width=camera.width, height=camera.height)
+
+
 def backproject(
     pose: Float[AnyArray, "batch joint 3"],
     keypoints: Float[AnyArray, "batch joint 2"],

@@ -81,6 +81,7 @@ def test_step_option_chooses_a_checkpoint_of_a_run(cli, refused, run, tmp_path):
     assert "step goes with a CHECKPOINT" in refused("evaluate", "--step", "best")
 
 
+@pytest.mark.slow
 def test_train_explains_a_disk_that_fills_while_saving(tmp_path):
     """Files of a checkpoint are larger than the limit, those of metrics and configuration not."""
     workdir, log = tmp_path / "run", tmp_path / "log"

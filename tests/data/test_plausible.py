@@ -39,6 +39,7 @@ def test_people_are_plausible(moving):
     assert problem(*moving) == ""
 
 
+@pytest.mark.slow
 def test_people_of_real_motion_are_plausible(mocap):
     for subject in ("S9", "S11"):
         data = DataConfig(

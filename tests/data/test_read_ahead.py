@@ -3,13 +3,10 @@
 import threading
 
 import pytest
+from reading_threads import assert_reading_ends, reading_threads
 
 from rsnet_jax.data import read_ahead
 from rsnet_jax.data.read_ahead import AHEAD, reading_ahead
-
-
-def reading_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("read_ahead")]
 
 
 def test_items_come_in_order_though_a_later_one_is_read_first():
@@ -28,11 +25,17 @@ def test_items_come_in_order_though_a_later_one_is_read_first():
 
 def test_a_few_items_are_read_before_they_are_asked_for():
     begun = []
-    with reading_ahead(begun.append, range(100)) as items:
+
+    def read(number):
+        begun.append(number)
+        return number
+
+    with reading_ahead(read, range(100)) as items:
         next(items)
         next(items)
-    assert begun == list(range(len(begun))) and 2 <= len(begun) <= AHEAD + 2
-    assert not reading_threads()
+        assert reading_threads()
+    assert_reading_ends()
+    assert sorted(begun) == list(range(len(begun))) and 2 <= len(begun) <= AHEAD + 2
 
 
 def test_an_error_comes_in_the_place_of_its_item():
@@ -44,7 +47,7 @@ def test_an_error_comes_in_the_place_of_its_item():
     with pytest.raises(OSError, match="disk on fire"), reading_ahead(read, range(9)) as items:
         assert [next(items), next(items)] == [0, 1]
         next(items)
-    assert not reading_threads()
+    assert_reading_ends()
 
 
 def test_the_block_ends_though_items_are_left():
@@ -57,4 +60,5 @@ def test_the_block_ends_though_items_are_left():
     with pytest.raises(KeyboardInterrupt), reading_ahead(slow, range(1000)):
         threading.Timer(0.1, may_end.set).start()
         raise KeyboardInterrupt
-    assert len(read) <= read_ahead.THREADS and not reading_threads()
+    assert_reading_ends()
+    assert len(read) <= read_ahead.THREADS

@@ -75,15 +75,10 @@ def test_other_files_are_refused(tmp_path):
         load_mat(tmp_path / "b.mat", ["x"])
 
 
-@pytest.mark.parametrize(
-    ("library", "write"), [("h5py", write_v73), ("scipy.io", write_v5)], ids=["v7.3", "v5"]
-)
-def test_missing_library_is_named_with_its_remedy(tmp_path, monkeypatch, library, write):
-    write(tmp_path / "a.mat", {"x": ARRAY})
-    monkeypatch.setitem(sys.modules, library, None)
-    name = library.split(".")[0]
+def test_missing_library_is_named_with_its_remedy(tmp_path, monkeypatch):
+    write_v73(tmp_path / "a.mat", {"x": ARRAY})
+    monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(
-        ConfigError,
-        match=rf"needs {name}, which is not installed: pip install 'rsnet-jax\[data\]'$",
+        ConfigError, match=r"needs h5py, which is not installed: pip install 'rsnet-jax\[data\]'$"
     ):
         load_mat(tmp_path / "a.mat", ["x"])

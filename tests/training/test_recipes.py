@@ -59,6 +59,7 @@ def test_evaluation_of_another_network_agrees_with_its_run(run):
     assert got == pytest.approx(result.report["lifted"]["mpjpe"]["average"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_another_network_is_resumed(run, tmp_path):
     workdir, _ = run
     train(tmp_path / "run", **semgcn(1))

@@ -103,6 +103,7 @@ def test_places_that_cannot_be_written(server, bucket):
         claim_workdir(RemotePath("s3://bucket/run"), overwrite=False)
 
 
+@pytest.mark.slow
 def test_data_in_a_bucket(server, bucket, cli, network, refused):
     root = bucket / "data"
     options = [network, "--data.detections", "gt", "--data.every", "40"]
@@ -150,6 +151,7 @@ def test_steps_that_were_not_finished(server, bucket):
     assert saved_steps(bucket / "checkpoints") == [20]
 
 
+@pytest.mark.slow
 def test_a_damaged_step_is_put_aside(server, bucket, caplog):
     save(bucket, {10: 50.0, 20: None})
     (bucket / "checkpoints" / "20" / "about" / "metadata").write_text("{")

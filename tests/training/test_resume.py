@@ -49,6 +49,7 @@ def test_resume_looks_for_checkpoints_under_the_lock(tmp_path, monkeypatch, capl
     assert f"continuing after step {STEPS}\n" in caplog.text
 
 
+@pytest.mark.slow
 def test_run_killed_between_metrics_and_checkpoint_resumes_to_the_bit(
     unbroken, tmp_path, monkeypatch
 ):
@@ -93,9 +94,10 @@ def test_run_killed_within_an_epoch_resumes_to_the_bit(unbroken, tmp_path, monke
 @pytest.mark.parametrize(
     ("number", "kind", "at"),
     [
-        (signal.SIGINT, Interrupted, 1),  # while compiling
+        pytest.param(signal.SIGINT, Interrupted, 1, marks=pytest.mark.slow),  # while compiling
         (signal.SIGTERM, Preempted, STEPS + 8),
-        (signal.SIGHUP, Preempted, 2 * STEPS),  # the last step of an epoch: after its validation
+        # The last step of an epoch: after its validation.
+        pytest.param(signal.SIGHUP, Preempted, 2 * STEPS, marks=pytest.mark.slow),
     ],
 )
 def test_signal_saves_and_the_run_resumes_to_the_bit(
@@ -118,6 +120,7 @@ def test_signal_saves_and_the_run_resumes_to_the_bit(
     assert_same_run(tmp_path, unbroken)
 
 
+@pytest.mark.slow
 def test_signal_during_validation_saves_after_it(unbroken, tmp_path, monkeypatch):
     class Evaluator(loop.Evaluator):
         def __call__(self, *args, **kwargs):
@@ -145,7 +148,10 @@ def test_second_interrupt_stops_at_once(tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 75)],
+)
 def test_signal_decides_the_exit_code(tmp_path, number, code):
     workdir = tmp_path / "run"
     options = ["--train.epochs", EPOCHS, "--parallel.devices", 1]

@@ -2,10 +2,10 @@
 
 import logging
 import shutil
-import threading
 
 import numpy as np
 import pytest
+from reading_threads import assert_reading_ends
 from training_runs import (
     SAVING_OFTEN,
     SMOKE,
@@ -40,11 +40,12 @@ def folder(once):
     return once("synthetic_views", make)
 
 
+@pytest.mark.slow
 def test_a_streamed_run_killed_within_an_epoch_resumes_to_the_bit(finished_run, tmp_path):
     """The reference has its data on the device; validation is streamed here, too."""
     step = train_until_killed(tmp_path, data=STREAM)
     assert (step - STEPS) % 4 == 0  # in the middle of an epoch
-    assert not any("read_ahead" in thread.name for thread in threading.enumerate())
+    assert_reading_ends()
     train(tmp_path, resume=True, train=SAVING_OFTEN, data=STREAM)
     assert_same_run(tmp_path, finished_run.workdir)
 
@@ -67,7 +68,7 @@ def test_a_folder_of_views_is_read_from_disk_while_training(
     assert max(rows) <= 1024
 
 
-@pytest.mark.parametrize("strategy", ["mesh", "pmap"])
+@pytest.mark.parametrize("strategy", ["mesh", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_each_device_gets_its_own_rows(finished_run, tmp_path, strategy):
     """On two devices: the same run from a stream as from the devices, to the bit."""
     parallel = {"devices": 2, "strategy": strategy}
@@ -104,7 +105,7 @@ def test_bad_value_is_one_line_and_the_threads_end(refused, folder, tmp_path):
         *("--parallel.devices", 1, "--workdir", tmp_path / "run"),
     )
     assert told == f"{broken / 'joints_3d.npy'}: row 20 holds a value that is not finite"
-    assert not any("read_ahead" in thread.name for thread in threading.enumerate())
+    assert_reading_ends()
 
 
 def test_residency_follows_the_memory_of_a_device(monkeypatch, caplog):

@@ -5,8 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from rsnet_jax.data.stage import film
-from rsnet_jax.pose.camera import Camera, world_to_camera
+from rsnet_jax.pose.camera import Camera, world_to_camera, world_to_pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +62,7 @@ def draw_camera(
             continue
         if world_to_camera(joints, camera)[..., 2].min() < ranges.nearest:
             continue
-        pixels = film(joints, camera)
+        pixels = world_to_pixels(joints, camera)
         size = np.array([camera.width, camera.height])
         free = ranges.margin * size.max()
         if pixels.min() < free or (pixels > size - free).any():

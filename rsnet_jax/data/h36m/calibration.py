@@ -11,9 +11,10 @@ from rsnet_jax.data.calibration.recording import Joints, Recording, spread
 from rsnet_jax.data.calibration.wording import Finding, findings
 from rsnet_jax.data.frames import Clip
 from rsnet_jax.data.h36m.cameras import h36m_cameras
-from rsnet_jax.data.h36m.joint_order import POSE_JOINTS, STACKED_HOURGLASS, pixels
+from rsnet_jax.data.h36m.joint_order import POSE_JOINTS, STACKED_HOURGLASS
 from rsnet_jax.data.plausible import knees_bend_backward
 from rsnet_jax.errors import quote
+from rsnet_jax.pose.camera import world_to_pixels
 from rsnet_jax.pose.skeleton import H36M_16, H36M_17, Skeleton
 
 SAMPLES = 24
@@ -97,7 +98,7 @@ def _recording(clip: Clip, positions: Mapping[str, Mapping[str, Any]]) -> Record
 
     def project(camera: int, times: np.ndarray) -> Float[np.ndarray, "frame 17 2"]:
         with np.errstate(all="ignore"):  # neck/nose may be anything if it is not used
-            return pixels(poses[times][:, joints], cameras[camera])
+            return world_to_pixels(poses[times][:, joints], cameras[camera])
 
     def see(camera: int, times: np.ndarray) -> Float[np.ndarray, "frame joint 2"]:
         return clip.keypoints[camera][times].astype(np.float64)

@@ -9,12 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from rsnet_jax.data.frames import Clip
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.errors import DataError, quote
-from rsnet_jax.pose.camera import Camera, denormalize_screen, project, world_to_camera
+from rsnet_jax.pose.camera import world_to_pixels
 from rsnet_jax.pose.skeleton import H36M_16, H36M_17, Skeleton
 
 H36M17_TO_16 = (*range(9), *range(10, 17))
@@ -190,7 +189,7 @@ def distance_to_truth(
     for clip in known[:: max(1, len(known) // 30)]:
         times = slice(None, None, max(1, len(clip.joints) // 10))
         for points, camera in zip(clip.keypoints, h36m_cameras()[clip.subject], strict=True):
-            offsets = points[times][:, indices] - pixels(clip.joints[times], camera)
+            offsets = points[times][:, indices] - world_to_pixels(clip.joints[times], camera)
             distances.append(np.linalg.norm(offsets, axis=-1))
     return float(np.median(np.concatenate(distances))) if distances else np.inf
 
@@ -211,14 +210,6 @@ def _lacking(order: JointOrder) -> str:
         "Human3.6M order (metadata layout_name 'h36m', as in the files hr, cpn_ft_h36m_dbb or "
         "detectron_ft_h36m)"
     )
-
-
-def pixels(
-    joints: Float[np.ndarray, "time joint 3"], camera: Camera
-) -> Float[np.ndarray, "time joint 2"]:
-    """Where a camera sees joints (meters, world axes), pixels."""
-    seen = project(world_to_camera(joints.astype(np.float64), camera), camera.intrinsics)
-    return denormalize_screen(seen, width=camera.width, height=camera.height)
 
 
 def _sides(symmetry: Any) -> tuple[frozenset[int], frozenset[int]] | None:

@@ -199,6 +199,7 @@ def test_test_subjects_without_clips(tmp_path, made):
     find(problems, FILE_3D, "no clips of 'S11'", "test set")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("RSNET_MOCAP" not in os.environ, reason="RSNET_MOCAP names no folder")
 def test_motion_capture_files():
     report = check(Path(os.environ["RSNET_MOCAP"]) / "cmu_mocap")

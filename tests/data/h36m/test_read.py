@@ -427,8 +427,8 @@ def test_writing_does_not_overwrite(tmp_path, made):
     ("folder", "subjects", "rows"),
     [
         ("cmu_mocap_tiny", SUBJECTS_TEST, 1636),
-        ("cmu_mocap", SUBJECTS_TEST, 25_688),
-        ("cmu_mocap", SUBJECTS_TRAIN, 81_792),
+        pytest.param("cmu_mocap", SUBJECTS_TEST, 25_688, marks=pytest.mark.slow),
+        pytest.param("cmu_mocap", SUBJECTS_TRAIN, 81_792, marks=pytest.mark.slow),
     ],
 )
 def test_motion_capture_files(folder, subjects, rows, caplog):

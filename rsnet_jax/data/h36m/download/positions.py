@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import scipy.io
 from jaxtyping import Float
 
 from rsnet_jax.errors import ConfigError, DataError, one_line, quote
@@ -92,8 +93,7 @@ def _read_mat(content: bytes) -> Rows:
             if not isinstance(cells, h5py.Dataset) or cells.dtype != h5py.ref_dtype:
                 raise DataError(f"no cell array 'data' in it; found: {_names(file)}")
             return "data{1,1}", _hdf5_values(file, cells[0, 0], h5py).T
-    matlab = optional_library("scipy.io", extra="data", use="reading .mat files")
-    stored = matlab.loadmat(io.BytesIO(content))
+    stored = scipy.io.loadmat(io.BytesIO(content))
     cells = stored.get("data")
     if not isinstance(cells, np.ndarray) or cells.dtype != object or cells.size < 1:
         found = ", ".join(name for name in stored if not name.startswith("__"))

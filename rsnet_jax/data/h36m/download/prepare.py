@@ -36,9 +36,8 @@ from rsnet_jax.data.h36m.validate import count_pose_joints, pose_problems, raise
 from rsnet_jax.data.h36m.write import save_objects
 from rsnet_jax.data.manifest import Preparation, record_files
 from rsnet_jax.data.parts import Workspace, open_workspace
-from rsnet_jax.data.stage import film
 from rsnet_jax.errors import DataError
-from rsnet_jax.pose.camera import world_to_camera
+from rsnet_jax.pose.camera import world_to_camera, world_to_pixels
 from rsnet_jax.pose.skeleton import JOINT_SETS, Skeleton
 
 LICENSE = (
@@ -214,7 +213,7 @@ def _make_part(recording: Recording, skeleton: Skeleton) -> dict[str, np.ndarray
         (world_to_camera(joints.astype(np.float64), camera)[..., 2] <= 0).any(axis=1)
         for camera in cameras
     ]
-    pixels = [film(joints.astype(np.float64), camera) for camera in cameras]
+    pixels = [world_to_pixels(joints, camera) for camera in cameras]
     return {
         "poses": poses,
         "pixels": np.stack(pixels).astype(np.float32),
