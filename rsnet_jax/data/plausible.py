@@ -30,6 +30,9 @@ LENGTHS = {
     ("thorax", "head"): (0.05, 0.5),
 }
 """Median distance of two joints, from and to, in meters."""
+LEAST_BEND = 0.01
+"""A knee nearer to the middle of hip and ankle than so many leg lengths (a bend of about two
+degrees) is straight: which way it bends is noise."""
 NEARER = (
     ("pelvis", "spine", "thorax"),
     ("thorax", "spine", "pelvis"),
@@ -114,7 +117,7 @@ def knees_bend_backward(poses: Poses) -> bool:
 
     A knee lies in front of the line from hip to ankle. With `up` from pelvis to thorax, `forward`
     from that line to the knee and `left` from right to left hip, left . (up x forward) is positive
-    in right-handed axes. Summed over frames and knees; only a clear result counts.
+    in right-handed axes. Summed over frames and knees that are bent; only a clear result counts.
     """
     at = {joint: poses[:, index] for index, joint in enumerate(H36M_16.joints)}
     up, left = at["thorax"] - at["pelvis"], at["left_hip"] - at["right_hip"]
@@ -122,7 +125,9 @@ def knees_bend_backward(poses: Poses) -> bool:
     for side in ("right", "left"):
         middle = (at[f"{side}_hip"] + at[f"{side}_ankle"]) / 2
         forward = at[f"{side}_knee"] - middle
-        bends.append(np.sum(left * np.cross(up, forward), axis=-1))
+        leg = np.linalg.norm(at[f"{side}_hip"] - at[f"{side}_ankle"], axis=-1)
+        bent = np.linalg.norm(forward, axis=-1) > LEAST_BEND * leg
+        bends.append(np.where(bent, np.sum(left * np.cross(up, forward), axis=-1), 0))
     return bool(np.sum(bends) < -0.5 * np.sum(np.abs(bends)))
 
 

@@ -120,3 +120,13 @@ def test_keypoints_may_be_shifted_and_scaled_per_frame(moving, rng):
     poses, keypoints = moving
     scale, shift = rng.uniform(1, 1000, (len(poses), 1, 1)), rng.normal(size=(len(poses), 1, 2))
     assert not list(keypoint_problems(poses, scale * (keypoints + shift)))
+
+
+def test_straight_legs_bend_nowhere(moving):
+    """The middle of hip and ankle lies on the knee, but for noise of a millimeter."""
+    poses, at = moving[0].copy(), H36M_16.joints.index
+    for side in ("left", "right"):
+        middle = (poses[:, at(f"{side}_hip")] + poses[:, at(f"{side}_ankle")]) / 2
+        poses[:, at(f"{side}_knee")] = middle - np.float32((0, 0, 1e-3))
+    assert not knees_bend_backward(poses)
+    assert not knees_bend_backward(poses * (-1, 1, 1))
