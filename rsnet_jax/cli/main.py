@@ -23,6 +23,7 @@ from rsnet_jax.errors import (
 
 SUBCOMMANDS = {
     "predict": ("rsnet_jax.cli.predict", "lift the keypoints of a detector to 3D poses"),
+    "render": ("rsnet_jax.cli.render", "write stored poses as files for other tools"),
     "train": ("rsnet_jax.cli.train", "train a network"),
     "evaluate": ("rsnet_jax.cli.evaluate", "measure the errors of a checkpoint on a data set"),
     "launch": (

@@ -1,5 +1,6 @@
 """Options of commands: frozen pydantic classes, and the options that several commands share."""
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -47,6 +48,9 @@ def described(text: str) -> Any:
 
 
 AtLeastOne = Annotated[int, wanted("at least 1 was wanted", lambda value: value >= 1)]
+Positive = Annotated[
+    float, wanted("a positive number was wanted", lambda value: 0 < value < math.inf)
+]
 RandomSeed = Annotated[int, wanted("0 to 2**32 - 1 was wanted", lambda value: 0 <= value < 2**32)]
 
 CheckpointPath = Annotated[

@@ -5,19 +5,26 @@ import logging
 import math
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 import tqdm
 import tyro
 
-from rsnet_jax.cli.options import CommandOptions, Debug, Overwrite, described, wanted
+from rsnet_jax.cli.options import CommandOptions, Debug, Overwrite, Positive, described, wanted
 from rsnet_jax.cli.parsing import parse
-from rsnet_jax.cli.pose_outputs import check_outputs, write_outputs
+from rsnet_jax.cli.pose_outputs import (
+    Ground,
+    Out,
+    Video,
+    check_contents,
+    check_outputs,
+    describe_outputs,
+    write_outputs,
+)
 from rsnet_jax.config.section import AnyPath
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.export.poses import Poses
+from rsnet_jax.export.settings import OutputSettings
 from rsnet_jax.keypoints.detections import Detections
 from rsnet_jax.keypoints.gaps import fill_gaps
 from rsnet_jax.keypoints.people import choose_people, identify
@@ -28,7 +35,6 @@ from rsnet_jax.pose.layouts import LAYOUTS
 
 log = logging.getLogger(__name__)
 
-Positive = Annotated[float, wanted("a positive number was wanted", lambda value: value > 0)]
 Degrees = Annotated[float, wanted("1 to 170 degrees were wanted", lambda value: 1 <= value <= 170)]
 Meters = Annotated[float, wanted("0.3 to 2.5 meters were wanted", lambda v: 0.3 <= v <= 2.5)]
 Size = Annotated[
@@ -76,8 +82,7 @@ class PredictOptions(CommandOptions):
 
     input: Annotated[AnyPath | None, tyro.conf.Positional, tyro.conf.arg(metavar="INPUT")] = None
     """File or folder of keypoints."""
-    out: tuple[AnyPath, ...] = ()
-    """Files to write; the suffix decides: .npz and .json (everything), .csv (a line per joint)."""
+    out: Out = ()
     checkpoint: Annotated[
         AnyPath | None, described("Weights to lift with: whatever `evaluate` takes as CHECKPOINT.")
     ] = None
@@ -115,6 +120,8 @@ class PredictOptions(CommandOptions):
     max_gap: Annotated[int, wanted("0 or more was wanted", lambda value: value >= 0)] = 10
     """Longest gap, in frames, over which a missing joint is interpolated. Longer ones stay missing
     in the output."""
+    ground: Ground = False
+    video: Video = None
     overwrite: Overwrite = False
     debug: Debug = False
 
@@ -124,7 +131,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     options = parse(PredictOptions, argv, prog=prog, default=PredictOptions())
     if options.input is None:
         raise ConfigError("which INPUT? Give a file or folder of keypoints")
-    check_outputs(options.out, overwrite=options.overwrite)
+    check_outputs(options.out, overwrite=options.overwrite, video=options.video)
     if options.checkpoint is None:
         raise ConfigError("which weights? Give --checkpoint CHECKPOINT")
     enable_compile_cache()
@@ -139,6 +146,13 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     log.info("%s", describe_input(detections))
     detections = choose_people(identify(detections), options.person)
     detections = fill_gaps(detections, max_gap=options.max_gap)
+    check_contents(
+        options.out,
+        frame=detections.frame,
+        people=tuple(dict.fromkeys(detections.person.tolist())),
+        fps=detections.fps,
+        overwrite=options.overwrite,
+    )
     lifter = Lifter.load(options.checkpoint)
     settings = LiftSettings(
         frame=options.frame,
@@ -153,8 +167,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         poses = lift_recording(lifter, detections, settings=settings, progress=bar.update)
     for note in poses.header.notes:
         log.info("%s", note)
-    write_outputs(options.out, poses)
-    print(describe_output(poses, options.out))
+    output = OutputSettings(ground=options.ground, video=options.video)
+    print(describe_outputs(poses, write_outputs(options.out, poses, settings=output)))
 
 
 def describe_input(detections: Detections) -> str:
@@ -164,18 +178,6 @@ def describe_input(detections: Detections) -> str:
     return (
         f"{detections.source}: {detections.layout.title}; {len(detections):,} poses in "
         f"{detections.frames:,} frames of {size}{rate}"
-    )
-
-
-def describe_output(poses: Poses, paths: Sequence[Path]) -> str:
-    """What was written, in one line."""
-    people = len(poses.people)
-    missing = int((~poses.valid).sum())
-    gaps = f" ({missing:,} frames without a pose)" if missing else ""
-    return (
-        f"wrote {int(poses.valid.sum()):,} poses of {people} "
-        f"{'person' if people == 1 else 'people'}{gaps} to {', '.join(map(str, paths))}; meters, "
-        "camera axes (x right, y down, z forward)"
     )
 
 

@@ -18,6 +18,12 @@ Pair = Annotated[tuple[float, float], pydantic.Field(strict=False)]
 """Two numbers; JSON has a list."""
 
 
+def _direction(vector: tuple[float, float, float]) -> tuple[float, float, float]:
+    if not 0 < np.linalg.norm(vector) < np.inf:
+        raise ValueError("a direction, not all 0, was wanted")
+    return vector
+
+
 class CameraUsed(Fields):
     """The camera by which the roots were estimated, without distortion, in pixels."""
 
@@ -33,12 +39,17 @@ class Header(Fields):
     root_joint: str  # name of joint 0, to which the poses are relative
     image_size: Annotated[tuple[int, int], pydantic.Field(strict=False)] | None = None
     """Width and height, pixels."""
-    fps: float | None = None  # frames per second
+    fps: Annotated[float | None, pydantic.Field(gt=0, allow_inf_nan=False)] = None
+    """Frames per second."""
     checkpoint: str = ""  # the weights
     frame_mode: str = ""  # "screen" or "box", see `lifting.framing`
     camera: CameraUsed | None = None  # None if roots were not estimated
     smooth: str = "none"  # "none", "oneeuro" or "savgol"
-    up: Annotated[tuple[float, float, float], pydantic.Field(strict=False)] = (0.0, -1.0, 0.0)
+    up: Annotated[
+        tuple[float, float, float],
+        pydantic.Field(strict=False),
+        pydantic.AfterValidator(_direction),
+    ] = (0.0, -1.0, 0.0)
     """Unit vector away from the ground, camera axes."""
     height: float | None = None  # meters to which people were scaled
     source: str = ""  # the file of keypoints

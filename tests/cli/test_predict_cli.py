@@ -68,7 +68,7 @@ def test_people_and_gaps(cli, tmp_path, weights):
     [
         ((), "which INPUT?"),
         (("{input}",), "out: a file was wanted, such as poses.npz"),
-        (("{input}", "--out", "{tmp}/a.bmp"), "a name with .npz, .json, .csv was wanted"),
+        (("{input}", "--out", "{tmp}/a.bmp"), "a name with .npz, .json, .csv, "),
         (("{input}", "--out", "{tmp}/a.npz", "{tmp}/a.npz"), "a.npz is named twice"),
         (("{input}", "--out", "{input}"), "exists already; give another name or --overwrite"),
         (("{input}", "--out", "{tmp}/a.npz"), "which weights? Give --checkpoint CHECKPOINT"),
