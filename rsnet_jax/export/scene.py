@@ -70,7 +70,7 @@ def rotation_to(up: tuple[float, float, float]) -> Float[np.ndarray, "3 3"]:
 def known_roots(poses: Poses) -> Float[np.ndarray, "row 3"]:
     """The root of each row, meters, camera axes; from the nearest row where it is not known."""
     roots = poses.root.astype(np.float64)
-    known: np.ndarray = np.isfinite(roots).all(axis=-1)
+    known = np.asarray(np.isfinite(roots).all(axis=-1))
     for place, person in enumerate(poses.people):
         rows = np.flatnonzero(poses.person == person)
         sure = rows[known[rows]]

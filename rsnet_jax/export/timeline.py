@@ -102,11 +102,10 @@ def only_track(timeline: Timeline, *, suffix: str) -> Track:
     Raises:
         ConfigError: there are several, and files with this suffix hold one.
     """
-    if len(timeline.tracks) > 1:
+    if len(timeline.tracks) != 1:
         numbers = ", ".join(str(track.person) for track in timeline.tracks)
         raise ConfigError(f"a {suffix} file holds one person; which of {numbers}?")
-    [track] = timeline.tracks
-    return track
+    return timeline.tracks[0]
 
 
 def names_in(timeline: Timeline, track: Track, joints: tuple[str, ...]) -> tuple[str, ...]:
