@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from rsnet_jax.errors import ConfigError, DataError
 from rsnet_jax.export.poses import Poses
@@ -51,7 +51,7 @@ def timeline_of(poses: Poses, settings: OutputSettings) -> Timeline:
     points = scene_of(poses, ground=settings.ground).points
     tracks = []
     for person in people:
-        rows = np.flatnonzero((poses.person == person) & poses.valid)
+        rows = np.flatnonzero((poses.person == person) & has_pose(poses))
         if len(np.unique(poses.frame[rows])) < len(rows):
             raise DataError(f"person {person} has several poses in one frame")
         track = np.full((frames, *points.shape[1:]), np.nan, np.float32)
@@ -93,7 +93,12 @@ def rate_of(fps: float | None, *, frames: int, people: int) -> float:
 
 def seen_people(poses: Poses) -> tuple[int, ...]:
     """The numbers of the people who have a pose in some frame, in the order of appearance."""
-    return tuple(dict.fromkeys(poses.person[poses.valid].tolist()))
+    return tuple(dict.fromkeys(poses.person[has_pose(poses)].tolist()))
+
+
+def has_pose(poses: Poses) -> Bool[np.ndarray, " row"]:
+    """Which rows have a pose of at least one joint."""
+    return poses.valid & np.isfinite(poses.poses).any(axis=(1, 2))
 
 
 def only_track(timeline: Timeline, *, suffix: str) -> Track:

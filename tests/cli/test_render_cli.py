@@ -68,7 +68,11 @@ def test_several_people_share_floor_and_time_line(cli, stored, tmp_path):
         wanted = np.full((12, 16, 3), np.nan)
         wanted[poses.frame[poses.person == person]] = scene[poses.person == person]
         table = np.genfromtxt(tmp_path / f"out_person{person}.trc", skip_header=5)
-        np.testing.assert_allclose(table[:, 2:].reshape(wanted.shape), wanted, atol=1e-5)
+        there = slice(0, 12) if person == 0 else slice(3, 9)
+        np.testing.assert_allclose(table[:, 0], np.arange(12)[there])
+        np.testing.assert_allclose(table[:, 1], np.arange(12)[there] / 25)
+        points = table[:, 2:].reshape(-1, 16, 3)
+        np.testing.assert_allclose(points, wanted[there], atol=1e-5)
         bvh = pybvh.read_bvh_file(tmp_path / f"out_person{person}.bvh")
         assert bvh.frame_count == 12
         seen = np.isfinite(wanted[:, 0, 0])
@@ -92,17 +96,15 @@ def test_ground_and_rate(cli, stored, tmp_path):
     )
     assert code == 0, err
     table = np.genfromtxt(tmp_path / "out.trc", skip_header=5)
-    np.testing.assert_allclose(table[:, 1], [0, 0.1, 0.2, 0.3])
-    lowest = np.nanmin(table[:3, 3::3], axis=1)
+    np.testing.assert_allclose(table[:, 1], [0, 0.1, 0.2])
+    lowest = np.nanmin(table[:, 3::3], axis=1)
     np.testing.assert_allclose(lowest, 0, atol=1e-6)
     assert json.loads((tmp_path / "out.json").read_text())["header"]["fps"] == 10
 
 
 def _nobody():
     poses = example_poses()
-    return dataclasses.replace(
-        poses, poses=np.full_like(poses.poses, np.nan), valid=np.zeros(len(poses), bool)
-    )
+    return dataclasses.replace(poses, poses=np.full_like(poses.poses, np.nan))
 
 
 def _late():
