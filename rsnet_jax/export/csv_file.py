@@ -1,6 +1,8 @@
 """Poses as CSV in long form: a line per joint of each row, with named columns."""
 
 import csv
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +17,33 @@ COLUMNS = (
 where that joint is, seen from the camera. Cells are empty where a joint is missing."""
 
 
-def save_csv(path: Path, poses: Poses) -> None:
-    """Writes the rows that have a pose."""
+BLOCK = 1000  # rows that are turned into text at a time
+
+
+def save_csv(
+    path: Path, poses: Poses, *, progress: Callable[[float], object] | None = None
+) -> None:
+    """Writes the rows that have a pose; tells `progress` the share, 0 to 1, that is done."""
+    rows = np.flatnonzero(poses.valid)
     with path.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(COLUMNS)
-        for row in np.flatnonzero(poses.valid):
-            start = [poses.frame[row], _cell(poses.time[row]), poses.person[row]]
-            root = [_cell(part) for part in poses.root[row]]
-            for place, joint in enumerate(poses.joints):
-                point = [_cell(part) for part in poses.poses[row, place]]
-                lines.writerow([*start, joint, *point, *root, _cell(poses.confidence[row, place])])
+        for start in range(0, len(rows), BLOCK):
+            part = rows[start : start + BLOCK]
+            columns = (poses.frame, poses.time, poses.person, poses.root)
+            columns += (poses.poses, poses.confidence)
+            for frame, time, person, root, points, sure in zip(
+                *(column[part].tolist() for column in columns), strict=True
+            ):
+                first, last = [frame, _cell(time), person], [_cell(value) for value in root]
+                lines.writerows(
+                    [*first, joint, *map(_cell, point), *last, _cell(confidence)]
+                    for joint, point, confidence in zip(poses.joints, points, sure, strict=True)
+                )
+            if progress:
+                progress((start + len(part)) / len(rows))
 
 
-def _cell(value: np.floating) -> str:
+def _cell(value: float) -> str:
     """The number to a hundredth of a millimeter; empty for NaN."""
-    return f"{value:.5f}" if np.isfinite(value) else ""
+    return f"{value:.5f}" if math.isfinite(value) else ""

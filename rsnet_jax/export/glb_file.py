@@ -36,16 +36,7 @@ def save_glb(path: Path, poses: Poses, settings: OutputSettings) -> None:
     models = _Models(timeline)
     for track in timeline.tracks:
         models.add(track, poses)
-    reported = 0
-
-    def report(share: float) -> None:
-        nonlocal reported
-        done = round(share * timeline.frames)
-        if settings.progress:
-            settings.progress(done - reported)
-        reported = done
-
-    models.buffer.write(path, models.document(), progress=report)
+    models.buffer.write(path, models.document(), progress=settings.share_of(timeline.frames))
 
 
 class _Models:

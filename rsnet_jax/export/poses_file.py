@@ -6,7 +6,7 @@ the `.json` has null where the `.npz` has NaN.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,8 +65,14 @@ def save_npz(path: Path, poses: Poses) -> None:
     )
 
 
-def save_json(path: Path, poses: Poses) -> None:
-    """Writes poses as .json, row by row, so that a long recording needs little memory."""
+def save_json(
+    path: Path, poses: Poses, *, progress: Callable[[float], object] | None = None
+) -> None:
+    """Writes poses as .json, row by row, so that a long recording needs little memory.
+
+    `progress` is told the share of the work, 0 to 1, that is done.
+    """
+    weights = [getattr(poses, name).size for name in COLUMNS]
     fixed = {
         "header": header_of(poses),
         "joints": poses.joints,
@@ -81,8 +87,13 @@ def save_json(path: Path, poses: Poses) -> None:
             file.write(("" if place == 0 else ",\n") + f"{json.dumps(name)}: [")
             for row, value in enumerate(getattr(poses, name)):
                 file.write(("" if row == 0 else ",\n") + json.dumps(_with_null(value)))
+                if progress and row % 1000 == 999:
+                    done = sum(weights[:place]) + (row + 1) * weights[place] / len(poses)
+                    progress(done / sum(weights))
             file.write("]")
         file.write("}\n")
+    if progress:
+        progress(1)
 
 
 def _with_null(value: Any) -> Any:

@@ -11,7 +11,7 @@ from rsnet_jax.export.glb_file import save_glb
 from rsnet_jax.export.poses import Poses
 from rsnet_jax.export.poses_file import save_json, save_npz
 from rsnet_jax.export.settings import OutputSettings
-from rsnet_jax.export.timeline import rate_of
+from rsnet_jax.export.timeline import length_of, rate_of
 from rsnet_jax.export.trc_file import save_trc
 from rsnet_jax.files.libraries import optional_library
 
@@ -20,8 +20,8 @@ Writer = Callable[[Path, Poses, OutputSettings], None]
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
         ".npz": lambda path, poses, _: save_npz(path, poses),
-        ".json": lambda path, poses, _: save_json(path, poses),
-        ".csv": lambda path, poses, _: save_csv(path, poses),
+        ".json": lambda *what: _save_rows(save_json, *what),
+        ".csv": lambda *what: _save_rows(save_csv, *what),
         ".trc": save_trc,
         ".c3d": save_c3d,
         ".bvh": save_bvh,
@@ -63,3 +63,9 @@ def check_time_line(suffix: str, *, frames: int, people: int, fps: float | None)
         rate_of(fps, frames=frames, people=people)
     if suffix == ".c3d":
         check_length(frames)
+
+
+def _save_rows(
+    save: Callable[..., None], path: Path, poses: Poses, settings: OutputSettings
+) -> None:
+    save(path, poses, progress=settings.share_of(length_of(poses.frame)))
