@@ -26,6 +26,7 @@ from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.export.settings import OutputSettings
 from rsnet_jax.keypoints.detections import Detections
+from rsnet_jax.keypoints.doubts import doubts_about
 from rsnet_jax.keypoints.gaps import fill_gaps
 from rsnet_jax.keypoints.people import choose_people, identify
 from rsnet_jax.keypoints.read import Format, read_keypoints
@@ -144,6 +145,10 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if options.fps is not None:
         detections = dataclasses.replace(detections, fps=options.fps)
     log.info("%s", describe_input(detections))
+    doubts = doubts_about(detections)
+    for doubt in doubts:
+        log.warning("%s: %s", detections.source, doubt)
+    detections = detections.noting(*doubts)
     detections = choose_people(identify(detections), options.person)
     detections = fill_gaps(detections, max_gap=options.max_gap)
     check_contents(
@@ -166,7 +171,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     with tqdm.tqdm(total=len(detections), unit=" poses", disable=None, leave=False) as bar:
         poses = lift_recording(lifter, detections, settings=settings, progress=bar.update)
     for note in poses.header.notes:
-        log.info("%s", note)
+        if note not in doubts:
+            log.info("%s", note)
     output = OutputSettings(ground=options.ground, video=options.video)
     print(describe_outputs(poses, write_outputs(options.out, poses, settings=output)))
 

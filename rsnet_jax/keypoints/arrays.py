@@ -16,7 +16,7 @@ from rsnet_jax.errors import DataError, quote
 from rsnet_jax.keypoints.detections import Detections
 from rsnet_jax.keypoints.rows import Rows
 
-GUESS = {26: "halpe26", 133: "wholebody133"}
+GUESS = {25: "body25", 26: "halpe26", 133: "wholebody133"}
 FIELDS = ("keypoints", "scores", "frame", "person", "image_size", "fps", "layout")
 
 
@@ -52,7 +52,8 @@ def read_arrays(
     return rows.table(
         asked=layout,
         guess=GUESS,
-        image_size=size or _size(stored.get("image_size"), source),
+        image_size=size,
+        stored_size=_size(stored.get("image_size"), source),
         fps=_fps(stored.get("fps"), source),
     )
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+SPARSEST = 10_000
+"""Frames per name from which numbers are no count of frames, but dates or numbers of a data set."""
 DIGITS = re.compile(r"\d{1,15}")
 
 
@@ -18,7 +20,8 @@ def frame_numbers(names: Sequence[str | int]) -> tuple[list[int], str | None]:
 
     A whole number is itself. Of a name it is the last group of digits in which the names differ
     (`cam01.0023.json` and `cam01.0024.json` are 23 and 24). Names without such a number are
-    numbered in their order. Numbers that begin with 1 are taken to count from 1.
+    numbered in their order, and so are numbers that are far apart or far from 0. Numbers that begin
+    with 1 are taken to count from 1.
     """
     texts = [PurePosixPath(str(name).replace("\\", "/")).name for name in names]
     groups = [DIGITS.findall(_stem(text)) for text in texts]
@@ -31,6 +34,12 @@ def frame_numbers(names: Sequence[str | int]) -> tuple[list[int], str | None]:
             remark = "names without a number: frames are numbered in the order of the file"
         return [order[text] for text in texts], remark
     numbers = [int(found[place]) for found in groups]
+    if max(numbers) > SPARSEST * (10 + len(distinct)):
+        order = {number: place for place, number in enumerate(sorted(set(numbers)))}
+        return [order[number] for number in numbers], (
+            f"numbers of frames up to {max(numbers)} are no count: frames are numbered in their "
+            "order"
+        )
     if min(numbers) == 1:
         return [number - 1 for number in numbers], "frame numbers count from 1"
     return numbers, None

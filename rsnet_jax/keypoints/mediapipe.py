@@ -15,6 +15,7 @@ from rsnet_jax.keypoints.detections import Detections
 from rsnet_jax.keypoints.rows import Rows
 
 JOINTS = 33
+LARGEST_FRACTION = 3.0  # of the median; joints outside of the image reach 2.6
 LANDMARKS = ("landmarks", "pose_landmarks", "poseLandmarks", "landmark")
 
 
@@ -54,6 +55,12 @@ def read_mediapipe(
         raise DataError(
             f"{source}: world landmarks (meters around the hips) hold no place in the image; write "
             "the landmarks themselves (pose_landmarks, 0 to 1)"
+        )
+    half = float(np.nanmedian(np.abs(np.stack(rows.values)[..., :2]))) if rows.values else 0.0
+    if half > LARGEST_FRACTION:
+        raise DataError(
+            f"{source}: landmarks of MediaPipe are fractions of the image, 0 to 1; half of these "
+            f"coordinates are above {half:.3g}"
         )
     if rows.values and size is None:
         raise DataError(
@@ -113,9 +120,10 @@ def _points(person: list[Mapping[str, Any]], *, where: str) -> np.ndarray:
 
 
 def _are_world(values: np.ndarray) -> bool:
-    """Whether coordinates are meters around the middle of the hips (landmarks 23 and 24)."""
+    """Whether coordinates are lengths around the middle of the hips (landmarks 23 and 24)."""
     if values.shape[1] != JOINTS:
         return False
     points = values[..., :2]
     middle = np.abs(points[:, 23:25].mean(axis=1)).max(axis=-1)
-    return bool(np.median(middle) < 0.02 and (points < 0).mean() > 0.2)
+    centered = np.median(middle) < 0.1 * np.nanmedian(np.abs(points))
+    return bool(centered and (points < 0).mean() > 0.2)

@@ -1,7 +1,7 @@
 """Keypoints of OpenPose: a folder with a JSON file per frame, or one such file.
 
 `{people: [{pose_keypoints_2d: [x, y, confidence, ...], person_id: [-1]}]}`, pixels; versions before
-1.3 say `pose_keypoints`. 25 joints are BODY_25, 18 are COCO with a neck.
+1.3 say `pose_keypoints`. 25 joints are taken for BODY_25, 18 for COCO with a neck.
 """
 
 from collections.abc import Iterable

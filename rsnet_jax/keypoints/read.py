@@ -137,6 +137,8 @@ def _read_json(path: Path, format_name: str, options: dict[str, Any]) -> Detecti
     if format_name != "auto" and format_name not in fitting:
         looks = f"it looks like {fitting[0]}" if fitting else f"it holds {_describe(content)}"
         raise DataError(f"{path}: not of the format {format_name}; {looks}")
+    if content in ([], {}):
+        raise DataError(f"{path}: nobody in it: {_describe(content)}")
     if not fitting:
         known = ", ".join((*JSON_READERS, "openpose"))
         raise DataError(f"{path}: not of a known format ({known}); it holds {_describe(content)}")
@@ -149,10 +151,12 @@ def _read_json(path: Path, format_name: str, options: dict[str, Any]) -> Detecti
 def _describe(content: Any) -> str:
     """The form of the content of a JSON file, for a message."""
     if isinstance(content, dict):
-        return f"a dict with {quote(', '.join(map(str, content)), limit=60) or 'nothing in it'}"
+        names = quote(", ".join(map(str, content)), limit=60)
+        return f"a dict with {names}" if content else "an empty dict"
     if isinstance(content, list):
-        return f"a list of {len(content)}" + (f", first {_describe(content[0])}" if content else "")
-    return f"a {type(content).__name__}"
+        first = f"a list of {len(content)}, first {_describe(content[0])}" if content else ""
+        return first or "an empty list"
+    return "null" if content is None else f"only {quote(content, limit=40)}"
 
 
 def _load_npy(path: Path) -> np.ndarray:

@@ -9,7 +9,11 @@ from jaxtyping import Float
 
 from rsnet_jax.errors import DataError, quote
 from rsnet_jax.keypoints.detections import NO_PERSON, Detections, find_layout
+from rsnet_jax.keypoints.doubts import check_pixels
 from rsnet_jax.keypoints.frame_numbers import frame_numbers
+
+LARGEST_SCORE = 100
+"""Of a confidence, in whatever scale; sums over joints reach 5.5, percentages 100."""
 
 
 class Rows:
@@ -47,6 +51,8 @@ class Rows:
         guess: dict[int, str] | None = None,
         flags: bool = False,
         scale: tuple[int, int] | None = None,
+        image_size: tuple[int, int] | None = None,
+        stored_size: tuple[int, int] | None = None,
         **known: Any,
     ) -> Detections:
         """The table of what was added.
@@ -56,15 +62,19 @@ class Rows:
             guess: number of joints -> the layout that the format has.
             flags: the third number is COCO's visibility: 0 missing, 1 hidden, 2 visible.
             scale: width and height in pixels, if coordinates are fractions of the image.
-            known: further fields of `Detections`, such as image_size and fps.
+            image_size: width and height in pixels that the user gave, if any.
+            stored_size: that in the file, if any; the user's wins.
+            known: further fields of `Detections`, such as fps.
 
         Raises:
-            DataError: there is nobody in any frame, or the layout cannot be told.
+            DataError: there is nobody in any frame, the layout cannot be told, or coordinates or
+                scores cannot be what they should be.
         """
         if not self.values:
-            frames = f"{len(self.empty)} frames" if self.empty else "nothing"
-            raise DataError(f"{self.source}: nobody in it: {frames} without a person")
+            frames = f"{len(self.empty)} frames without a person" if self.empty else "no frames"
+            raise DataError(f"{self.source}: nobody in it: {frames}")
         values = np.stack(self.values)
+        self._check_scores(values)
         joints = values.shape[1]
         layout = find_layout(
             joints, asked=asked, guess=(guess or {}).get(joints), source=self.source
@@ -74,10 +84,16 @@ class Rows:
         keypoints, confidence, more = clean(values, flags=flags)
         if scale is not None:
             keypoints = keypoints * np.array(scale, np.float32)
+        check_pixels(keypoints, source=self.source)
+        if image_size and stored_size and image_size != stored_size:
+            wanted, found = ("{}x{}".format(*size) for size in (image_size, stored_size))
+            more.append(f"the image has {wanted} pixels as asked for; the file says {found}")
         count = len(self.values)
         order = np.argsort(frames[:count], kind="stable")
+        order = order[confidence.any(axis=1)[order]]  # without people of whom no joint is there
+        if not len(order):
+            raise DataError(f"{self.source}: nobody in it: all joints are missing")
         person = np.array(self.people, np.int64)
-        known["remarks"] = (*known.get("remarks", ()), *remarks, *more)
         return Detections(
             layout=layout,
             keypoints=keypoints[order],
@@ -85,9 +101,21 @@ class Rows:
             frame=np.array(frames[:count], np.int64)[order],
             person=person[order],
             frames=max(frames) + 1,
+            image_size=image_size or stored_size,
             source=self.source,
+            remarks=(*remarks, *more),
             **known,
         )
+
+    def _check_scores(self, values: Float[np.ndarray, "row joint value"]) -> None:
+        if values.shape[-1] < 3:
+            return
+        scores = values[..., 2][np.isfinite(values[..., 2])]
+        if (largest := np.abs(scores).max(initial=0)) > LARGEST_SCORE:
+            raise DataError(
+                f"{self.source}: the third number of a joint goes up to {largest:.4g}, which is no "
+                "score; keypoints in 2D were wanted, not poses in 3D"
+            )
 
 
 def clean(

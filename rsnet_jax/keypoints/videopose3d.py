@@ -49,7 +49,7 @@ def read_videopose3d(
             rows.add(frame, values)
         else:
             rows.add_empty(frame)
-    return rows.table(asked=layout, guess=GUESS, image_size=size or known)
+    return rows.table(asked=layout, guess=GUESS, image_size=size, stored_size=known)
 
 
 def _only(named: Any, kind: str, source: str) -> tuple[str, Any]:

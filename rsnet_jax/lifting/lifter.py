@@ -1,6 +1,8 @@
 """The `Lifter`: 2D keypoints in, 3D poses out."""
 
 import dataclasses
+import logging
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,15 @@ from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.config import Precision
 from rsnet_jax.errors import DataError, quote
+from rsnet_jax.keypoints.doubts import check_pixels, doubts_about_size
 from rsnet_jax.keypoints.rows import clean
 from rsnet_jax.lifting.inputs import fill_missing, joints_for, layout_for
 from rsnet_jax.models.flip_test import lift
 from rsnet_jax.pose.camera import normalize_screen
 from rsnet_jax.pose.layouts import LAYOUTS
 from rsnet_jax.pose.transforms import recenter
+
+log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 512  # poses per call of the network
 
@@ -43,6 +48,8 @@ class Lifter:
         self.checkpoint = dataclasses.replace(checkpoint, config=config)
         self.skeleton = checkpoint.skeleton
         self.keypoint_skeleton = checkpoint.keypoint_skeleton
+
+        self._doubted: set[tuple[int, int]] = set()  # image sizes that were warned of
 
         self._variables = jax.device_put(checkpoint.variables)
         model = self.checkpoint.model
@@ -88,16 +95,17 @@ class Lifter:
             less than half of them are there.
 
         Raises:
-            DataError: the arrays do not have these shapes or are not of real numbers, the size is
-                not positive, or the layout does not give the joints of the network.
+            DataError: the arrays do not have these shapes or are not of real numbers, the keypoints
+                are normalized, the size is no pair of positive numbers, or the layout does not give
+                the joints of the network.
         """
-        width, height = image_size
-        if width <= 0 or height <= 0:
-            raise DataError(f"image_size must be a positive width and height, not {image_size}")
+        width, height = _checked_size(image_size)
         if layout is None and scores is None:
             points = self._checked(keypoints)
+            self._doubt(points, (width, height))
             return self.lift_normalized(normalize_screen(points, width=width, height=height))
         points, present = self._of_layout(keypoints, scores, layout=layout)
+        self._doubt(points, (width, height))
         filled, usable = fill_missing(points, self.keypoint_skeleton)
         poses = self.lift_normalized(normalize_screen(filled, width=width, height=height))
         poses[~usable] = np.nan
@@ -143,6 +151,13 @@ class Lifter:
         none = np.zeros((0, self.skeleton.num_joints, 3), np.float32)
         poses = np.concatenate([none, *map(np.asarray, parts)])
         return poses[: len(screen)]  # only the last part is padded
+
+    def _doubt(self, points: np.ndarray, size: tuple[int, int]) -> None:
+        """Refuses normalized coordinates, and warns once of a size that does not fit the points."""
+        check_pixels(points, source="keypoints")
+        if size not in self._doubted and (doubts := doubts_about_size(points, size)):
+            self._doubted.add(size)
+            log.warning("%s", doubts[0])
 
     def _of_layout(
         self, keypoints: Any, scores: Any, *, layout: str | None
@@ -203,3 +218,16 @@ class Lifter:
         padded = np.concatenate([screen, np.zeros((rows - count, *screen.shape[1:]), np.float32)])
         with jax.default_matmul_precision(self.checkpoint.config.precision):
             return self._predict(self._variables, padded)
+
+
+def _checked_size(image_size: Any) -> tuple[int, int]:
+    """The user's width and height; raises a DataError unless they are positive numbers."""
+    try:
+        width, height = (float(side) for side in image_size)
+    except (TypeError, ValueError):
+        width = height = math.nan
+    if not (width >= 1 and height >= 1 and math.isfinite(width * height)):
+        raise DataError(
+            f"image_size must be a positive width and height in pixels, not {quote(image_size)}"
+        )
+    return round(width), round(height)

@@ -99,6 +99,13 @@ BODY_25 = Layout(
     _bones("neck nose _eye _ear", f"neck {_ARM}", "neck mid_hip", f"mid_hip {_LEG}", *_FEET),
 )
 
+BODY_25B = Layout(
+    "body25b",
+    "the 25 joints of OpenPose's experimental BODY_25B",
+    (*_COCO, "upper_neck", "head_top", *_FEET_BY_SIDE),
+    _bones("nose _eye _ear", "head_top upper_neck", f"upper_neck {_ARM}", _LEG, *_FEET),
+)
+
 HALPE_26 = Layout(
     "halpe26",
     "the 26 joints of Halpe (COCO with head, neck, hip and feet)",
@@ -189,8 +196,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
     {
         layout.name: layout
         for layout in (
-            *(H36M16, H36M17, COCO_17, COCO_18, BODY_25, HALPE_26),
-            *(MPII_16, MEDIAPIPE_33, WHOLEBODY_133, HALPE_136),
+            *(H36M16, H36M17, COCO_17, COCO_18, BODY_25, BODY_25B),
+            *(HALPE_26, MPII_16, MEDIAPIPE_33, WHOLEBODY_133, HALPE_136),
         )
     }
 )

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 from cli.conftest import contents
-from keypoints.detector_files import points_of, write
+from keypoints.detector_files import points_of, write, write_openpose
 
-from rsnet_jax.pose.layouts import COCO_17
+from rsnet_jax.pose.layouts import COCO_17, LAYOUTS
 
 
 @pytest.fixture
@@ -61,6 +61,36 @@ def test_people_and_gaps(cli, tmp_path, weights):
             assert set(stored["person"].tolist()) == people
             assert stored["valid"].sum() == valid
             assert np.isnan(stored["poses"][~stored["valid"]]).all()
+
+
+def test_one_pose_in_many_frames_is_lifted(cli, caplog, tmp_path, weights):
+    folder = tmp_path / "frames"
+    write_openpose(folder, points_of(LAYOUTS["body25"], frames=50))
+    for frame in range(50):
+        if frame != 31:
+            (folder / f"walk_{frame:012}_keypoints.json").write_text('{"people": []}')
+    out = tmp_path / "a.npz"
+    options = ("--checkpoint", weights, "--size", "480x640", "--fps", "30", "--smooth", "savgol")
+    code, printed, err = cli("predict", folder, *options, "--out", out)
+    assert code == 0, err
+    assert "wrote 1 poses of 1 person (49 frames without a pose)" in printed
+    with np.load(out) as stored:
+        assert np.flatnonzero(stored["valid"]).tolist() == [31]
+        assert np.isfinite(stored["poses"][31]).all()
+
+
+def test_doubts_are_warnings_and_notes(cli, caplog, tmp_path, weights):
+    path, *_ = write("coco", tmp_path, points_of(COCO_17, shift=(200, 0)))
+    out = tmp_path / "a.npz"
+    code, _, err = cli(
+        *("predict", path, "--checkpoint", weights, "--size", "480x640", "--out", out)
+    )
+    assert code == 0, err
+    (warned,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "are width and height exchanged (640x480)?" in warned.getMessage()
+    with np.load(out) as stored:
+        notes = json.loads(str(stored["header"]))["notes"]
+    assert sum("exchanged" in note for note in notes) == 1
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ def test_older_files_of_openpose_are_the_same_person(tmp_path):
         (["clip_a.jpg", "clip_b.jpg", "clip_a.jpg"], [0, 1, 0], "in the order of the file"),
         (["video7_frame3_v2.jpg", "video7_frame4_v2.jpg"], [3, 4], None),
         ([1, 1, 2], [0, 0, 1], "count from 1"),
+        ([10128340001, 10128340000], [1, 0], "numbers of frames up to 10128340001 are no count"),
     ],
 )
 def test_frame_numbers_come_from_names(names, frames, remark):
@@ -106,6 +107,45 @@ def test_frames_far_apart_leave_gaps(tmp_path):
     path.write_text(json.dumps({"annotations": people}))
     found = read_keypoints(path)
     assert (found.frames, found.frame.tolist()) == (67, [31, 48, 66])
+
+
+def test_people_of_whom_no_joint_is_there_are_nobody(tmp_path):
+    points = points_of(LAYOUTS["coco17"])
+    points[2] = 0
+    found = read_keypoints(write("coco", tmp_path, points)[0])
+    assert (found.frames, found.frame.tolist()) == (4, [0, 1, 3])
+    points[..., 2] = 0
+    points[0, 0] = (np.nan, 5, 1)
+    with pytest.raises(DataError, match="nobody in it: all joints are missing"):
+        read_keypoints(write("coco", tmp_path, points)[0])
+
+
+def test_names_of_joints_in_an_annotation_file_decide(tmp_path):
+    """As in the example of MMPose for Human3.6M, which says left leg first."""
+    words = "root (pelvis),left_hip,left_knee,left_foot,right_hip,right_knee,right_foot,spine,"
+    words += "thorax,neck_base,head,left_shoulder,left_elbow,left_wrist,right_shoulder,"
+    words = (words + "right_elbow,right_wrist").split(",")
+    layout = LAYOUTS["h36m17"]
+    own = [word.replace("foot", "ankle") for word in words]
+    own[0], own[9] = "pelvis", "neck_nose"
+    points = points_of(layout)[:, [layout.index[name] for name in own]]
+    path, *_ = write("coco", tmp_path, points)
+    content = {"annotations": json.loads(path.read_text()), "categories": [{"keypoints": words}]}
+    path.write_text(json.dumps(content))
+    found = read_keypoints(path)
+    assert found.layout is layout
+    np.testing.assert_allclose(found.keypoints, points_of(layout)[..., :2], rtol=1e-6)
+    assert read_keypoints(path, layout="coco17").layout.name == "coco17"  # it was said
+    words[3] = "left_hoof"
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"categories \(pelvis, left_hip.*are those of no layout"):
+        read_keypoints(path)
+
+
+def test_poses_in_3d_are_no_keypoints(tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(5, 17, 3)) * 400)
+    with pytest.raises(DataError, match=r"third number of a joint goes up to [0-9.]+, which is no"):
+        read_keypoints(tmp_path / "a.npy", layout="h36m17")
 
 
 @pytest.mark.parametrize("filler", [(0, 0, 0), (5, 5, 0), (0, -3, 0), (0, 0, None), (None, 1, 1)])
@@ -209,8 +249,18 @@ def test_world_landmarks_are_refused(tmp_path):
     points = points_of(LAYOUTS["mediapipe33"])
     points[..., :2] -= points[:, 23:25, :2].mean(axis=1, keepdims=True)
     points[..., :2] *= np.array(SIZE) / 200  # meters around the hips
+    for unit in (1, 50):
+        scaled = points * np.array([unit, unit, 1])
+        path, *_ = write("mediapipe", tmp_path, scaled)
+        with pytest.raises(DataError, match="world landmarks"):
+            read_keypoints(path, size=SIZE)
+
+
+def test_landmarks_in_pixels_are_refused(tmp_path):
+    points = points_of(LAYOUTS["mediapipe33"])
+    points[..., :2] *= SIZE
     path, *_ = write("mediapipe", tmp_path, points)
-    with pytest.raises(DataError, match="world landmarks"):
+    with pytest.raises(DataError, match="fractions of the image, 0 to 1; half of these coordinate"):
         read_keypoints(path, size=SIZE)
 
 
@@ -223,8 +273,11 @@ def test_sizes_of_images_come_from_the_file_or_are_one(tmp_path):
     assert (found.image_size, found.frame.tolist()) == ((100, 50), [4, 5])
     images[1]["width"] = 101
     path.write_text(json.dumps({"images": images, "annotations": people}))
-    with pytest.raises(DataError, match="images of different sizes: 100x50, 101x50; one size"):
+    with pytest.raises(DataError, match="different sizes: f4.jpg 100x50, f5.jpg 101x50; one"):
         read_keypoints(path)
+    found = read_keypoints(path, size=(101, 50))
+    assert found.image_size == (101, 50)
+    assert any("101x50 pixels as asked for; the file says 100x50" in r for r in found.remarks)
 
 
 def test_members_of_an_npz_are_used(tmp_path):
@@ -255,6 +308,8 @@ def test_members_of_an_npz_are_used(tmp_path):
         ("a.json", "[" * 100_000, "damaged JSON"),
         ("a.json", "[" + "1" * 5000 + "]", "damaged JSON"),
         ("a.json", '{"a": 1}', "it holds a dict with a"),
+        ("a.json", "null", "it holds null"),
+        ("a.json", "[]", "nobody in it: an empty list"),
         ("a.json", '{"people": [{"face": []}]}', "person 0: pose_keypoints_2d was wanted; found: "),
         ("a.json", '{"people": [7]}', "person 0: pose_keypoints_2d was wanted"),
         ("a.json", '[{"image_id": "a", "keypoints": "12"}]', "numbers were wanted, not"),
@@ -298,3 +353,11 @@ def test_per_video_files_of_videopose3d(tmp_path):
     found = read_keypoints(path)
     assert (found.image_size, found.frame.tolist(), found.frames) == (SIZE, [0, 1, 3], 4)
     np.testing.assert_allclose(found.keypoints, points[[0, 1, 3], :, :2], rtol=1e-6)
+
+
+def test_custom_files_of_videopose3d_without_metadata_have_no_size(tmp_path):
+    points = points_of(LAYOUTS["coco17"])[..., :2]
+    path = tmp_path / "a.npz"
+    np.savez(path, positions_2d=np.array({"walk": {"custom": [points]}}, object))
+    assert read_keypoints(path).image_size is None  # `predict` then asks for --size
+    assert read_keypoints(path, size=SIZE).image_size == SIZE

@@ -66,8 +66,25 @@ def test_bad_keypoints_are_named(unchecked_calls, path):
         lifter(np.full((4, 16, 2), "1"), image_size=(10, 10))
     with pytest.raises(DataError, match="keypoints: .*inhomogeneous"):
         lifter([[1, 2], [3]], image_size=(10, 10))
-    with pytest.raises(DataError, match="positive width and height"):
+    with pytest.raises(DataError, match="positive width and height in pixels, not"):
         lifter(np.zeros((4, 16, 2)), image_size=(0, 10))
+    for size in ((np.nan, 480), (640,), 640, ("a", 3), (np.inf, 4), None):
+        with pytest.raises(DataError, match="positive width and height in pixels, not"):
+            lifter(np.zeros((4, 16, 2)), image_size=size)
+    for normalized in (np.linspace(-1, 1, 128), np.linspace(0, 1, 128)):
+        with pytest.raises(DataError, match="are normalized, or in meters; pixels were wanted"):
+            lifter(normalized.reshape(4, 16, 2), image_size=(640, 480))
+
+
+def test_image_size_that_does_not_fit_the_keypoints_is_warned_of_once(caplog, golden):
+    lifter = Lifter.load(golden / "e2e_tiny" / "model_rsnet_2_eva_post_9957.pth")
+    points = np.random.default_rng(0).uniform((0, 0), (640, 480), size=(4, 16, 2))
+    lifter(points, image_size=(640, 480))
+    assert not caplog.records
+    for _ in range(2):
+        lifter(points, image_size=(480, 640))
+    (record,) = caplog.records
+    assert "are width and height exchanged (640x480)?" in record.getMessage()
 
 
 def test_the_documented_way_to_apply_released_weights(golden, path):

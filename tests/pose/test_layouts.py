@@ -18,6 +18,10 @@ PLACES = [  # from the documentation of the tools
     ("body25", 14, "left_ankle"),
     ("body25", 19, "left_big_toe"),
     ("body25", 24, "right_heel"),
+    ("body25b", 5, "left_shoulder"),
+    ("body25b", 17, "upper_neck"),
+    ("body25b", 18, "head_top"),
+    ("body25b", 22, "right_big_toe"),
     ("halpe26", 16, "right_ankle"),
     ("halpe26", 17, "head"),
     ("halpe26", 19, "hip"),
@@ -39,6 +43,7 @@ PLACES = [  # from the documentation of the tools
     ("halpe136", 135, "right_hand_20"),
 ]
 COUNTS = {"h36m16": 16, "h36m17": 17, "coco17": 17, "coco18": 18, "body25": 25, "halpe26": 26} | {
+    "body25b": 25,
     "mpii16": 16,
     "mediapipe33": 33,
     "wholebody133": 133,
