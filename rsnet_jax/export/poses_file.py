@@ -53,7 +53,9 @@ def header_of(poses: Poses) -> dict[str, Any]:
 
 def save_npz(path: Path, poses: Poses) -> None:
     """Writes poses as .npz, which `load_poses` reads."""
-    columns = {name: getattr(poses, name).astype(dtype) for name, dtype in COLUMNS.items()}
+    columns = {
+        name: getattr(poses, name).astype(dtype, copy=False) for name, dtype in COLUMNS.items()
+    }
     np.savez_compressed(
         path,
         allow_pickle=False,

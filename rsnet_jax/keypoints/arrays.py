@@ -40,6 +40,9 @@ def read_arrays(
     for name, values in (("scores", scores), ("person", people), ("frame", numbers)):
         if values is not None and len(values) != len(frames):
             raise DataError(f"{source}: {len(frames)} keypoints, but {len(values)} of {name!r}")
+    if isinstance(frames, np.ndarray) and frames.dtype.kind in "fiu" and frames.ndim == 3:
+        _add_at_once(rows, frames, scores, numbers=numbers, people=people)
+        frames = frames[:0]
     for place, group in enumerate(frames):
         frame = place if numbers is None else int(numbers[place])
         where = f"{source}: frame {frame}"
@@ -58,12 +61,29 @@ def read_arrays(
     )
 
 
+def _add_at_once(rows: Rows, frames: np.ndarray, scores: Any, *, numbers: Any, people: Any) -> None:
+    """Adds an array (frame, joint, 2 or 3) of one person per frame, which may be long."""
+    if not frames.size:
+        return
+    values = _with_scores(frames, scores, where=rows.source)
+    found = np.isfinite(values[..., :2]).any(axis=(1, 2))
+    names = np.arange(len(frames)) if numbers is None else np.asarray(numbers, np.int64)
+    if numbers is None:
+        rows.empty.extend(names[~found].tolist())
+    rows.add_many(
+        names[found].tolist(),
+        values[found],
+        people=None if people is None else np.asarray(people)[found].tolist(),
+    )
+
+
 def _with_scores(group: Any, scores: Any, *, where: str) -> np.ndarray:
-    """The people of a frame as (person, joint, 2 or 3) float64."""
+    """The people of a frame as (person, joint, 2 or 3) float32."""
     try:
-        points = np.asarray(group, np.float64)
-        if scores is not None:
-            scores = np.asarray(scores, np.float64)
+        with np.errstate(over="ignore"):  # to infinity, which is no number
+            points = np.asarray(group, np.float32)
+            if scores is not None:
+                scores = np.asarray(scores, np.float32)
     except (TypeError, ValueError):
         raise DataError(f"{where}: numbers were wanted, not {quote(group, limit=60)}") from None
     if points.size == 0:

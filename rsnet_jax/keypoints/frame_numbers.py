@@ -23,6 +23,8 @@ def frame_numbers(names: Sequence[str | int]) -> tuple[list[int], str | None]:
     numbered in their order, and so are numbers that are far apart or far from 0. Numbers that begin
     with 1 are taken to count from 1.
     """
+    if all(isinstance(name, int) for name in names):
+        return _counted([int(name) for name in names])
     texts = [PurePosixPath(str(name).replace("\\", "/")).name for name in names]
     groups = [DIGITS.findall(_stem(text)) for text in texts]
     distinct = {text: found for text, found in zip(texts, groups, strict=True)}
@@ -33,14 +35,19 @@ def frame_numbers(names: Sequence[str | int]) -> tuple[list[int], str | None]:
         if len(order) > 1:
             remark = "names without a number: frames are numbered in the order of the file"
         return [order[text] for text in texts], remark
-    numbers = [int(found[place]) for found in groups]
-    if max(numbers) > SPARSEST * (10 + len(distinct)):
-        order = {number: place for place, number in enumerate(sorted(set(numbers)))}
+    return _counted([int(found[place]) for found in groups])
+
+
+def _counted(numbers: list[int]) -> tuple[list[int], str | None]:
+    """Frames from 0 for numbers that may count from 1 or be no count at all."""
+    distinct = set(numbers)
+    if min(distinct) < 0 or max(distinct) > SPARSEST * (10 + len(distinct)):
+        order = {number: place for place, number in enumerate(sorted(distinct))}
         return [order[number] for number in numbers], (
             f"numbers of frames up to {max(numbers)} are no count: frames are numbered in their "
             "order"
         )
-    if min(numbers) == 1:
+    if min(distinct) == 1:
         return [number - 1 for number in numbers], "frame numbers count from 1"
     return numbers, None
 

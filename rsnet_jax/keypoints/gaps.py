@@ -31,9 +31,11 @@ def fill_gaps(detections: Detections, *, max_gap: int) -> Detections:
         filled += interpolate(points, confidence, max_gap=max_gap)
         frame = np.arange(first, last + 1, dtype=np.int64)
         parts.append((points, confidence, frame, np.full(count, who, np.int64)))
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    order = np.lexsort((columns[3], columns[2]))  # by frame, then by person
-    keypoints, confidence, frame, person = (column[order] for column in columns)
+    if len(parts) > 1:
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        order = np.lexsort((columns[3], columns[2]))  # by frame, then by person
+        parts = [[column[order] for column in columns]]
+    keypoints, confidence, frame, person = parts[0]
     note = f"{filled:,} missing joints are interpolated over at most {max_gap} frames"
     return dataclasses.replace(
         detections, keypoints=keypoints, confidence=confidence, frame=frame, person=person

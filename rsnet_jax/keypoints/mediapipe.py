@@ -51,12 +51,12 @@ def read_mediapipe(
             rows.add_empty(number)
         for person in people:
             rows.add(number, _points(person, where=f"{source}: frame {number}"))
-    if rows.values and _are_world(np.stack(rows.values)):
+    if rows.values and _are_world(np.concatenate(rows.values)):
         raise DataError(
             f"{source}: world landmarks (meters around the hips) hold no place in the image; write "
             "the landmarks themselves (pose_landmarks, 0 to 1)"
         )
-    half = float(np.nanmedian(np.abs(np.stack(rows.values)[..., :2]))) if rows.values else 0.0
+    half = float(np.nanmedian(np.abs(np.concatenate(rows.values)[..., :2]))) if rows.values else 0.0
     if half > LARGEST_FRACTION:
         raise DataError(
             f"{source}: landmarks of MediaPipe are fractions of the image, 0 to 1; half of these "

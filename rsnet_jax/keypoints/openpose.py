@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rsnet_jax.errors import DataError, quote
 from rsnet_jax.keypoints.detections import Detections
 from rsnet_jax.keypoints.json_file import load_json
@@ -54,7 +56,7 @@ def _keypoints(person: Any, *, where: str) -> tuple[Any, tuple[int, ...]]:
     for key in KEYS:
         if isinstance(person, dict) and key in person:
             values = person[key]
-            count = len(values) if isinstance(values, list) else 0
+            count = len(values) if isinstance(values, list | np.ndarray) else 0
             return values, ((2,) if count in (34, 36, 50) else (3,))
     found = quote(", ".join(person)) if isinstance(person, dict) else quote(person, limit=60)
     raise DataError(f"{where}: {KEYS[0]} was wanted; found: {found or 'nothing'}")

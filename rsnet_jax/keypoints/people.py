@@ -39,6 +39,8 @@ def identify(detections: Detections) -> Detections:
     """
     if _are_told(detections):
         return detections
+    if _is_one_person(detections):
+        return dataclasses.replace(detections, person=np.zeros(len(detections), np.int64))
     person = np.empty(len(detections), np.int64)
     tracks: list[Track] = []
     count = 0
@@ -104,6 +106,18 @@ def _are_told(detections: Detections) -> bool:
         return False
     pairs = np.stack([detections.frame, detections.person], axis=1)
     return len(np.unique(pairs, axis=0)) == len(pairs)
+
+
+def _is_one_person(detections: Detections) -> bool:
+    """Whether every frame has one row, near that of the frame before: the usual long recording."""
+    gaps = np.diff(detections.frame)
+    if not ((gaps > 0) & (gaps <= MEMORY)).all():
+        return False
+    size = np.maximum(box_sizes(detections.keypoints), 1)[:-1]
+    moved = np.linalg.norm(np.diff(detections.keypoints, axis=0), axis=-1)
+    seen = np.isfinite(moved)
+    mean = np.where(seen, moved, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    return bool((seen.any(axis=1) & (mean < FARTHEST * size)).all())
 
 
 def _rows_by_frame(frame: np.ndarray) -> list[np.ndarray]:

@@ -21,7 +21,8 @@ class Rows:
 
     def __init__(self, source: str):
         self.source = source
-        self.values: list[np.ndarray] = []  # (joint, 2 or 3): x, y and, where known, a score
+        self.values: list[np.ndarray] = []
+        """(row, joint, 2 or 3) float32, some rows each: x, y and, where known, a score."""
         self.names: list[str | int] = []  # of the frames of the rows
         self.people: list[int] = []
         self.empty: list[str | int] = []  # frames without a person
@@ -30,15 +31,26 @@ class Rows:
         self, frame: str | int, values: Float[np.ndarray, "joint value"], *, person: Any = None
     ) -> None:
         """Adds a person. `person` is the number in the file, in whatever form."""
-        if self.values and values.shape != self.values[0].shape:
+        self.add_many([frame], values[None], people=[person])
+
+    def add_many(
+        self,
+        frames: Sequence[str | int],
+        values: Float[np.ndarray, "row joint value"],
+        *,
+        people: Sequence[Any] | None = None,
+    ) -> None:
+        """Adds a person per row."""
+        if self.values and values.shape[1:] != (first := self.values[0].shape[1:]):
             raise DataError(
-                f"{self.source}: frame {quote(frame)}: {values.shape[0]} joints with "
-                f"{values.shape[1]} numbers each, where the first person has "
-                f"{self.values[0].shape[0]} with {self.values[0].shape[1]}"
+                f"{self.source}: frame {quote(frames[0])}: {values.shape[1]} joints with "
+                f"{values.shape[2]} numbers each, where the first person has "
+                f"{first[0]} with {first[1]}"
             )
-        self.values.append(values)
-        self.names.append(frame)
-        self.people.append(person_number(person))
+        with np.errstate(over="ignore"):  # to infinity, which is no number
+            self.values.append(values.astype(np.float32))
+        self.names.extend(frames)
+        self.people.extend(map(person_number, people or [None] * len(frames)))
 
     def add_empty(self, frame: str | int) -> None:
         """Adds a frame without a person."""
@@ -73,7 +85,8 @@ class Rows:
         if not self.values:
             frames = f"{len(self.empty)} frames without a person" if self.empty else "no frames"
             raise DataError(f"{self.source}: nobody in it: {frames}")
-        values = np.stack(self.values)
+        values = np.concatenate(self.values)
+        self.values.clear()
         self._check_scores(values)
         joints = values.shape[1]
         layout = find_layout(
@@ -88,7 +101,7 @@ class Rows:
         if image_size and stored_size and image_size != stored_size:
             wanted, found = ("{}x{}".format(*size) for size in (image_size, stored_size))
             more.append(f"the image has {wanted} pixels as asked for; the file says {found}")
-        count = len(self.values)
+        count = len(values)
         order = np.argsort(frames[:count], kind="stable")
         order = order[confidence.any(axis=1)[order]]  # without people of whom no joint is there
         if not len(order):
@@ -131,7 +144,7 @@ def clean(
         where missing; remarks on what was changed.
     """
     remarks = []
-    points = values[..., :2].astype(np.float32)
+    points = values[..., :2].astype(np.float32)  # a copy
     missing = ~np.isfinite(points).all(axis=-1)
     if values.shape[-1] == 2:
         confidence = np.ones(points.shape[:2], np.float32)

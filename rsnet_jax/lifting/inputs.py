@@ -8,6 +8,8 @@ from rsnet_jax.pose.conversions import conversion
 from rsnet_jax.pose.layouts import LAYOUTS, Layout, layout_of
 from rsnet_jax.pose.skeleton import Skeleton
 
+CHUNK = 16_384
+"""Rows that are converted at a time: a long recording must not be in memory many times."""
 LEAST_SEEN = 0.5
 """Share of a network's joints that must be seen for a row to be lifted."""
 
@@ -39,7 +41,11 @@ def joints_for(
             f"{layout.title} do not give {', '.join(made.missing)}, which these weights need "
             f"(joints of {skeleton.name})"
         )
-    return made(keypoints).astype(np.float32), made.confidence(confidence)
+    joints = np.empty((len(keypoints), skeleton.num_joints, 2), np.float32)
+    for start in range(0, len(keypoints), CHUNK):
+        part = slice(start, start + CHUNK)
+        joints[part] = made(keypoints[part])
+    return joints, made.confidence(confidence)
 
 
 def fill_missing(

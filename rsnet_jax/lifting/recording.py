@@ -195,7 +195,13 @@ def _roots(
     shared = [name for name in lifter.skeleton.joints if name in lifter.keypoint_skeleton.joints]
     of_pose = [lifter.skeleton.joints.index(name) for name in shared]
     of_points = [lifter.keypoint_skeleton.joints.index(name) for name in shared]
-    return estimate_root(poses[:, of_pose], keypoints[:, of_points], confidence[:, of_pose], camera)
+    root = np.empty((len(poses), 3), np.float32)
+    for start in range(0, len(poses), CHUNK):
+        part = slice(start, start + CHUNK)
+        root[part] = estimate_root(
+            poses[part, of_pose], keypoints[part, of_points], confidence[part, of_pose], camera
+        )
+    return root
 
 
 def _up(

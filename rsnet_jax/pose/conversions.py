@@ -106,13 +106,18 @@ class Conversion:
         self, confidence: Float[np.ndarray, "*batch source"]
     ) -> Float[np.ndarray, "*batch target"]:
         """The confidence of each joint: the lowest of those that it is made of; 0 for none."""
-        used = np.where(self.weights != 0, confidence[..., None, :], np.inf)
-        lowest = used.min(axis=-1)
-        return np.where(np.isfinite(lowest), lowest, 0).astype(confidence.dtype)
+        lowest = np.zeros((*confidence.shape[:-1], len(self.weights)), confidence.dtype)
+        for joint, weights in enumerate(self.weights):
+            if weights.any():
+                lowest[..., joint] = confidence[..., weights != 0].min(axis=-1)
+        return lowest
 
     def _carried(self, present: Bool[np.ndarray, "*batch source"]) -> np.ndarray:
-        needed = self.weights != 0
-        return (present[..., None, :] | ~needed).all(axis=-1) & needed.any(axis=-1)
+        carried = np.zeros((*present.shape[:-1], len(self.weights)), bool)
+        for joint, weights in enumerate(self.weights):
+            if weights.any():
+                carried[..., joint] = present[..., weights != 0].all(axis=-1)
+        return carried
 
 
 def conversion(source: Layout, target: Layout, *, rule: str | None = None) -> Conversion:

@@ -292,7 +292,7 @@ def test_members_of_an_npz_are_used(tmp_path):
     with pytest.raises(DataError, match="a.npz: 4 keypoints, but 3 of 'scores'"):
         read_keypoints(path)
     np.savez(path, keypoints=points, scores=np.ones((4, 16)))
-    with pytest.raises(DataError, match=r"frame 0: keypoints \(1, 17, 2\), but scores \(1, 16\)"):
+    with pytest.raises(DataError, match=r"a.npz: keypoints \(4, 17, 2\), but scores \(4, 16\)"):
         read_keypoints(path)
 
 
