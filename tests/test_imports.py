@@ -14,6 +14,7 @@ ROOMS = [
         "config",
         "keypoints",
         "export",
+        "visualize",
         "models",
         "data",
         "distributed",

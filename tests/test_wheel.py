@@ -54,6 +54,8 @@ def environment(wheel, tmp_path_factory):
 def test_wheel_holds_the_package_and_its_data_only(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "rsnet_jax/data/h36m/cameras.json" in names
+    page = "rsnet_jax/visualize/page"
+    assert {f"{page}/page.html", f"{page}/page.css", f"{page}/js/main.js"} <= set(names)
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"rsnet_jax"}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "rsnet_jax").rglob("*.py")}
     assert modules <= set(names)

@@ -19,10 +19,11 @@ from rsnet_jax.export.settings import OutputSettings
 from rsnet_jax.export.timeline import length_of, seen_people
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.files.paths import require_file
+from rsnet_jax.visualize import write as visualize
 
 log = logging.getLogger(__name__)
 
-WRITERS: Mapping[str, export.Writer] = MappingProxyType({**export.WRITERS})
+WRITERS: Mapping[str, export.Writer] = MappingProxyType({**export.WRITERS, **visualize.WRITERS})
 """Suffix -> its writer."""
 
 Out = Annotated[
@@ -30,8 +31,8 @@ Out = Annotated[
     described(
         "Files to write; the suffix decides: .npz and .json (everything), .csv (a line per joint); "
         "with a floor and y up, .trc (OpenSim, Pose2Sim), .c3d (biomechanics), .bvh (a skeleton "
-        "that turns, for animation) and .glb (3D viewers, Blender). Several people get a .trc and "
-        ".bvh each: NAME_person0.trc, ..."
+        "that turns, for animation) and .glb (3D viewers, Blender); .html (a page that plays them "
+        "in a browser). Several people get a .trc and .bvh each: NAME_person0.trc, ..."
     ),
 ]
 Ground = Annotated[
