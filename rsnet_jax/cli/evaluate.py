@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -12,6 +13,7 @@ import tyro
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_checkpoint
+from rsnet_jax.cli.best_and_worst import check_pictures, write_best_and_worst
 from rsnet_jax.cli.options import (
     AtLeastOne,
     CheckpointPath,
@@ -51,6 +53,7 @@ from rsnet_jax.evaluation.settings import ConventionName, EvaluationSettings
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.models.build import init_variables
 
+PICTURE = Path("best_and_worst.png")
 MUST_MATCH = (
     *("split", "flip_test", "published", "batch_size", "refine_dropout_seed", "convention"),
     "precision",
@@ -96,6 +99,13 @@ class EvaluateOptions(CommandOptions):
     ) = None
     """NPZ file to write every pose (meters, relative to joint 0, camera axes) with its errors and
     labels to."""
+    render: Annotated[int, wanted("1 to 12 was wanted", lambda n: 1 <= n <= 12)] | None = None
+    """Draw the N best, N middle and N worst poses (by MPJPE; refined ones where there are) over the
+    true ones. Needs the extra viz."""
+    render_to: Annotated[
+        AnyPath, wanted("a name *.png was wanted", lambda path: path.suffix == ".png")
+    ] = PICTURE
+    """PNG file that --render draws."""
     overwrite: Overwrite = False
     parallel: ParallelConfig = ParallelConfig()
     debug: Debug = False
@@ -104,7 +114,15 @@ class EvaluateOptions(CommandOptions):
     def _outputs_differ(self):
         if self.json_file is not None and self.json_file == self.predictions:
             raise ConfigError(f"json and predictions: both would be written to {self.json_file}")
+        if self.render_to != PICTURE and self.render is None:
+            raise ConfigError("render-to goes with --render N; how many poses of each kind?")
         return self
+
+    @property
+    def outputs(self) -> dict[str, Path | None]:
+        """Option -> the file to write."""
+        render = None if self.render is None else self.render_to
+        return {"json": self.json_file, "predictions": self.predictions, "render": render}
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
@@ -115,7 +133,9 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if not is_multiprocess():
         enable_compile_cache()  # of several, only one would write and read
     check_equal(lambda: must_match_across_processes(options))
-    for path in (options.json_file, options.predictions):
+    if options.render is not None:
+        run_on_process_zero(check_pictures)
+    for path in options.outputs.values():
         if path is not None:
             run_on_process_zero(
                 functools.partial(ensure_writable, path, overwrite=options.overwrite)
@@ -133,14 +153,14 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         settings=settings,
         parallel=options.parallel,
         residency=options.data.residency,
-        keep_predictions=options.predictions is not None,
+        keep_predictions=options.predictions is not None or options.render is not None,
         progress=True,
     )
 
     def write_and_print() -> None:
         try:
             with interrupts_raised():
-                write_outputs(result, options)
+                write_outputs(result, frames, options)
         finally:  # the result is printed though the disk may be full
             device = jax.devices()[0].device_kind
             table = pck_table if "convention" in result.report else evaluation_table
@@ -165,18 +185,19 @@ def must_match_across_processes(options: EvaluateOptions) -> dict[str, Any]:
     """The options that must be equal in all processes; the paths of files may differ."""
     alike = {name: getattr(options, name) for name in MUST_MATCH}
     alike |= {f"parallel.{name}": value for name, value in options.parallel.model_dump().items()}
-    outputs = {"json": options.json_file, "predictions": options.predictions}
-    return alike | {name: path is not None for name, path in outputs.items()}
+    return alike | {name: path is not None for name, path in options.outputs.items()}
 
 
-def write_outputs(result: Evaluation, options: EvaluateOptions) -> None:
-    """Writes the report to the --json file and the poses to the --predictions file, if given."""
+def write_outputs(result: Evaluation, frames: Views, options: EvaluateOptions) -> None:
+    """Writes the report, the poses and the picture: --json, --predictions, --render, if given."""
     if options.json_file is not None:
         with atomic_write(options.json_file) as path:
             path.write_text(json.dumps(result.report, indent=2, allow_nan=False) + "\n")
     if options.predictions is not None and result.predictions is not None:
         with atomic_write(options.predictions) as path:
             np.savez_compressed(path, allow_pickle=False, **result.predictions)
+    if options.render is not None:
+        write_best_and_worst(options.render_to, result, frames, count=options.render)
 
 
 def open_checkpoint(

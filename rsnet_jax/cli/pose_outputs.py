@@ -31,8 +31,9 @@ Out = Annotated[
     described(
         "Files to write; the suffix decides: .npz and .json (everything), .csv (a line per joint); "
         "with a floor and y up, .trc (OpenSim, Pose2Sim), .c3d (biomechanics), .bvh (a skeleton "
-        "that turns, for animation) and .glb (3D viewers, Blender); .html (a page that plays them "
-        "in a browser). Several people get a .trc and .bvh each: NAME_person0.trc, ..."
+        "that turns, for animation) and .glb (3D viewers, Blender); to look at, .html (a page that "
+        "plays them in a browser), .png (a still), .gif and .mp4 (animations). Several people get "
+        "a .trc and .bvh each: NAME_person0.trc, ..."
     ),
 ]
 Ground = Annotated[
@@ -61,6 +62,7 @@ def check_outputs(paths: Sequence[Path], *, overwrite: bool, video: Path | None 
         if path.suffix.lower() not in WRITERS:
             raise ConfigError(f"out: {path}: a name with {', '.join(WRITERS)} was wanted")
         export.check_library(path.suffix.lower())
+        visualize.check_library(path.suffix.lower())
     _check_names(paths, overwrite=overwrite)
     if video is not None:
         require_file(video, DataError)

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from rsnet_jax.data.load import load_frames
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation import evaluator, program
 from rsnet_jax.evaluation.settings import EvaluationSettings
+from rsnet_jax.visualize.compared import save_compared
 
 ROOT = Path(__file__).parents[2]
 METRICS = ("mpjpe", "pa_mpjpe", "n_mpjpe")
@@ -68,6 +70,30 @@ def test_json_and_predictions_agree(cli, golden, made, tmp_path):
                 assert f"{mean:.2f}" in out
         assert list(report[stage]["per_joint_mpjpe"])[:2] == ["pelvis", "right_hip"]
         assert report[stage]["per_joint_mpjpe"]["pelvis"] == 0
+
+
+def test_best_and_worst_poses_are_drawn_with_their_truth(cli, golden, made, tmp_path, monkeypatch):
+    drawn = {}
+
+    def save(path, examples, skeleton, *, title):
+        drawn.update(examples)
+        save_compared(path, examples, skeleton, title=title)
+
+    monkeypatch.setattr("rsnet_jax.visualize.compared.save_compared", save)
+    predictions, picture = tmp_path / "out.npz", tmp_path / "new" / "worst.png"
+    code, _, err = cli(
+        "evaluate", golden / "e2e_tiny", *made, "--batch-size", 32, "--predictions", predictions,
+        "--render", 2, "--render-to", picture,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    errors = np.sort(np.load(predictions)["refined_mpjpe_mm"])
+    found = {rank: [example.error for example in row] for rank, row in drawn.items()}
+    assert found == {"best": [*errors[:2]], "median": [*errors[49:51]], "worst": [*errors[:-3:-1]]}
+    for example in (example for row in drawn.values() for example in row):
+        distance = np.linalg.norm(example.pose - example.truth, axis=-1)
+        assert 1000 * distance.mean() == pytest.approx(example.error, rel=1e-5)
+        assert re.fullmatch(r"S(9|11)/[\w ]+/\d{8}, frame \d", example.what)
+    assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
 def test_every_kind_of_checkpoint_gives_the_same_numbers(
