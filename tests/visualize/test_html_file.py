@@ -153,7 +153,7 @@ def test_details_say_what_was_assumed(written):
     assert "37 degrees" in details["up"]  # acos 0.8
     assert "cosmetic" in details["floor"]
     assert details["height"] == "scaled to 1.8 m"
-    assert details["frames"] == "0 to 2, 6 rows; 1 rows without a pose"
+    assert details["frames"] == "0 to 2; 5 of 6 rows (a person in a frame) have a pose"
     assert details["note"] == poses.header.notes[0]
 
 

@@ -18,7 +18,7 @@ from rsnet_jax.visualize.page.html_file import save_html
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-WIDE, NARROW = (1400, 900, 1), (390, 844, 2)
+WIDE, NARROW = (1000, 700, 1), (390, 844, 2)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,7 @@ def chromium():
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = webdriver.ChromeService(programs[1])
     with webdriver.Chrome(options=options, service=service) as driver:
+        driver.set_page_load_timeout(30)
         yield driver
 
 
@@ -183,6 +184,33 @@ def test_time_goes_on_and_can_be_scrubbed(opened):
     assert page.frame in (24, 25)
 
 
+def test_the_address_names_a_frame(opened):
+    page = opened(example_poses(frames=9))
+    page.run("location.hash = 'frame=6'")
+    page.until("document.body.dataset.frame === '6'")
+    page.run("location.hash = 'frame=99'")
+    page.until("document.body.dataset.frame === '8'")
+
+
+def test_the_view_follows_people_if_wanted(opened):
+    poses = example_poses(people=1, frames=4)
+    poses.root[:, 0] = (0, 1, 2, 3)
+    page = opened(poses)
+    page.click("[data-view=front]")
+
+    def middle_after(frames):
+        page.press("Home")
+        for _ in range(frames):
+            page.press("ArrowRight")
+        picture = page.picture("space-canvas")
+        left = (picture[..., :3] == (0xD5, 0x5E, 0)).all(axis=-1)
+        return left.any(axis=0).nonzero()[0].mean()
+
+    assert middle_after(2) - middle_after(0) > 200
+    page.click("#follow")
+    assert abs(middle_after(2) - middle_after(0)) < 5
+
+
 def test_playing_ends_without_the_loop_and_goes_round_with_it(opened):
     page = opened(example_poses(frames=12))
     page.press("l")
@@ -292,6 +320,15 @@ def test_frames_without_people_keep_their_time(opened):
     for frame, empty in ((4, False), (5, True), (6, True), (7, True), (8, True), (9, False)):
         page.press("ArrowRight")
         assert (page.frame, page.shown("#no-pose")) == (frame, empty)
+
+
+def test_people_who_are_absurdly_far_away_stop_nothing(opened):
+    poses = example_poses(frames=9)
+    poses.root[::6] = 1e6
+    page = opened(poses)
+    page.press("ArrowRight")
+    assert page.frame == 1
+    assert page.count("space-canvas", "left") > 50
 
 
 def test_one_frame_alone(opened):

@@ -11,9 +11,9 @@ from rsnet_jax.pose.layouts import LAYOUTS
 
 Detail = tuple[str, str]
 """What is told, and what it is."""
-PLACINGS = {
-    "screen": "as the keypoints are (screen)",
-    "box": "each person moved and scaled to the middle of the image (box)",
+FRAMINGS = {
+    "screen": "screen: keypoints as they are",
+    "box": "box: each person moved and scaled to where people are in the training data",
 }
 SMOOTHINGS = {"none": "none", "savgol": "Savitzky-Golay, no lag", "oneeuro": "One Euro, causal"}
 
@@ -39,7 +39,7 @@ def details_of(poses: Poses, settings: OutputSettings) -> list[Detail]:
         ("up", _up(header.up)),
         ("floor", _floor(settings)),
         ("camera", _camera(poses)),
-        ("in the image", PLACINGS.get(header.frame_mode, quote(header.frame_mode))),
+        ("framing", FRAMINGS.get(header.frame_mode, quote(header.frame_mode))),
         ("smoothing", SMOOTHINGS.get(header.smooth, quote(header.smooth))),
         ("height", f"scaled to {header.height:g} m" if header.height else "as lifted"),
         *(("note", quote(note)) for note in header.notes),
@@ -50,9 +50,8 @@ def details_of(poses: Poses, settings: OutputSettings) -> list[Detail]:
 def _frames(poses: Poses) -> str:
     if not len(poses):
         return "none"
-    missing = int((~poses.valid).sum())
-    gaps = f"; {missing:,} rows without a pose" if missing else ""
-    return f"{poses.frame[0]} to {poses.frame[-1]}, {len(poses):,} rows{gaps}"
+    found = f"{int(poses.valid.sum()):,} of {len(poses):,}"
+    return f"{poses.frame[0]} to {poses.frame[-1]}; {found} rows (a person in a frame) have a pose"
 
 
 def _up(up: tuple[float, float, float]) -> str:

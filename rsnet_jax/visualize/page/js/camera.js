@@ -56,7 +56,7 @@ class OrbitCamera {
   /** Goes to where the bounds just fill the canvas. */
   fit() {
     const [x, y, z] = this.bounds.map(([low, high], axis) =>
-      (axis === 1 ? [Math.min(low, 0), high + 0.15] : [low - 0.3, high + 0.3]));
+      (axis === 1 ? [low < 5 ? Math.min(low, 0) : low, high + 0.15] : [low - 0.3, high + 0.3]));
     const corners = [0, 1, 2, 3, 4, 5, 6, 7].map((corner) =>
       [x[corner & 1], y[(corner >> 1) & 1], z[corner >> 2]]);
     this.target = [x, y, z].map(([low, high]) => (low + high) / 2);

@@ -199,4 +199,5 @@
   new ResizeObserver(resize).observe(at("side"));
   window.addEventListener("resize", resize); // also when the screen's pixels change
   resize();
+  draw();
 }

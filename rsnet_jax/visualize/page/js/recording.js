@@ -129,7 +129,7 @@ class Recording {
     return 0.25 + 0.75 * Math.min(1, Math.max(0, Math.min(sure, exact)));
   }
 
-  /** [lowest, highest] of x, y, z over all poses, without the outermost 1 in 200 joints. */
+  /** [lowest, highest] of x, y, z over all poses, without joints that lie far from the others. */
   bounds() {
     const step = 3 * Math.max(1, Math.floor(this.points.length / 60000));
     return [0, 1, 2].map((axis) => {
@@ -141,8 +141,12 @@ class Recording {
       }
       if (!values.length) return axis === 1 ? [0, 1.8] : [-1, 1];
       values.sort((one, other) => one - other);
-      const cut = Math.floor(values.length / 200);
-      return [values[cut], values[values.length - 1 - cut]];
+      const quantile = (part) => values[Math.round(part * (values.length - 1))];
+      const far = 1 + 4 * (quantile(0.75) - quantile(0.25));
+      return [
+        Math.max(quantile(0.005), quantile(0.25) - far),
+        Math.min(quantile(0.995), quantile(0.75) + far),
+      ];
     });
   }
 }

@@ -2,7 +2,13 @@
 // The 3D panel: floor, scale, shadows, bones.
 
 const BONE = 0.045; // meters, thickness
-const SPACINGS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]; // meters between lines of the floor
+
+/** Meters between the lines of a scale of some length: 1, or 2, 5, 10, ... so that they are few. */
+function spacingOf(length) {
+  const least = Math.max(1, length / 20);
+  const power = 10 ** Math.floor(Math.log10(least));
+  return power * ([1, 2, 5].find((factor) => factor * power >= least) ?? 10);
+}
 
 class Space {
   constructor(recording) {
@@ -17,8 +23,7 @@ class Space {
 
   /** The lines of the floor: whole meters around all poses. */
   #floorOf([x, , z]) {
-    const long = Math.max(x[1] - x[0], z[1] - z[0]);
-    const spacing = SPACINGS.find((meters) => long / meters <= 20) ?? long / 20;
+    const spacing = spacingOf(Math.max(x[1] - x[0], z[1] - z[0]));
     const lines = ([low, high]) => {
       const start = Math.floor((low - 0.4) / spacing);
       const end = Math.ceil((high + 0.4) / spacing);
@@ -118,7 +123,8 @@ class Space {
   #drawHeight() {
     const { camera, colors } = this;
     if (camera.pitch > 1.2) return; // seen from above it is a point
-    const { spacing, x, z } = this.floor;
+    const { x, z } = this.floor;
+    const spacing = spacingOf(camera.bounds[1][1]);
     const top = Math.max(2, Math.ceil(camera.bounds[1][1] / spacing) * spacing);
     const posts = [x[0], x.at(-1)].flatMap((right) => [z[0], z.at(-1)].map((near) => [right, near]))
       .map(([right, near]) => ({ right, near, top: camera.project([right, top, near]) }))
