@@ -28,8 +28,8 @@ def save_bvh(path: Path, poses: Poses, settings: OutputSettings) -> None:
     """
     timeline = timeline_of(poses, settings)
     points = only_track(timeline, suffix=".bvh").points
-    bones = fit_bones(points, poses.joints, poses.bones)
-    turner = Turner(bones, poses.joints)
+    bones = fit_bones(points, timeline.joints, poses.bones)
+    turner = Turner(bones, timeline.joints)
     root, known = points[:, 0], np.isfinite(points[:, 0, 0])
     place = filled(root, known, root[known][0] if known.any() else np.zeros(3))
     last = np.zeros((len(bones.nodes), 3))

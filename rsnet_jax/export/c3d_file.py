@@ -28,11 +28,10 @@ def save_c3d(path: Path, poses: Poses, settings: OutputSettings) -> None:
     ezc3d = optional_library("ezc3d", extra="export", use="writing .c3d files")
     timeline = timeline_of(poses, settings)
     check_length(timeline.frames)
-    labels = [name for track in timeline.tracks for name in names_in(timeline, track, poses.joints)]
+    labels = [name for track in timeline.tracks for name in names_in(timeline, track)]
     points = np.concatenate([track.points for track in timeline.tracks], axis=1)
     homogeneous = np.ones((4, len(labels), timeline.frames))
     homogeneous[:3] = 1000.0 * points.transpose(2, 1, 0)
-    missing = np.isnan(homogeneous[:1])
 
     file = ezc3d.c3d()
     file["parameters"]["POINT"]["RATE"]["value"] = [timeline.rate]
@@ -41,11 +40,9 @@ def save_c3d(path: Path, poses: Poses, settings: OutputSettings) -> None:
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Y"])
     file.add_parameter("RSNET_JAX", "AXES", [AXES])
-    file["data"]["points"] = homogeneous
-    file["data"]["meta_points"]["residuals"] = np.where(missing, -1.0, 0.0)
-    file["data"]["meta_points"]["camera_masks"] = np.zeros((7, *missing.shape[1:]), bool)
+    file["data"]["points"] = homogeneous  # ezc3d gives NaN the residual -1
     file.write(str(path))
-    if path.stat().st_size < 16 * missing.size:  # ezc3d does not say that a disk is full
+    if path.stat().st_size < 4 * homogeneous.size:  # ezc3d does not say that a disk is full
         raise OSError("the file is incomplete; is the disk full?")
     if settings.progress:
         settings.progress(timeline.frames)

@@ -35,7 +35,7 @@ def save_glb(path: Path, poses: Poses, settings: OutputSettings) -> None:
     timeline = timeline_of(poses, settings)
     models = _Models(timeline)
     for track in timeline.tracks:
-        models.add(track, poses)
+        models.add(track, poses.bones)
     models.buffer.write(path, models.document(), progress=settings.share_of(timeline.frames))
 
 
@@ -86,9 +86,9 @@ class _Models:
             document["animations"] = [motion]
         return document
 
-    def add(self, track: Track, poses: Poses) -> None:
+    def add(self, track: Track, bones: tuple[tuple[int, int], ...]) -> None:
         """Adds a person: a node for each joint, and in it one for each bone that begins there."""
-        names = names_in(self.timeline, track, poses.joints)
+        names = names_in(self.timeline, track)
         seen = np.isfinite(track.points[..., 0])
         first = int(seen.any(axis=1).argmax())  # of the frame that files show at rest
         start = len(self.nodes) + 1
@@ -96,27 +96,22 @@ class _Models:
         self.people.append(self._node({"name": f"person{track.person}", "children": [*joints]}))
         for joint, name in enumerate(names):
             places = functools.partial(_held, track.points[:, joint], seen[:, joint])
-            node = self._node({"name": name, "mesh": SIDES.index(_side(poses.joints[joint]))})
+            node = self._node(
+                {"name": name, "mesh": SIDES.index(_side(self.timeline.joints[joint]))}
+            )
             self._move(node, "translation", 3, places, first)
             if not seen[:, joint].all():
                 sizes = functools.partial(_sizes, seen[:, joint])
                 self._move(node, "scale", 3, sizes, first, steps=True)
-        for bone in poses.bones:
-            self._add_bone(bone, track, poses, names=names, first_joint=start, first=first)
+        for bone in bones:
+            self._add_bone(bone, track, first_joint=start, first=first)
 
     def _add_bone(
-        self,
-        bone: tuple[int, int],
-        track: Track,
-        poses: Poses,
-        *,
-        names: tuple[str, ...],
-        first_joint: int,
-        first: int,
+        self, bone: tuple[int, int], track: Track, *, first_joint: int, first: int
     ) -> None:
         one, other = bone
-        name = f"{names[one]} - {poses.joints[other]}"
-        sides = {_side(poses.joints[end]) for end in bone} - {"middle"}
+        name = f"{names_in(self.timeline, track)[one]} - {self.timeline.joints[other]}"
+        sides = {_side(self.timeline.joints[end]) for end in bone} - {"middle"}
         side = sides.pop() if len(sides) == 1 else "middle"
         node = self._node({"name": name, "mesh": len(SIDES) + SIDES.index(side)})
         self.nodes[first_joint + one].setdefault("children", []).append(node)

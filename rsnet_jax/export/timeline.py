@@ -1,12 +1,13 @@
 """The time line of a recording: a place for every frame, also for those without a pose."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rsnet_jax.errors import ConfigError, DataError
+from rsnet_jax.errors import ConfigError, DataError, quote
 from rsnet_jax.export.poses import Poses
 from rsnet_jax.export.scene import scene_of
 from rsnet_jax.export.settings import OutputSettings
@@ -34,6 +35,7 @@ class Timeline:
 
     rate: float  # frames per second
     frames: int
+    joints: tuple[str, ...]  # names of letters, digits and _
     tracks: tuple[Track, ...]
 
 
@@ -58,7 +60,7 @@ def timeline_of(poses: Poses, settings: OutputSettings) -> Timeline:
         track[poses.frame[rows]] = points[rows]
         track[~np.isfinite(track).all(axis=-1)] = np.nan
         tracks.append(Track(person, track))
-    return Timeline(rate, frames, tuple(tracks))
+    return Timeline(rate, frames, plain_names(poses.joints), tuple(tracks))
 
 
 def length_of(frame: np.ndarray) -> int:
@@ -113,10 +115,23 @@ def only_track(timeline: Timeline, *, suffix: str) -> Track:
     return timeline.tracks[0]
 
 
-def names_in(timeline: Timeline, track: Track, joints: tuple[str, ...]) -> tuple[str, ...]:
+def plain_names(joints: tuple[str, ...]) -> tuple[str, ...]:
+    """Names that every format can hold: other characters than letters, digits and _ become _.
+
+    Raises:
+        DataError: two are equal then.
+    """
+    names = tuple(re.sub(r"\W+", "_", joint, flags=re.ASCII) for joint in joints)
+    for name in names:
+        if names.count(name) > 1 or not name:
+            raise DataError(f"joints need names of their own, not {quote(', '.join(joints))}")
+    return names
+
+
+def names_in(timeline: Timeline, track: Track) -> tuple[str, ...]:
     """Names of a person's joints in a file of everyone: "left_wrist"; "person1:left_wrist"."""
     prefix = f"person{track.person}:" if len(timeline.tracks) > 1 else ""
-    return tuple(prefix + joint for joint in joints)
+    return tuple(prefix + joint for joint in timeline.joints)
 
 
 def blocks(frames: int, progress: Callable[[int], object] | None) -> Iterator[slice]:

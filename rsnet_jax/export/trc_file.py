@@ -37,7 +37,7 @@ def save_trc(path: Path, poses: Poses, settings: OutputSettings) -> None:
         ["PathFileType", "4", "(X/Y/Z)", settings.name or path.name],
         FIELDS,
         [rate, rate, str(frames), str(joints), "m", rate, str(first), str(frames)],
-        ["Frame#", "Time", *(cell for joint in poses.joints for cell in (joint, "", ""))],
+        ["Frame#", "Time", *(cell for joint in timeline.joints for cell in (joint, "", ""))],
         ["", "", *(f"{axis}{joint + 1}" for joint in range(joints) for axis in "XYZ")],
     ]
     formats = ["%d", *["%.6f"] * (1 + 3 * joints)]

@@ -10,6 +10,7 @@ import pygltflib
 import pytest
 import trimesh
 from export.raised_arm import FRAMES, NOBODY, RATE, raised_arm, wanted
+from scipy.spatial.transform import Rotation
 
 from rsnet_jax.export.settings import OutputSettings
 from rsnet_jax.export.write import WRITERS
@@ -87,7 +88,8 @@ def joints_of(bvh):
     return bvh.node_positions()[:, [bvh.node_index[joint] for joint in JOINTS]]
 
 
-def test_bvh(tmp_path):
+def test_bvh(tmp_path, monkeypatch):
+    monkeypatch.setattr("rsnet_jax.export.timeline.BLOCK", 2)
     bvh = pybvh.read_bvh_file(written(tmp_path, ".bvh"))
     assert bvh.frame_time == pytest.approx(1 / RATE)
     points = joints_of(bvh)
@@ -99,27 +101,15 @@ def test_bvh(tmp_path):
     assert_raised(np.where(gone, np.nan, points))
 
 
-def test_bvh_has_the_direction_of_every_bone_and_median_lengths(tmp_path, rng):
-    """Bones point anywhere, straight against the resting pose too; lengths differ in one frame."""
-    frames, poses = 40, raised_arm()
-    directions = rng.normal(size=(frames, 16, 3))
-    directions[0] = [0, -1, 0]
-    directions[1] = [-1, 0, 0]
-    directions[2] = [0, 1, 0]
-    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    camera = np.zeros((frames, 16, 3))
-    lengths = 0.1 + 0.02 * np.arange(16)
-    for joint, parent in H36M_16.bones:
-        stretch = np.where(np.arange(frames) == 7, 1.5, 1)
-        camera[:, joint] = (
-            camera[:, parent] + (stretch * lengths[joint])[:, None] * directions[:, joint]
-        )
-    poses = dataclasses.replace(
+def of_camera(points, rate=RATE):
+    """Poses from joints along camera axes (frame, joint, 3), in meters."""
+    poses, frames = raised_arm(fps=rate), len(points)
+    return dataclasses.replace(
         poses,
-        poses=camera.astype(np.float32),
-        root=np.tile(np.float32([0, 0, 4]), (frames, 1)),
+        poses=(points - points[:, :1]).astype(np.float32),
+        root=points[:, 0].astype(np.float32),
         frame=np.arange(frames),
-        time=np.arange(frames) / RATE,
+        time=np.arange(frames) / rate,
         person=np.zeros(frames, np.int64),
         valid=np.ones(frames, bool),
         **{
@@ -127,11 +117,38 @@ def test_bvh_has_the_direction_of_every_bone_and_median_lengths(tmp_path, rng):
             for name in ("confidence", "error", "keypoints")
         },
     )
+
+
+def anywhere(rng, frames=40):
+    """Poses whose bones point anywhere, and their directions and lengths, along floor axes."""
+    directions = rng.normal(size=(frames, 16, 3))
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    lengths = 0.1 + 0.02 * np.arange(16)
+    points = np.zeros((frames, 16, 3))
+    for joint, parent in H36M_16.bones:
+        points[:, joint] = points[:, parent] + lengths[joint] * directions[:, joint]
+        points[7, joint] += 0.5 * lengths[joint] * directions[7, joint]  # once, it is longer
+    return of_camera(points * (1, -1, -1) + (0, 0, 4)), directions, lengths
+
+
+def test_bvh_has_the_direction_of_every_bone_and_median_lengths(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr("rsnet_jax.export.timeline.BLOCK", 16)
+    poses, directions, lengths = anywhere(rng)
     points = joints_of(pybvh.read_bvh_file(written(tmp_path, ".bvh", poses)))
     for joint, parent in H36M_16.bones:
         bone = points[:, joint] - points[:, parent]
-        wanted_bone = lengths[joint] * directions[:, joint] * (1, -1, -1)
-        np.testing.assert_allclose(bone, wanted_bone, atol=MILLIMETER)
+        np.testing.assert_allclose(bone, lengths[joint] * directions[:, joint], atol=MILLIMETER)
+
+
+def test_bvh_angles_go_on_beyond_a_whole_turn(tmp_path, monkeypatch):
+    """A person turns twice about the vertical axis, to the left, 10 degrees per frame."""
+    monkeypatch.setattr("rsnet_jax.export.timeline.BLOCK", 16)
+    turn = Rotation.from_rotvec(np.radians(10 * np.arange(73))[:, None] * [0, 1, 0]).as_matrix()
+    points = np.einsum("fij,kj->fki", turn, wanted()[0]) * (1, -1, -1) + (0, 0, 4)
+    path = written(tmp_path, ".bvh", of_camera(points))
+    lines = path.read_text().partition("Frame Time:")[2].splitlines()[1:]
+    about_y = np.array([float(line.split()[5]) for line in lines])
+    np.testing.assert_allclose(about_y - about_y[0], 10 * np.arange(73), atol=1e-3)
 
 
 def animated(path):
@@ -191,17 +208,32 @@ def test_glb_bones_reach_from_joint_to_joint(tmp_path):
         assert not sizes[list(NOBODY)].any()
 
 
+def test_glb_bones_turn_the_short_way(tmp_path, rng):
+    """Of the two quaternions of a rotation, that closer to the frame before."""
+    found, _ = animated(written(tmp_path, ".glb", anywhere(rng)[0]))
+    for (_, path), (turns, _) in found.items():
+        if path == "rotation":
+            assert (np.einsum("fi,fi->f", turns[1:], turns[:-1]) >= 0).all()
+
+
 def test_glb_at_rest(tmp_path):
     """Programs that show no movement see the first pose, with colors by side."""
     scene = trimesh.load(written(tmp_path, ".glb"))
+
+    def side_of(node):
+        geometry = scene.geometry[scene.graph[node][1]]
+        red, _, blue, _ = geometry.visual.material.baseColorFactor
+        return "left" if red > blue else "right" if blue > red else "middle"
+
     for place, joint in enumerate(JOINTS):
         matrix, geometry = scene.graph[joint]
         np.testing.assert_allclose(matrix[:3, 3], wanted()[0, place], atol=MILLIMETER)
-        red, _, blue, _ = scene.geometry[geometry].visual.material.baseColorFactor
         side = joint.partition("_")[0]
-        assert {"left": red > blue, "right": blue > red}.get(side, red == blue)
+        assert side_of(joint) == (side if side in ("left", "right") else "middle")
         assert scene.geometry[geometry].is_watertight
-        assert scene.geometry[geometry].volume > 0  # the outside is outside
+    assert side_of("left_shoulder - thorax") == side_of("left_knee - left_hip") == "left"
+    assert side_of("right_hip - pelvis") == "right"
+    assert side_of("thorax - spine") == "middle"
     # Balls end 3 cm beyond the centers, at the feet and above the hand.
     assert scene.bounds[:, 1] == pytest.approx([-0.03, 1.88], abs=MILLIMETER)
 

@@ -67,6 +67,8 @@ def _change_header(stored, **changes):
         (lambda s: _change_header(s, format="other"), "header: format: .* got 'other'"),
         (lambda s: _change_header(s, version=2), "header: version: .* got 2"),
         (lambda s: _change_header(s, fps="25"), "header: fps: .* got '25'"),
+        (lambda s: _change_header(s, fps=0), "header: fps: .* greater than 0, got 0"),
+        (lambda s: _change_header(s, up=[0, 0, 0]), "header: up: a direction, not all 0, was"),
         (lambda s: _change_header(s, lens="wide"), "header: unknown field lens"),
     ],
 )
