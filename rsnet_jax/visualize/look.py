@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -50,7 +50,11 @@ def text_at(figure: Figure, place: tuple[float, float], words: str, **look: Any)
 
 
 def legend_at(
-    figure: Figure, place: tuple[float, float], handles: Sequence[Line2D], *, loc: str
+    figure: Figure,
+    place: tuple[float, float],
+    handles: Sequence[Line2D],
+    *,
+    loc: Literal["center left", "center right"],
 ) -> None:
     """A legend in one line, whose `loc` is at a place (pixels from the left and upper edge)."""
     width, height = figure.get_size_inches() * INCH
