@@ -69,6 +69,8 @@ class Result:
     """Least bytes per call, by formula."""
     ruler_amounts: dict[str, float] = dataclasses.field(default_factory=dict)
     """Operations or bytes per call of each ruler (`machine.rulers`)."""
+    remarks: tuple[str, ...] = ()
+    """Further lines below the row."""
 
 
 MakeWorkload = Callable[[Side], Workload]

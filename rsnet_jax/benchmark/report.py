@@ -54,6 +54,7 @@ def row_lines(result: Result) -> list[str]:
             f"  ours: {si(rate['ours'])}{unit}, {rate['share']['median']:.1%} of a {name}'s "
             f"{si(rate['ruler'])}{unit}"
         )
+    lines += [f"  {remark}" for remark in result.remarks]
     worst = max(result.differences.values(), default=None)
     checked = f"; outcomes within {worst:.1g}" if worst else ""
     lines.append(f"  {repeats} repeats{checked}")
@@ -132,6 +133,7 @@ def as_json(results: Sequence[Result], facts: Mapping[str, Any]) -> dict[str, An
                 "flops_by_hand": result.flops,
                 "least_bytes_by_hand": result.bytes,
                 "rates": rates(result),
+                "remarks": list(result.remarks),
             }
         )
     return {"machine": dict(facts), "rows": rows}

@@ -9,6 +9,7 @@ from typing import Any
 
 from rsnet_jax.benchmark import machine
 from rsnet_jax.benchmark.comparison import ROWS, MakeSide, Result, Settings
+from rsnet_jax.benchmark.live import measure_stream
 from rsnet_jax.benchmark.ours import Ours
 from rsnet_jax.benchmark.startup import measure_startup
 from rsnet_jax.errors import ConfigError, shown
@@ -62,9 +63,11 @@ def run(settings: Settings, *, rows: Sequence[str], against: Sequence[str]) -> I
         RSNetError: a rival or the data is missing, or a rival computes something else.
     """
     makers = make_sides(against, model=settings.model)
-    for row in rows or (*ROWS, "startup"):
+    for row in rows or (*ROWS, "stream", "startup"):
         if row == "startup":
             yield from measure_startup(settings, startup_sides(against))
+        elif row == "stream":
+            yield measure_stream(settings)
         else:
             yield ROWS[row](settings, makers)
 

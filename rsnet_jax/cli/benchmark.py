@@ -28,7 +28,7 @@ from rsnet_jax.files.outputs import atomic_write, ensure_writable
 log = logging.getLogger(__name__)
 BUSY = 0.5
 """Running processes per core above which a warning is logged."""
-Row = Literal["latency", "inference", "evaluation", "training", "epoch", "startup"]
+Row = Literal["latency", "inference", "evaluation", "training", "epoch", "stream", "startup"]
 
 
 class BenchmarkOptions(CommandOptions):
@@ -55,8 +55,8 @@ class BenchmarkOptions(CommandOptions):
     Default: none."""
     rows: tuple[Row, ...] = ()
     """Rows to measure: latency (one pose), inference (a batch), evaluation (flip test, P1 and P2),
-    training (one step), epoch (all steps of an epoch, with data handling), startup (import and
-    first calls). Default: all."""
+    training (one step), epoch (all steps of an epoch, with data handling), stream (Lifter.stream,
+    frame by frame), startup (import and first calls). Default: all."""
     precision: MatmulPrecision = "highest"
     seconds: Annotated[
         float,

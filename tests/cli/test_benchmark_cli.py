@@ -17,6 +17,20 @@ def test_benchmark_row_is_printed_and_written(cli, tmp_path):
     assert report["machine"]["versions"]["jax"] and report["machine"]["cores"] >= 1
 
 
+def test_benchmark_of_a_stream_has_a_line_for_slow_frames(cli, tmp_path):
+    out = tmp_path / "out.json"
+    options = ["--width", 4, "--seconds", 1e-3, "--rows", "stream", "--json", out]
+    code, printed, _ = cli("benchmark", *options)
+    assert code == 0
+    assert printed.startswith("stream, frame by frame, 17 keypoints to pose, flip test, width 4\n")
+    (row,) = json.loads(out.read_text())["rows"]
+    seconds = sorted(row["sides"]["ours"]["repeats"])
+    assert len(seconds) >= 20
+    number, unit = printed.split("95 % of the frames within ")[1].split()[:2]
+    slow = float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1}[unit]
+    assert 0.99 * seconds[int(0.9 * len(seconds))] <= slow <= 1.01 * seconds[-1]
+
+
 @pytest.mark.parametrize(("network", "width"), [("rsnet", 96), ("semgcn", 128)])
 def test_benchmark_measures_the_network_named_by_model(cli, monkeypatch, tmp_path, network, width):
     seen = []
