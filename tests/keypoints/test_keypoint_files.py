@@ -5,6 +5,7 @@ import pytest
 from keypoints.detector_files import SIZE, WRITERS, points_of, write, write_openpose
 
 from rsnet_jax.errors import DataError
+from rsnet_jax.keypoints import json_file
 from rsnet_jax.keypoints.frame_numbers import frame_numbers
 from rsnet_jax.keypoints.read import read_keypoints
 from rsnet_jax.pose.layouts import LAYOUTS
@@ -361,3 +362,17 @@ def test_custom_files_of_videopose3d_without_metadata_have_no_size(tmp_path):
     np.savez(path, positions_2d=np.array({"walk": {"custom": [points]}}, object))
     assert read_keypoints(path).image_size is None  # `predict` then asks for --size
     assert read_keypoints(path, size=SIZE).image_size == SIZE
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_json_that_is_read_in_pieces_is_the_same(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(json_file, "PIECE", piece)
+    path, points, _ = write("alphapose", tmp_path)
+    spaced = json.dumps(json.loads(path.read_text()), indent=1)
+    for text in (spaced, spaced.replace("\n", " \n ") + " ", "\ufeff" + spaced):
+        path.write_text(text)
+        np.testing.assert_allclose(read_keypoints(path).keypoints, points[..., :2], rtol=1e-6)
+    for broken in (spaced[:-1], spaced[:-1] + ",]", spaced + "[", spaced.replace("},", "}", 1)):
+        path.write_text(broken)
+        with pytest.raises(DataError, match="damaged JSON"):
+            read_keypoints(path)
