@@ -38,7 +38,8 @@ def scene_of(poses: Poses, *, ground: bool = False) -> Scene:
     """
     rotation = rotation_to(poses.header.up)
     roots = known_roots(poses)
-    points = (poses.poses.astype(np.float64) + roots[:, None]) @ rotation.T
+    known = np.where(np.isfinite(poses.poses), poses.poses, np.nan)
+    points = (known.astype(np.float64) + roots[:, None]) @ rotation.T
     lowest = _lowest(points)
     seen = np.isfinite(lowest)
     first = np.flatnonzero(seen)[:1]

@@ -57,3 +57,11 @@ def test_a_table_without_poses_has_an_empty_scene():
     poses = example_poses()
     empty = dataclasses.replace(poses, poses=np.full_like(poses.poses, np.nan))
     assert np.isnan(scene_of(empty).points).all()
+
+
+def test_infinite_joints_are_missing():
+    poses = example_poses()
+    wild = poses.poses.copy()
+    wild[1, 3, 2] = np.inf
+    points = scene_of(dataclasses.replace(poses, poses=wild)).points
+    assert np.isnan(points[1, 3]).all() and np.isfinite(points[1, 4]).all()
