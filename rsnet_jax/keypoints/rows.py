@@ -137,7 +137,8 @@ def clean(
     """Separates points from scores, and marks the joints that were not found as missing.
 
     Missing are joints with a coordinate that is no finite number, with the score 0 (unless all
-    scores of the file are 0) and, where there are no scores, those at (0, 0).
+    scores of the file are 0) and, where there are no scores, those at (0, 0); and all joints of a
+    row in which they are one point.
 
     Returns:
         float32 keypoints (row, joint, 2), NaN where missing; float32 confidence (row, joint), 0
@@ -146,6 +147,7 @@ def clean(
     remarks = []
     points = values[..., :2].astype(np.float32)  # a copy
     missing = ~np.isfinite(points).all(axis=-1)
+    missing |= (points == points[:, :1]).all(axis=(1, 2))[:, None]  # a filler, not a person
     if values.shape[-1] == 2:
         confidence = np.ones(points.shape[:2], np.float32)
         missing |= (points == 0).all(axis=-1)

@@ -102,7 +102,7 @@ def test_frame_numbers_come_from_names(names, frames, remark):
 
 
 def test_frames_far_apart_leave_gaps(tmp_path):
-    joints = [1.0, 2.0, 0.9] * 17
+    joints = [10.0, 20.0, 0.9] * 16 + [10.0, 30.0, 0.9]
     people = [{"frame_id": frame, "keypoints": joints} for frame in (31, 48, 66)]
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"annotations": people}))
@@ -266,7 +266,7 @@ def test_landmarks_in_pixels_are_refused(tmp_path):
 
 
 def test_sizes_of_images_come_from_the_file_or_are_one(tmp_path):
-    people = [{"image_id": n, "keypoints": [1.0, 2.0, 2] * 17} for n in (4, 5)]
+    people = [{"image_id": n, "keypoints": [10.0, 20.0, 2, *[30.0, 40.0, 2] * 16]} for n in (4, 5)]
     images = [{"id": n, "file_name": f"f{n}.jpg", "width": 100, "height": 50} for n in (4, 5)]
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"images": images, "annotations": people}))

@@ -5,6 +5,7 @@ import pytest
 from keypoints.detector_files import points_of
 
 from rsnet_jax.errors import DataError
+from rsnet_jax.keypoints.arrays import read_arrays
 from rsnet_jax.keypoints.detections import NO_PERSON, Detections
 from rsnet_jax.keypoints.gaps import fill_gaps
 from rsnet_jax.keypoints.people import box_sizes, choose_people, identify
@@ -135,3 +136,14 @@ def test_rows_of_several_people_are_in_order_of_the_frames():
     assert found.frame.tolist() == [0, 1, 1, 2, 2, 3, 3]
     assert found.person.tolist() == [0, 0, 1, 0, 1, 0, 1]
     assert np.isfinite(found.keypoints).all()
+
+
+def test_empty_places_of_an_array_are_nobody():
+    """The second of two people is away for some frames; the scores are 1 all the same."""
+    points = np.broadcast_to(BODY, (30, 2, 17, 2)) + np.array([[0, 0], [300, 0]])[:, None]
+    for filler in (0.0, -1.0):
+        away = points.copy()
+        away[10:20, 1] = filler
+        arrays = {"keypoints": away, "scores": np.ones((30, 2, 17)), "layout": "coco17"}
+        found = identify(read_arrays(arrays, source="two.npz", layout=None, size=(640, 480)))
+        assert found.people == (0, 1) and len(found) == 50
