@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from rsnet_jax.config import Config
+from rsnet_jax.config import Config, DataConfig
 from rsnet_jax.errors import CheckpointError
 from rsnet_jax.models import PostRefine
 from rsnet_jax.models.build import (
@@ -86,6 +86,15 @@ class Checkpoint:
         for leaf in jax.tree.leaves((self.variables, self.refine_variables)):
             checksum = zlib.crc32(np.asarray(leaf).tobytes(), checksum)
         return f"{checksum:08x}"
+
+    @property
+    def trained_on(self) -> dict[str, str] | None:
+        """The "dataset" and the "detections" of training; None if the weights do not tell."""
+        data = self.config.data
+        if self.source == FRESH or data == DataConfig():
+            return None
+        detections = data.detections or ("gt" if data.source == "synthetic" else None)
+        return {"dataset": data.source, "detections": detections} if detections else None
 
     @property
     def model(self) -> Network:

@@ -47,6 +47,9 @@ def describe(checkpoint: Checkpoint) -> str:
             rows["refinement"] = f"{count:,} parameters, {model.refine_hidden} hidden units"
     rows |= {
         "trained": f"{checkpoint.batches_seen:,} batches, as counted by the batch statistics",
+        "trained on": "{detections} keypoints of {dataset}".format(**checkpoint.trained_on)
+        if checkpoint.trained_on
+        else "data that the weights do not tell",
         "input": "2D joints in normalized image coordinates",
         "output": "3D joints in meters, camera axes, to be read relative to joint 0",
         "skeleton": f"{skeleton.name}: {', '.join(skeleton.joints)}",

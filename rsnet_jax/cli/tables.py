@@ -1,7 +1,7 @@
 """The tables and paragraphs that commands print, for 80 columns."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rsnet_jax.checkpoints.checkpoint import FRESH
@@ -35,8 +35,25 @@ def evaluation_table(report: Mapping[str, Any], model: AnyModelConfig, *, device
         joints = report[stage]["per_joint_mpjpe"].items()
         cells = [f"{name.replace('_', ' ')} {error:.1f}" for name, error in joints]
         lines.append(prose(f"Per joint, {stage}: {', '.join(cells)}"))
+    lines += degenerate_lines(report, stages)
     lines += remark_lines(report)
     return "\n".join(lines)
+
+
+def degenerate_lines(report: Mapping[str, Any], stages: Sequence[str]) -> list[str]:
+    """How many poses of each stage are no poses, if any."""
+    lines = []
+    for stage in stages:
+        counts = report[stage]["degenerate_poses"]
+        words = {
+            "point": "with all joints in one point",
+            "line": "with all joints on a line",
+            "mirrored": "like the mirror image of the true pose",
+        }
+        told = [f"{count:,} {words[kind]}" for kind, count in counts.items() if count]
+        if told:
+            lines.append(prose(f"Note: of the {stage} poses, {', '.join(told)}."))
+    return lines
 
 
 def remark_lines(report: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ and `report` (the tables).
 
 import contextlib
 import itertools
+import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,12 +22,14 @@ from rsnet_jax.data.frames import Views
 from rsnet_jax.data.read_ahead import reading_ahead
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.distributed.processes import check_equal, is_process_zero
-from rsnet_jax.errors import DataError
+from rsnet_jax.errors import DataError, quote
 from rsnet_jax.evaluation.program import compile_eval_loop
 from rsnet_jax.evaluation.protocol import protocol_of
 from rsnet_jax.evaluation.report import Evaluation, error_columns, require_finite
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.models.build import Variables
+
+log = logging.getLogger(__name__)
 
 NOT_REFINED = (
     "the refinement of the checkpoint is left out: it needs calibrated cameras, which the data set "
@@ -90,6 +93,15 @@ def evaluate(
     result = evaluator(checkpoint.variables, refinement, progress=progress)
     require_finite(result.report)
     result.report["checkpoint"] = checkpoint.source
+    result.report["trained_on"] = checkpoint.trained_on
+    if checkpoint.trained_on and checkpoint.trained_on["detections"] != frames.detections:
+        trained = quote(checkpoint.trained_on["detections"])
+        remark = (
+            f"these weights were trained on {trained} keypoints, and are measured on "
+            f"{quote(frames.detections)} keypoints"
+        )
+        log.warning("%s", remark)
+        result.report["remarks"].append(remark)
     if refinement is not checkpoint.refine_variables:
         result.report["remarks"].append(NOT_REFINED)
     return result

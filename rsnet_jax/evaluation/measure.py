@@ -108,7 +108,8 @@ def make_measure_step(
     """Returns `step(variables, refinement_variables, rows, key) -> (sums, predictions)`.
 
     Per-device code. `sums` are those of the whole batch: {"frames": per group, "lifted": {metric:
-    per group, "per_joint_mpjpe": per joint}, "refined": ...}, meters; with `limits` (millimeters)
+    per group, "per_joint_mpjpe": per joint, "degenerate": counts of `metrics.degenerate`},
+    "refined": ...}, meters; with `limits` (millimeters)
     also "within": (group, joint, limit), the joints whose error is below each limit. `predictions`
     are the poses and errors of every row of the batch with `keep_predictions`, otherwise empty.
     """
@@ -131,6 +132,10 @@ def make_measure_step(
             sums[stage] = {name: per_group(error * rows.weight) for name, error in errors.items()}
             distances = metrics.joint_errors(pose, target)
             sums[stage]["per_joint_mpjpe"] = (distances * rows.weight[:, None]).sum(axis=0)
+            sums[stage]["degenerate"] = {
+                name: (flag * rows.weight).sum(keepdims=True)
+                for name, flag in metrics.degenerate(pose, target).items()
+            }
             if limits:
                 within = metrics.within(MM * distances, jnp.array(limits, jnp.float32))
                 sums[stage]["within"] = per_group(within * rows.weight[:, None, None])

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from rsnet_jax.data.frames import Frames, Views
 from rsnet_jax.data.mpi_inf_3dhp.scenes import SCENE_OF, SCENES
 from rsnet_jax.errors import ConfigError
-from rsnet_jax.evaluation.report import MM
+from rsnet_jax.evaluation.report import MM, degenerate_counts
 from rsnet_jax.evaluation.settings import EvaluationSettings
 
 LIMITS = tuple(float(limit) for limit in range(0, 151, 5))
@@ -97,6 +97,7 @@ def make_pck_report(
                 name: by_scene(name)
                 for name in ("pck150", "pck150_without_root", "auc", "auc_without_root")
             },
+            "degenerate_poses": degenerate_counts(sums),
             "over_frames": everything,
             "over_sequences": _mean(list(sequences.values())),
             "scenes": scenes,

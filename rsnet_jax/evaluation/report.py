@@ -37,7 +37,7 @@ def make_report(
     """The tables that `--json` writes, in millimeters, from the sums of `make_measure_step`."""
     counts = total["frames"]
 
-    def stage_report(sums: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    def stage_report(sums: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         table = {}
         for name in POSE_METRICS:
             means = (MM * sums[name] / counts).tolist()
@@ -45,6 +45,7 @@ def make_report(
             table[name] = {"average": float(np.mean(means)), **by_action}
         per_joint = (MM * sums["per_joint_mpjpe"] / counts.sum()).tolist()
         table["per_joint_mpjpe"] = dict(zip(frames.skeleton.joints, per_joint, strict=True))
+        table["degenerate_poses"] = degenerate_counts(sums)
         return table
 
     return {
@@ -59,6 +60,11 @@ def make_report(
         "lifted": stage_report(total["lifted"]),
         "refined": stage_report(total["refined"]) if "refined" in total else None,
     }
+
+
+def degenerate_counts(sums: Mapping[str, Any]) -> dict[str, int]:
+    """The number of poses of each kind of `metrics.degenerate`."""
+    return {kind: round(count.item()) for kind, count in sums["degenerate"].items()}
 
 
 def require_finite(report: Mapping[str, Any], *names: str) -> None:

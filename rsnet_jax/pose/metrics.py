@@ -6,11 +6,16 @@ pose, t_j the same joint of the target. Poses are root-relative unless said othe
 """
 
 import functools
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from rsnet_jax.pose.arrays import AnyArray
+
+_product = functools.partial(jnp.matmul, precision="highest")
+"""Full float32 products, whatever the precision of the network: errors are small differences."""
 
 
 def safe_norm(vectors: Float[AnyArray, "*batch 3"]) -> Float[Array, "*batch"]:
@@ -64,6 +69,31 @@ def n_mpjpe(
     return mpjpe(pose * (overlap / jnp.where(square == 0, 1, square)), target)
 
 
+class Fit(NamedTuple):
+    """The parts of a Procrustes alignment; P and T are the centered joints, (joint x 3)."""
+
+    u: Array  # PᵀT = U diag(d) Vᵀ
+    singular: Array  # d
+    vt: Array
+    sign: Array  # -1 where the best orthogonal map is a reflection
+    spread: Array  # sum_j |P_j|^2
+
+
+def _fit(
+    centered: Float[Array, "*batch joint 3"], target_centered: Float[Array, "*batch joint 3"]
+) -> Fit:
+    covariance = _product(jnp.swapaxes(centered, -1, -2), target_centered)
+    u, singular, vt = jnp.linalg.svd(covariance)
+    # det(u @ vt) = -1 would be a reflection: the axis of the smallest singular value is flipped.
+    sign = jnp.where(jnp.linalg.det(_product(u, vt)) < 0, -1.0, 1.0).astype(centered.dtype)
+    spread = jnp.sum(jnp.square(centered), axis=(-2, -1))
+    return Fit(u, singular, vt, sign, spread)
+
+
+def _centered(pose: Float[AnyArray, "*batch joint 3"]) -> Float[Array, "*batch joint 3"]:
+    return jnp.asarray(pose) - pose.mean(axis=-2, keepdims=True)
+
+
 def procrustes_align(
     pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
 ) -> Float[Array, "*batch joint 3"]:
@@ -76,20 +106,12 @@ def procrustes_align(
 
     Source: Umeyama, Least-squares estimation of transformation parameters, PAMI 1991.
     """
-    pose_center = pose.mean(axis=-2, keepdims=True)
-    target_center = target.mean(axis=-2, keepdims=True)
-    centered, target_centered = pose - pose_center, target - target_center
-    spread = jnp.sum(jnp.square(centered), axis=(-2, -1), keepdims=True)
-    # Full float32 products, whatever the precision of the network: errors are small differences.
-    product = functools.partial(jnp.matmul, precision="highest")
-    covariance = product(jnp.swapaxes(centered, -1, -2), target_centered)
-    u, singular, vt = jnp.linalg.svd(covariance)
-    # det(u @ vt) = -1 would be a reflection: the axis of the smallest singular value is flipped.
-    sign = jnp.where(jnp.linalg.det(product(u, vt)) < 0, -1.0, 1.0).astype(pose.dtype)
+    centered, target_center = _centered(pose), target.mean(axis=-2, keepdims=True)
+    u, singular, vt, sign, spread = _fit(centered, _centered(target))
     signs = jnp.ones_like(singular).at[..., -1].set(sign)
-    rotation = product(u * signs[..., None, :], vt)
-    scale = jnp.sum(singular * signs, axis=-1)[..., None, None] / jnp.where(spread == 0, 1, spread)
-    return scale * product(centered, rotation) + target_center
+    rotation = _product(u * signs[..., None, :], vt)
+    scale = jnp.sum(singular * signs, axis=-1) / jnp.where(spread == 0, 1, spread)
+    return scale[..., None, None] * _product(centered, rotation) + target_center
 
 
 def pa_mpjpe(
@@ -97,3 +119,39 @@ def pa_mpjpe(
 ) -> Float[Array, "*batch"]:
     """MPJPE of each pose after `procrustes_align` (Protocol 2)."""
     return mpjpe(procrustes_align(pose, target), target)
+
+
+POINT_METERS, LINE_SHARE, MIRROR_SHARE = 1e-3, 0.01, 0.25
+"""Limits of `degenerate`."""
+
+
+def degenerate(
+    pose: Float[AnyArray, "*batch joint 3"], target: Float[AnyArray, "*batch joint 3"]
+) -> Mapping[str, Bool[Array, "*batch"]]:
+    """Poses that are no poses, whatever their error is:
+
+        point      the joints lie within a root mean square of 1 mm of their centroid
+        line       they lie on a line: across it, they spread at most 0.01 of what they do in all
+        mirrored   the mirror image of the pose, aligned to the target, leaves at most a quarter of
+                   the squared error that the pose leaves, and that is more than 1 mm
+
+    A pose of the first kinds is not counted among the later ones. Poses and targets in meters.
+    """
+    centered, target_centered = _centered(pose), _centered(target)
+    fit = _fit(centered, target_centered)
+    smallest = pose.shape[-2] * POINT_METERS**2
+    point = fit.spread <= smallest
+    scatter = _product(jnp.swapaxes(centered, -1, -2), centered)
+    # Of its eigenvalues a >= b >= c, (tr^2 - |.|^2) / 2 is ab + ac + bc, about a (b + c) on a line.
+    across = (jnp.square(fit.spread) - jnp.square(scatter).sum(axis=(-2, -1))) / 2
+    line = ~point & (across <= (LINE_SHARE * fit.spread) ** 2)
+    # |T|^2 - (d1 + d2 +- d3)^2 / |P|^2 is the squared error after alignment, with reflections if +.
+    whole = jnp.sum(jnp.square(target_centered), axis=(-2, -1))
+    spread = jnp.where(fit.spread == 0, 1, fit.spread)
+    free, turned = (
+        whole - jnp.square(fit.singular[..., :2].sum(axis=-1) + last) / spread
+        for last in (fit.singular[..., 2], fit.sign * fit.singular[..., 2])
+    )
+    better = (turned > smallest) & (free <= MIRROR_SHARE * turned)
+    mirrored = ~point & ~line & (fit.sign < 0) & better
+    return {"point": point, "line": line, "mirrored": mirrored}

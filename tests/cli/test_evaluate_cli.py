@@ -47,6 +47,8 @@ def test_json_and_predictions_agree(cli, golden, made, tmp_path):
     report = json.loads(report_path.read_text())
     assert (report["dataset"], report["detections"]) == ("h36m", "hr")
     assert (report["frames"], report["flip_test"], report["published"]) == (100, True, False)
+    assert report["trained_on"] is None  # a published file does not tell
+    assert set(report["lifted"]["degenerate_poses"]) == {"point", "line", "mirrored"}
     rows = dict(np.load(predictions_path))  # plain arrays: allow_pickle is off
     assert {len(column) for column in rows.values()} == {100}
     assert rows["index"].dtype == np.int32 and rows["lifted_pose"].dtype == np.float32
@@ -178,3 +180,18 @@ def test_script_as_a_process(made, network, tmp_path):
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr.startswith("evaluate.py: error: ") and again.stderr.count("\n") == 1
+
+
+def test_other_keypoints_than_those_of_training_are_told(cli, finished_run, tmp_path, caplog):
+    report_path = tmp_path / "out.json"
+    argv = ["evaluate", finished_run.workdir, "--data.every", 48, "--json", report_path]
+    code, out, _ = cli(*argv, "--data.detections", "gt")
+    told = "these weights were trained on noisy keypoints, and are measured on gt keypoints"
+    assert code == 0 and caplog.text.count(told) == 1 and told in " ".join(out.split())
+    report = json.loads(report_path.read_text())
+    assert report["trained_on"] == {"dataset": "synthetic", "detections": "noisy"}
+    assert told in report["remarks"]
+    code, out, _ = cli(*argv, "--overwrite")
+    assert code == 0 and "trained on" not in out
+    code, out, _ = cli("info", finished_run.workdir)
+    assert "noisy keypoints of synthetic" in out

@@ -123,3 +123,34 @@ def test_n_mpjpe_is_the_least_squares_scale(rng):
     np.testing.assert_allclose(
         metrics.n_mpjpe(flat, target), np.linalg.norm(target, axis=-1).mean(axis=-1), rtol=1e-5
     )
+
+
+def test_degenerate_poses_by_hand(rng):
+    target = np.repeat(random_poses(rng)[0][:1], 7, axis=0)
+    target -= target.mean(axis=1, keepdims=True)
+    along = np.linspace(-1, 1, target.shape[1])[:, None] * np.array([1.0, 2.0, -0.5])
+    shake = rng.normal(0, 1, target.shape[1:])
+    poses = np.stack(
+        [
+            target[0],
+            target[0] * (-1, 1, 1),  # mirrored
+            np.full(target.shape[1:], 3.0),  # a point
+            0.0005 * shake,  # within 1 mm
+            along,  # a line
+            along + 0.003 * shake,  # nearly a line
+            along + 0.3 * shake,  # not a line
+        ]
+    ).astype(np.float32)
+    found = {
+        kind: np.flatnonzero(flag).tolist()
+        for kind, flag in metrics.degenerate(poses, target.astype(np.float32)).items()
+    }
+    found["mirrored"] = [number for number in found["mirrored"] if number < 6]
+    assert found == {"point": [2, 3], "line": [4, 5], "mirrored": [1]}
+
+
+def test_a_flat_pose_is_its_own_mirror_image(rng):
+    """In a plane, turning it over does what mirroring does."""
+    target = random_poses(rng)[0] * (1, 1, 0)
+    flags = metrics.degenerate((target * (-1, 1, 1)).astype(np.float32), target.astype(np.float32))
+    assert not np.asarray(flags["mirrored"]).any()
