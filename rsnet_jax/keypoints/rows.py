@@ -103,7 +103,7 @@ class Rows:
             more.append(f"the image has {wanted} pixels as asked for; the file says {found}")
         count = len(values)
         order = np.argsort(frames[:count], kind="stable")
-        order = order[confidence.any(axis=1)[order]]  # without people of whom no joint is there
+        order = order[np.any(confidence, axis=1)[order]]  # without people of whom no joint is there
         if not len(order):
             raise DataError(f"{self.source}: nobody in it: all joints are missing")
         person = np.array(self.people, np.int64)

@@ -60,7 +60,8 @@ def test_missing_joints_and_rows_stay_missing():
         (400, (500, 400), "screen", "as large"),
         (100, (500, 400), "box", "people are small in the image: 10 % of its width"),
         (700, (500, 400), "box", "large"),
-        (400, (900, 400), "box", "far from the middle"),
+        (400, (900, 400), "screen", "as large"),
+        (400, (1010, 400), "box", "far from the middle"),
     ],
 )
 def test_auto_chooses_by_size_and_place(side, middle, mode, reason):
