@@ -33,6 +33,7 @@ BRITISH = re.compile(
 )
 OF_OTHER_PROGRAMS = {"--xla"}
 """The beginnings of options that are not ours."""
+PATHS_OF_OTHERS = {"scripts/demo_inference.py"}  # of AlphaPose
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 
@@ -62,7 +63,7 @@ def test_links_lead_to_files_and_headings(page):
 
 @each_page
 def test_named_paths_exist(page):
-    named = [path.rstrip(".") for path in PATH.findall(page.read_text())]
+    named = {path.rstrip(".") for path in PATH.findall(page.read_text())} - PATHS_OF_OTHERS
     assert [path for path in named if not (ROOT / path).exists()] == []
     inner = [word for word in WORD.findall(prose_of(page)) if INNER_PATH.fullmatch(word)]
     places = (ROOT, ROOT / "rsnet_jax")
@@ -112,3 +113,13 @@ def test_the_picture_of_the_readme_can_be_drawn(golden, tmp_path, monkeypatch):
     runpy.run_path(str(script), run_name="__main__")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert 50_000 < picture.stat().st_size < 150_000
+
+
+@pytest.mark.slow
+def test_the_picture_of_the_axes_can_be_drawn(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    script, picture = ROOT / "scripts/draw_axes.py", tmp_path / "axes.png"
+    monkeypatch.setattr(sys, "argv", [str(script), "--out", str(picture)])
+    runpy.run_path(str(script), run_name="__main__")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert 20_000 < picture.stat().st_size < 80_000

@@ -179,3 +179,13 @@ def test_bad_layouts_and_scores_are_named(unchecked_calls, lifter):
         lifter(points[:, :16, :2], image_size=SIZE, layout="coco17")
     with pytest.raises(DataError, match=r"scores must be \(4, 17\), not \(4, 16\)"):
         lifter(points[..., :2], points[:, :16, 2], image_size=SIZE, layout="coco17")
+
+
+def test_a_person_pasted_into_another_picture_is_the_same_by_box(lifter, walk):
+    settings = dataclasses.replace(EYES, frame="box")
+    wanted = lift_recording(lifter, walk, settings=settings).poses
+    for size, shift in (((1280, 720), (400, 100)), ((720, 1280), (20, 700)), ((720, 720), (0, 9))):
+        keypoints = walk.keypoints + np.array(shift, np.float32)
+        pasted = dataclasses.replace(walk, keypoints=keypoints, image_size=size)
+        poses = lift_recording(lifter, pasted, settings=settings).poses
+        np.testing.assert_allclose(poses, wanted, rtol=0, atol=1e-4)
