@@ -23,6 +23,7 @@ from rsnet_jax.cli.pose_outputs import (
 )
 from rsnet_jax.config.section import AnyPath
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
+from rsnet_jax.distributed.host_memory import return_freed_memory
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.export.settings import OutputSettings
 from rsnet_jax.keypoints.detections import Detections
@@ -151,6 +152,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     detections = detections.noting(*doubts)
     detections = choose_people(identify(detections), options.person)
     detections = fill_gaps(detections, max_gap=options.max_gap)
+    return_freed_memory()  # that of a long file
     check_contents(
         options.out,
         frame=detections.frame,

@@ -1,4 +1,4 @@
-"""Settings of glibc's allocator (Linux) that make this process keep the memory it frees.
+"""Settings of glibc's allocator (Linux): freed memory is kept by this process, or returned.
 
 XLA on a CPU allocates the memory of each call anew. By default, glibc gets large blocks from the
 system, which clears every page of them, and returns them after the call; docs/performance.md has
@@ -28,3 +28,14 @@ def keep_freed_memory() -> bool:
     # limited to 64 MiB each.
     settings = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1, M_ARENA_MAX: 1}
     return all(mallopt(name, value) == 1 for name, value in settings.items())
+
+
+def return_freed_memory() -> bool:
+    """Returns freed memory to the system, small pieces of it too; True where that is possible.
+
+    A file of millions of small objects leaves holes behind which large arrays do not fit into.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    ctypes.CDLL(None).malloc_trim(0)
+    return True

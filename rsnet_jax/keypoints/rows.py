@@ -48,7 +48,7 @@ class Rows:
                 f"{first[0]} with {first[1]}"
             )
         with np.errstate(over="ignore"):  # to infinity, which is no number
-            self.values.append(values.astype(np.float32))
+            self.values.append(values.astype(np.float32, copy=False))
         self.names.extend(frames)
         self.people.extend(map(person_number, people or [None] * len(frames)))
 
@@ -168,7 +168,7 @@ def clean(
 
 
 def flat_values(numbers_: Any, *, sizes: Sequence[int], where: str) -> np.ndarray:
-    """A list of x, y (, score) of one joint after the other, as (joint, 2 or 3) float64.
+    """A list of x, y (, score) of one joint after the other, as (joint, 2 or 3) floats.
 
     Args:
         numbers_: what the file holds; null counts as missing.
@@ -190,11 +190,13 @@ def flat_values(numbers_: Any, *, sizes: Sequence[int], where: str) -> np.ndarra
 
 
 def number_array(values: Any, *, where: str) -> np.ndarray:
-    """A list, or list of lists, of numbers as float64; null becomes NaN.
+    """A list, or list of lists, of numbers as float64 or float32; null becomes NaN.
 
     Raises:
         DataError: there are other things in it, or lists of different lengths.
     """
+    if isinstance(values, np.ndarray) and values.dtype == np.float32:  # of `json_file.load_json`
+        return values
     try:
         array = np.array(values, dtype=np.float64)  # None becomes NaN
     except (TypeError, ValueError, OverflowError):

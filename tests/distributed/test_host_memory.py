@@ -45,3 +45,28 @@ def test_memory_is_fetched_from_the_system_once():
 def test_other_c_libraries_are_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert not keep_freed_memory()
+
+
+RETURNING = f"""
+import runpy
+return_freed_memory = runpy.run_path({host_memory.__file__!r})["return_freed_memory"]
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * {PAGE}
+
+pieces = [bytes(200) for _ in range({TIMES} * 100_000)]
+kept = pieces[::1000]  # the heap has holes, but cannot shrink
+del pieces
+before = resident()
+assert return_freed_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="made for glibc")
+def test_holes_in_the_heap_are_returned():
+    command = [sys.executable, "-c", RETURNING]
+    process = subprocess.run(
+        command, check=True, capture_output=True, text=True, env={"PYTHONMALLOC": "malloc"}
+    )
+    assert int(process.stdout) > 50 * 2**20  # of some 200 MB
