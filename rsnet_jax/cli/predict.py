@@ -106,8 +106,8 @@ class PredictOptions(CommandOptions):
     """Person to lift: largest, confident (the surest detections), all, or a number in the file."""
     frame: Literal["auto", "screen", "box"] = "auto"
     """Placing of people in the image: screen (as they are, as the networks were trained), box (each
-    moved and scaled to where people of Human3.6M are), auto (box if they are small, large or far
-    from the middle)."""
+    moved and scaled to where people of Human3.6M are), auto (box if they are small, very large
+    or mostly outside)."""
     fov: Degrees | None = None
     """Field of view of the camera along the longer side of the image, degrees. Default: 55."""
     intrinsics: Annotated[Intrinsics | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
