@@ -59,6 +59,8 @@ def test_a_person_out_of_sight_for_some_frames_is_the_same():
     assert identify(scene(people)).people == (0,)
     late = [(frame, (0, 0), 1.0) for frame in (*range(5), *range(50, 55))]
     assert identify(scene(late)).people == (0, 1)
+    elsewhere = [(frame, (900 * (frame > 4), 0), 1.0) for frame in range(10)]
+    assert identify(scene(elsewhere)).people == (0, 1)
 
 
 def test_numbers_of_the_file_are_kept_where_they_tell_people_apart():
