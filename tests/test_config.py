@@ -184,7 +184,9 @@ def test_a_bad_preset_is_one_line(tmp_path, text, message):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["h36m_gt", "h36m_hr", "semgcn_gt", "smoke", "synthetic"])
+@pytest.mark.parametrize(
+    "name", ["h36m_gt", "h36m_hr", "hgcn_cpn", "semgcn_gt", "smoke", "synthetic"]
+)
 def test_every_preset_is_sound(name):
     load_preset(find_preset(name))
 

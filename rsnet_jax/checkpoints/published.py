@@ -40,8 +40,8 @@ def from_published(
         config: if the tensors came with one; the other settings are then its own.
         step: kept.
         settings: of the network (`model.*`) where the tensors do not state them: `dropout`, for
-            RS-Net `double_gelu`; default: those of the published weights. With the `name` of
-            another network they are ignored.
+            RS-Net `double_gelu`; default: those of the published weights. The `name` must be that
+            of the tensors' network, and decides where the tensors fit several.
 
     Raises:
         CheckpointError: the tensors are not exactly those of a network on `skeleton`.
@@ -53,8 +53,8 @@ def from_published(
         raise CheckpointError(
             f"{source}: holds a refinement only; give the network, and this file with --refine"
         )
-    name = settings.get("name") if config is None else config.model.name
-    sizes = key_tables.infer_model(network, source=source, name=name)
+    given = settings if config is None else config.model.model_dump()
+    sizes = key_tables.infer_model(network, source=source, given=given)
     kind = settings_class(sizes["name"])
     if refinement:
         if "refine_hidden" not in kind.model_fields:
@@ -66,12 +66,11 @@ def from_published(
     skeleton = skeleton_for(sizes.pop("joints"), skeleton, keypoint_skeleton, source=source)
     keypoint_skeleton = keypoint_skeleton or skeleton
     if config is None:
-        untold = settings if name in (None, sizes["name"]) else {}
         try:
             kind(**sizes)
         except ConfigError as error:  # not of the user's settings
             raise CheckpointError(f"{source}: {error}") from None
-        model: Any = kind(**untold | sizes)
+        model: Any = kind(**settings | sizes)
         config = Config(model=model)
     for field, size in sizes.items():
         if getattr(config.model, field, None) != size:

@@ -15,9 +15,9 @@ from rsnet_jax.checkpoints.published import (
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
 from rsnet_jax.cli.options import CheckpointPath, CommandOptions, Debug, RefinementPath, Step
 from rsnet_jax.cli.parsing import parse
-from rsnet_jax.config import HasRefinement, find_preset, load_preset
+from rsnet_jax.config import HasRefinement, find_preset, load_preset, settings_class
 from rsnet_jax.config.section import AnyPath
-from rsnet_jax.errors import ConfigError
+from rsnet_jax.errors import ConfigError, shown
 from rsnet_jax.files.outputs import ensure_writable
 
 OTHER_FILES = {".bin", ".ckpt", ".json", ".npy", ".npz", ".onnx", ".pkl", ".pt", ".tar", ".zip"}
@@ -40,6 +40,9 @@ class ConvertOptions(CommandOptions):
     config: AnyPath | None = None
     """Preset (.yaml) with the settings model.* of a published network that its file does not hold.
     Default: the published settings."""
+    model: str | None = None
+    """Network of a published file: NAME, or NAME:VARIANT where the network has variants. Needed
+    only where the tensors fit several; a file of another network is refused."""
     dropout: float | None = None
     """Dropout rate that a published network was trained with, which its file does not hold.
     Default: the published one."""
@@ -93,11 +96,34 @@ def given_settings(options: ConvertOptions) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if options.config is not None:
         settings |= load_preset(find_preset(options.config)).model.model_dump()
+    if options.model is not None:
+        model = named_network(options.model)
+        if settings.get("name", model["name"]) != model["name"]:
+            raise ConfigError(
+                f"model: {options.model} is not the network of {options.config}, {settings['name']}"
+            )
+        settings |= model
     if options.dropout is not None:
         settings["dropout"] = options.dropout
     if not options.double_gelu:
         settings["double_gelu"] = False
     return settings
+
+
+def named_network(text: str) -> dict[str, Any]:
+    """The settings that NAME or NAME:VARIANT stands for.
+
+    Raises:
+        ConfigError: there is no network of that name, or no such variant of it.
+    """
+    name, _, choice = text.partition(":")
+    kind = settings_class(name)
+    if not choice:
+        return {"name": name}
+    if kind.variant is None:
+        raise ConfigError(f"model: {name} has no variants, got {shown(text)}")
+    kind(**{kind.variant: choice})  # refuses what is no choice
+    return {"name": name, kind.variant: choice}
 
 
 def check_not_ignored(settings: Mapping[str, Any], checkpoint: Checkpoint) -> None:

@@ -42,6 +42,8 @@ class ModelConfig(Section, abc.ABC):
     prefix: ClassVar[str] = "model."
     title: ClassVar[str]
     """The name of the network in texts for people."""
+    variant: ClassVar[str | None] = None
+    """The setting that follows the name in `rsnet-jax convert --model NAME:VARIANT`, if any."""
 
     @property
     @abc.abstractmethod
@@ -149,7 +151,47 @@ class SemGCNConfig(ModelConfig):
         }
 
 
-AnyModelConfig = Annotated[RSNetConfig | SemGCNConfig, pydantic.Field(discriminator="name")]
+class HGCNConfig(ModelConfig):
+    """The network High-order GCN."""
+
+    title: ClassVar[str] = "High-order GCN"
+
+    name: Literal["hgcn"] = "hgcn"
+    """Kind of network; `--model.name OTHER --help` lists the settings of another kind."""
+    width: Width = 96
+    """Channels per hop; a layer has hops * width channels. Published: 96."""
+    dropout: DropoutRate = 0.0
+    """Dropout rate in each hidden layer during training."""
+    blocks: Blocks = 4
+    """Number of residual blocks, of two graph convolutions each."""
+    hops: Hops = 4
+    """Number of hops of a graph convolution, hop 0 (the joint itself) included."""
+
+    @pydantic.model_validator(mode="after")
+    def _has_channels(self):
+        if self.hops * self.width > MOST_CHANNELS:
+            raise ValueError(
+                f"model.width * model.hops must be at most {MOST_CHANNELS} channels, got "
+                f"{self.hops * self.width}"
+            )
+        return self
+
+    @property
+    def sizes(self) -> str:
+        return f"width {self.width}, {self.blocks} blocks, {self.hops} hops"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {
+            "width": f"{self.width} per hop, {self.width * self.hops} channels",
+            "blocks": f"{self.blocks} residual blocks, {self.hops} hops",
+            "dropout": f"{self.dropout:g}",
+        }
+
+
+AnyModelConfig = Annotated[
+    RSNetConfig | SemGCNConfig | HGCNConfig, pydantic.Field(discriminator="name")
+]
 SETTINGS: dict[str, type[ModelConfig]] = {
     settings.model_fields["name"].default: settings
     for settings in typing.get_args(typing.get_args(AnyModelConfig)[0])

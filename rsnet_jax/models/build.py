@@ -12,12 +12,14 @@ from jaxtyping import Array, PRNGKeyArray
 from rsnet_jax.config import (
     Config,
     HasRefinement,
+    HGCNConfig,
     ModelConfig,
     Precision,
     RSNetConfig,
     SemGCNConfig,
 )
 from rsnet_jax.errors import ConfigError
+from rsnet_jax.models.hgcn import HGCN
 from rsnet_jax.models.network import Network
 from rsnet_jax.models.refine import PostRefine
 from rsnet_jax.models.rsnet import RSNet
@@ -48,6 +50,16 @@ def _semgcn(model: SemGCNConfig, **common: Any) -> SemGCN:
     )
 
 
+def _hgcn(model: HGCNConfig, **common: Any) -> HGCN:
+    return HGCN(
+        width=model.width,
+        dropout=model.dropout,
+        blocks=model.blocks,
+        hops=model.hops,
+        **common,
+    )
+
+
 class NetworkKind(NamedTuple):
     """A row of the table of networks."""
 
@@ -60,6 +72,7 @@ class NetworkKind(NamedTuple):
 NETWORKS: Mapping[str, NetworkKind] = {
     "rsnet": NetworkKind(RSNetConfig, _rsnet),
     "semgcn": NetworkKind(SemGCNConfig, _semgcn),
+    "hgcn": NetworkKind(HGCNConfig, _hgcn),
 }
 """Every network by `model.name`. The names of its published weights are in
 `checkpoints.key_tables.KEY_TABLES`, under the same name."""

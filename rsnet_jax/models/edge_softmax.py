@@ -5,16 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from rsnet_jax.pose.skeleton import Skeleton
-
-
-def bones_and_self(skeleton: Skeleton) -> Bool[np.ndarray, "joint joint"]:
-    """The graph of the bones, both ways, with self loops."""
-    edges = np.eye(skeleton.num_joints, dtype=bool)
-    for child, parent in skeleton.bones:
-        edges[child, parent] = edges[parent, child] = True
-    return edges
-
 
 def edge_softmax(
     logits: Float[Array, " edge"], edges: Bool[np.ndarray, "joint joint"]

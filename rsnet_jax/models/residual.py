@@ -1,7 +1,7 @@
 """The network around a graph convolution that SemGCN introduced and later networks share."""
 
 import abc
-import functools
+from typing import Literal
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -11,6 +11,9 @@ from rsnet_jax.models.conv_block import ConvBlock, MakeConv
 from rsnet_jax.models.grouped_non_local import GroupedNonLocal
 from rsnet_jax.models.network import GraphNetwork
 from rsnet_jax.pose.arrays import AnyArray
+
+Place = Literal["input", "hidden", "output"]
+"""Where in the network a graph convolution stands."""
 
 
 class ResidualGraphNetwork(GraphNetwork, abc.ABC):
@@ -26,8 +29,15 @@ class ResidualGraphNetwork(GraphNetwork, abc.ABC):
     non_local: bool = False
 
     @abc.abstractmethod
-    def graph_conv(self) -> MakeConv:
+    def graph_conv(self, place: Place) -> MakeConv:
         """The class of the graph convolutions, with all of its fields but `features`."""
+
+    def attend_last(
+        self, x: Float[Array, "batch joint chan"], *, train: bool
+    ) -> Float[Array, "batch joint chan"]:
+        """What comes between the last residual pair and the output; here nothing."""
+        del train
+        return x
 
     @nn.compact
     def __call__(
@@ -40,9 +50,10 @@ class ResidualGraphNetwork(GraphNetwork, abc.ABC):
             ConfigError: `non_local` does not go with the skeleton.
         """
         self.check_keypoints(keypoints)
-        layer = functools.partial(
-            ConvBlock, self.graph_conv(), self.width, self.dropout, self.dtype, self.axis_name
-        )
+
+        def layer(name: str, place: Place = "hidden") -> ConvBlock:
+            conv = self.graph_conv(place)
+            return ConvBlock(conv, self.width, self.dropout, self.dtype, self.axis_name, name=name)
 
         def attend(x: Array, number: int) -> Array:
             if not self.non_local:
@@ -52,10 +63,11 @@ class ResidualGraphNetwork(GraphNetwork, abc.ABC):
             )
             return block(x, train=train)
 
-        x = layer(name="input")(jnp.asarray(keypoints, self.dtype), train=train)
+        x = layer("input", "input")(jnp.asarray(keypoints, self.dtype), train=train)
         x = attend(x, 0)
         for i in range(self.blocks):
-            y = layer(name=f"first_{i}")(x, train=train)
-            x = attend(x + layer(name=f"second_{i}")(y, train=train), i + 1)
-        pose = self.graph_conv()(3, name="output")(x)
+            y = layer(f"first_{i}")(x, train=train)
+            x = attend(x + layer(f"second_{i}")(y, train=train), i + 1)
+        x = self.attend_last(x, train=train)
+        pose = self.graph_conv("output")(3, name="output")(x)
         return self.select_joints(pose.astype(jnp.float32))

@@ -11,9 +11,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from rsnet_jax.models.conv_block import MakeConv
-from rsnet_jax.models.edge_softmax import bones_and_self, edge_softmax
+from rsnet_jax.models.edge_softmax import edge_softmax
+from rsnet_jax.models.graphs import bones_and_self
 from rsnet_jax.models.initializers import symmetric_uniform, torch_xavier
-from rsnet_jax.models.residual import ResidualGraphNetwork
+from rsnet_jax.models.residual import Place, ResidualGraphNetwork
 from rsnet_jax.pose.skeleton import Skeleton
 
 
@@ -51,7 +52,7 @@ class SemanticGraphConv(nn.Module):
 class SemGCN(ResidualGraphNetwork):
     """Lifts 2D joints (normalized image coordinates) to 3D (meters, camera axes)."""
 
-    def graph_conv(self) -> MakeConv:
+    def graph_conv(self, place: Place) -> MakeConv:
         return functools.partial(
             SemanticGraphConv, skeleton=self.keypoint_skeleton, dtype=self.dtype
         )

@@ -10,9 +10,11 @@ from rsnet_jax.checkpoints.about import About, Origin, describe_weights, read_ab
 from rsnet_jax.checkpoints.load import load_checkpoint, saved_steps
 from rsnet_jax.checkpoints.orbax_folder import save_checkpoint
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
-from rsnet_jax.config import Config
+from rsnet_jax.config import SETTINGS, Config
 from rsnet_jax.errors import CheckpointError
 from rsnet_jax.pose.skeleton import H36M_16, H36M_17
+
+NAMES = ", ".join(SETTINGS)
 
 
 @pytest.fixture
@@ -62,8 +64,8 @@ def line(count):
         ("config.model.width", 10**30, "config.model.width: an integer of at most 64 bits"),
         ("config.model.width", -3, "model.width: should be greater than or equal to 1"),
         ("config.model.width", None, "model.width: should be a valid integer, got None"),
-        ("config.model.name", ["rsnet"], "model.name: one of rsnet, semgcn was wanted"),
-        ("config.model.name", "x" * 9999, "model.name: one of rsnet, semgcn was wanted, got"),
+        ("config.model.name", ["rsnet"], f"model.name: one of {NAMES} was wanted"),
+        ("config.model.name", "x" * 9999, f"model.name: one of {NAMES} was wanted, got"),
         ("config.model.hops ", 4, "unknown setting model.hops"),
         ("config.model", [], "model: should be"),
         ("config", None, "config: should be"),

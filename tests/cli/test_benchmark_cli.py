@@ -3,6 +3,7 @@ import json
 import pytest
 
 from rsnet_jax.benchmark import suite
+from rsnet_jax.config import SETTINGS
 
 
 def test_benchmark_row_is_printed_and_written(cli, tmp_path):
@@ -58,7 +59,7 @@ def test_benchmark_measures_the_network_named_by_model(cli, monkeypatch, tmp_pat
             ["--against", "official:nowhere", "--model", "semgcn"],
             "against: official:nowhere computes rsnet only, not semgcn",
         ),
-        (["--model", "tea"], "model: one of rsnet, semgcn was wanted, not tea"),
+        (["--model", "tea"], f"model: one of {', '.join(SETTINGS)} was wanted, not tea"),
         (["--against", "official:nowhere"], "a clone of the official code was wanted, not nowhere"),
         (["--rows", "tea"], "--rows: one of latency, inference"),
         (["--batch", "0"], "batch: at least 1 was wanted, not 0"),

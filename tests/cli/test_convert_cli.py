@@ -46,6 +46,17 @@ def test_options_that_would_be_ignored_are_errors(refused, cli, network, tmp_pat
     assert not out.exists()
 
 
+def test_a_file_of_another_network_is_refused_whole(refused, network, tmp_path):
+    def told(model, *more):
+        return refused("convert", network, "--model", model, *more, "--out", tmp_path / "out")
+
+    assert told("semgcn") == f"{network}: not a published SemGCN: it has no gconv_input.0.gconv.W"
+    assert "model: rsnet is not the network of semgcn_gt" in told("rsnet", "--config", "semgcn_gt")
+    assert "model.name: one of rsnet, semgcn" in told("tea")
+    assert "model: rsnet has no variants, got 'rsnet:x'" in told("rsnet:x")
+    assert contents(tmp_path) == []
+
+
 @pytest.mark.parametrize("name", ["there", "there.safetensors", "there.pth"])
 def test_existing_outputs_are_kept(refused, network, tmp_path, name):
     out = tmp_path / name

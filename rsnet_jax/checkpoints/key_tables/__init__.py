@@ -1,9 +1,9 @@
 """The published key layout of each network, both ways, as tables that account for every tensor."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rsnet_jax.checkpoints.key_tables import rsnet, semgcn
+from rsnet_jax.checkpoints.key_tables import hgcn, rsnet, semgcn
 from rsnet_jax.checkpoints.key_tables.entry import (
     Entry,
     KeyTable,
@@ -31,28 +31,53 @@ __all__ = [
 KEY_TABLES: Mapping[str, KeyTable] = {
     "rsnet": rsnet.KEY_TABLE,
     "semgcn": semgcn.KEY_TABLE,
+    "hgcn": hgcn.KEY_TABLE,
 }
 """The published tensors of every network, by `model.name`."""
 
 
-def infer_model(tensors: Tensors, *, source: str, name: str | None = None) -> dict[str, Any]:
+def infer_model(
+    tensors: Tensors, *, source: str, given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Finds out from published tensors the "name" of their network, its sizes and its "joints".
 
     Args:
         tensors: of a network, without a refinement.
         source: named in errors.
-        name: decides if the tensors fit several networks.
+        given: settings that are known already. A "name" must be that of the tensors, and others
+            decide what the tensors leave open.
 
     Raises:
-        CheckpointError: the tensors are not those of a network in the table, or of several.
+        CheckpointError: the tensors are not those of a network in the table or of the given one,
+            or fit several.
     """
-    found = [known for known, table in KEY_TABLES.items() if table.recognizes(tensors)]
-    if not found:
-        titles = " or ".join(NETWORKS[known].settings.title for known in KEY_TABLES)
-        raise CheckpointError(f"{source}: not a published {titles} (found {some(tensors)})")
-    if len(found) > 1 and name not in found:
-        raise CheckpointError(
-            f"{source}: the tensors fit several networks; is model.name {' or '.join(found)}?"
-        )
-    name = name if name in found else found[0]
+    given = given or {}
+    name = given.get("name")
+    if name is None:
+        found = [known for known, table in KEY_TABLES.items() if not table.difference(tensors)]
+        if not found:
+            titles = " or ".join(NETWORKS[known].settings.title for known in KEY_TABLES)
+            raise CheckpointError(f"{source}: not a published {titles} (found {some(tensors)})")
+        if len(found) > 1:
+            raise _ambiguous(source, found)
+        name = found[0]
+    elif difference := KEY_TABLES[name].difference(tensors):
+        title = NETWORKS[name].settings.title
+        raise CheckpointError(f"{source}: not a published {title}: {difference}")
+    for setting, choices in KEY_TABLES[name].undecided(tensors).items():
+        if setting not in given:
+            raise _ambiguous(source, [f"{name}:{choice}" for choice in choices])
+        if given[setting] not in choices:
+            raise CheckpointError(
+                f"{source}: the tensors are of model.{setting} {' or '.join(choices)}, not "
+                f"{given[setting]}"
+            )
     return {"name": name} | KEY_TABLES[name].infer(tensors, source)
+
+
+def _ambiguous(source: str, choices: Sequence[str]) -> CheckpointError:
+    models = " or ".join(f"--model {choice}" for choice in choices)
+    return CheckpointError(
+        f"{source}: its tensors alone do not tell which network it is; say so to "
+        f"`rsnet-jax convert`: {models}"
+    )

@@ -30,8 +30,10 @@ class Entry:
 class KeyTable(NamedTuple):
     """The published tensors of one kind of network."""
 
-    recognizes: Callable[[Tensors], bool]
-    """True for tensors with keys that only this network has."""
+    has: tuple[str, ...]
+    """Keys that together with `lacks` tell this network from others, most telling last."""
+    lacks: tuple[str, ...]
+    """Keys of other networks, which this one does not have."""
     infer: Callable[[Tensors, str], dict[str, Any]]
     """`infer(tensors, source)` reads settings and the number of "joints" off the shapes.
 
@@ -39,6 +41,18 @@ class KeyTable(NamedTuple):
     """
     entries: Callable[[Any, Skeleton], list[Entry]]
     """`entries(settings, skeleton)` for every tensor of a network with that graph."""
+    undecided: Callable[[Tensors], dict[str, tuple[str, ...]]] = lambda _: {}
+    """The settings, besides training's, that the tensors leave open: each with its choices."""
+
+    def difference(self, tensors: Tensors) -> str | None:
+        """The first key by which tensors are not this network's, in words; None if they may be."""
+        for key in self.has:
+            if key not in tensors:
+                return f"it has no {key}"
+        for key in self.lacks:
+            if key in tensors:
+                return f"it has {key}"
+        return None
 
 
 def same(path: ParamPath, key: str, shape: tuple[int, ...]) -> Entry:
@@ -57,6 +71,11 @@ def convolution(path: ParamPath, key: str, *, chan: int, out: int) -> Entry:
     return Entry(
         path, (key,), shape, lambda t: t[0].reshape(out, chan), lambda a: [a.reshape(shape)]
     )
+
+
+def edge_logits(path: ParamPath, key: str, edges: int) -> Entry:
+    """The logits of a graph's edges: ours lacks the first axis, of 1."""
+    return Entry(path, (key,), (1, edges), lambda t: t[0].reshape(edges), lambda a: [a[None]])
 
 
 def batch_norm(module: ParamPath, key: str, *, chan: int) -> list[Entry]:

@@ -77,11 +77,6 @@ def rsnet_table(model: RSNetConfig, joints: int) -> list[Entry]:
     return table + _non_local(chan)
 
 
-def recognizes(tensors: Tensors) -> bool:
-    """True if tensors have the names of an RS-Net's."""
-    return "gconv_input.gconv.W" in tensors and "gconv_input.gconv.adj2_0" in tensors
-
-
 def infer(tensors: Tensors, source: str) -> dict[str, int]:
     """Reads width, joints, hops and blocks off the shapes of a published network.
 
@@ -107,5 +102,8 @@ def infer(tensors: Tensors, source: str) -> dict[str, int]:
 
 
 KEY_TABLE = KeyTable(
-    recognizes, infer, lambda model, skeleton: rsnet_table(model, skeleton.num_joints)
+    has=("gconv_input.gconv.W", "gconv_input.gconv.adj2_0"),
+    lacks=(),
+    infer=infer,
+    entries=lambda model, skeleton: rsnet_table(model, skeleton.num_joints),
 )
