@@ -23,7 +23,7 @@ def is_alphapose(content: Any) -> bool:
 def read_alphapose(
     content: Any, *, source: str, layout: str | None, size: tuple[int, int] | None
 ) -> Detections:
-    """Makes a table of the content of an AlphaPose file.
+    """Makes a table of the content of an AlphaPose file, which is emptied.
 
     Raises:
         DataError: the content has another form, or a person's list has another length.
@@ -31,12 +31,13 @@ def read_alphapose(
     rows = Rows(source)
     for frame, person in _people(content, source):
         where = f"{source}: {quote(frame)}: keypoints"
-        values = flat_values(person.get("keypoints"), sizes=(3,), where=where)
+        values = flat_values(person.pop("keypoints", None), sizes=(3,), where=where)
         rows.add(frame, values, person=person.get("idx"))
     if isinstance(content, dict) and "annotations" not in content:
         for frame, people in content.items():
             if not people:
                 rows.add_empty(frame)
+    content.clear()  # a long recording needs the memory for its table
     return rows.table(asked=layout, guess=GUESS, image_size=size)
 
 

@@ -42,7 +42,7 @@ def is_coco(content: Any) -> bool:
 def read_coco(
     content: Any, *, source: str, layout: str | None, size: tuple[int, int] | None
 ) -> Detections:
-    """Makes a table of COCO results; numbers of images become frames.
+    """Makes a table of COCO results, which are emptied; numbers of images become frames.
 
     Raises:
         DataError: the content has another form, or images have different sizes.
@@ -59,7 +59,7 @@ def read_coco(
         image = person.get("image_id") if isinstance(person, dict) else None
         if not isinstance(image, int) or isinstance(image, bool):
             raise DataError(f"{where}: a person with an image_id was wanted, not {quote(person)}")
-        values = flat_values(person.get("keypoints"), sizes=(3,), where=f"{where}: keypoints")
+        values = flat_values(person.pop("keypoints", None), sizes=(3,), where=f"{where}: keypoints")
         flags = flags and bool(np.isin(values[:, 2], (0, 1, 2)).all())
         if joints is not None and named is not None:
             values = _in_order(values, joints, named, where=where)
@@ -75,6 +75,7 @@ def read_coco(
             f"{source}: images of different sizes: {', '.join(shown)}; one size per file was "
             "wanted, or --size for all"
         )
+    people.clear()  # a long recording needs the memory for its table
     return rows.table(
         asked=named.name if named is not None else layout,
         guess=GUESS,

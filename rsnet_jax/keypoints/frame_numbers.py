@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 SPARSEST = 10_000
 """Frames per name from which numbers are no count of frames, but dates or numbers of a data set."""
@@ -25,8 +24,8 @@ def frame_numbers(names: Sequence[str | int]) -> tuple[list[int], str | None]:
     """
     if all(isinstance(name, int) for name in names):
         return _counted([int(name) for name in names])
-    texts = [PurePosixPath(str(name).replace("\\", "/")).name for name in names]
-    groups = [DIGITS.findall(_stem(text)) for text in texts]
+    texts = [str(name).replace("\\", "/").rstrip("/").rpartition("/")[2] for name in names]
+    groups = [tuple(DIGITS.findall(_stem(text))) for text in texts]
     distinct = {text: found for text, found in zip(texts, groups, strict=True)}
     place = _varying_place(list(distinct.values()))
     if place is None or any(len(found) < -place for found in groups):

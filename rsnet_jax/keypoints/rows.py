@@ -12,6 +12,7 @@ from rsnet_jax.keypoints.detections import NO_PERSON, Detections, find_layout
 from rsnet_jax.keypoints.doubts import check_pixels
 from rsnet_jax.keypoints.frame_numbers import frame_numbers
 
+MERGED = 4096  # arrays that are merged to one
 LARGEST_SCORE = 100
 """Of a confidence, in whatever scale; sums over joints reach 5.5, percentages 100."""
 
@@ -23,6 +24,7 @@ class Rows:
         self.source = source
         self.values: list[np.ndarray] = []
         """(row, joint, 2 or 3) float32, some rows each: x, y and, where known, a score."""
+        self._merged = 0  # arrays at the beginning of `values` that are merged from many
         self.names: list[str | int] = []  # of the frames of the rows
         self.people: list[int] = []
         self.empty: list[str | int] = []  # frames without a person
@@ -49,6 +51,9 @@ class Rows:
             )
         with np.errstate(over="ignore"):  # to infinity, which is no number
             self.values.append(values.astype(np.float32, copy=False))
+        if len(self.values) - self._merged >= MERGED:  # small arrays need twice the memory
+            self.values[self._merged :] = [np.concatenate(self.values[self._merged :])]
+            self._merged += 1
         self.names.extend(frames)
         self.people.extend(map(person_number, people or [None] * len(frames)))
 

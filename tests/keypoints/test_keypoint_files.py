@@ -5,7 +5,7 @@ import pytest
 from keypoints.detector_files import SIZE, WRITERS, points_of, write, write_openpose
 
 from rsnet_jax.errors import DataError
-from rsnet_jax.keypoints import json_file
+from rsnet_jax.keypoints import json_file, rows
 from rsnet_jax.keypoints.frame_numbers import frame_numbers
 from rsnet_jax.keypoints.read import read_keypoints
 from rsnet_jax.pose.layouts import LAYOUTS
@@ -376,3 +376,11 @@ def test_json_that_is_read_in_pieces_is_the_same(tmp_path, monkeypatch, piece):
         path.write_text(broken)
         with pytest.raises(DataError, match="damaged JSON"):
             read_keypoints(path)
+
+
+def test_people_that_are_merged_into_blocks_are_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "MERGED", 3)
+    points = points_of(LAYOUTS["coco17"], frames=11)
+    for name in ("alphapose-17", "coco"):
+        found = read_keypoints(write(name, tmp_path, points)[0], size=SIZE)
+        np.testing.assert_allclose(found.keypoints, points[..., :2], rtol=1e-6)
