@@ -142,10 +142,13 @@ def conversion(source: Layout, target: Layout, *, rule: str | None = None) -> Co
 
 
 def default_rule(source: Layout) -> str:
-    """The rule for a layout: "own" if it has a head and a neck or thorax, otherwise "eyes"."""
+    """The rule for a layout: "own" if it has a head and a neck or thorax, otherwise "nose_third".
+
+    Of the rules for detectors without a head, "nose_third" costs the least (docs/keypoints.md).
+    """
     has = source.index
     whole = ("head" in has or "head_top" in has) and ("neck" in has or "thorax" in has)
-    return "own" if whole else "eyes"
+    return "own" if whole else "nose_third"
 
 
 def _weights_of(joint: str, source: Layout, rule: str) -> dict[str, float] | None:

@@ -174,6 +174,6 @@ def test_rules_are_chosen_by_the_layout():
     assert [name for name, layout in LAYOUTS.items() if default_rule(layout) == "own"] == [
         *("h36m16", "h36m17", "halpe26", "mpii16", "halpe136")
     ]
-    assert default_rule(COCO_18) == "eyes"
+    assert default_rule(COCO_18) == "nose_third"
     with pytest.raises(DataError, match="no conversion rule 'mean'; there are own, eyes,"):
         conversion(COCO_17, BODY_25, rule="mean")
