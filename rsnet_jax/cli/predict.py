@@ -97,7 +97,8 @@ class PredictOptions(CommandOptions):
     rule: Literal["own", "eyes", "nose_third"] | None = None
     """Rule by which head, thorax and spine are made from joints that the detector has: own (its own
     head and neck), eyes (head = middle of the eyes, thorax = middle of the shoulders), nose_third
-    (thorax a third of the way to the nose). Default: own where there is a head, otherwise nose_third."""
+    (thorax a third of the way to the nose). Default: own where there is a head, otherwise
+    nose_third."""
     size: Size | None = None
     """Size of the image in pixels, such as 1920x1080. Default: that in the file, if it has one."""
     fps: Positive | None = None
