@@ -144,7 +144,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         loaded, options = open_checkpoint(options, argv, prog=prog)
         settings = settings_of(options)
         protocol_of(options.data.source).check(settings)
-        frames = load_frames(options.data, options.split)
+        confident = loaded is not None and loaded.config.model.takes_confidence
+        frames = load_frames(options.data, options.split, confidence=confident)
     checkpoint = loaded or fresh_checkpoint(options.seed, frames)
     check_equal(lambda: {"the checkpoint": checkpoint.fingerprint, "the data": frames.fingerprint})
     result = evaluate(

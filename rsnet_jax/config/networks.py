@@ -46,6 +46,11 @@ class ModelConfig(Section, abc.ABC):
     """The setting that follows the name in `rsnet-jax convert --model NAME:VARIANT`, if any."""
 
     @property
+    def takes_confidence(self) -> bool:
+        """Whether the third number of each keypoint is its confidence; most networks take two."""
+        return False
+
+    @property
     @abc.abstractmethod
     def sizes(self) -> str:
         """The size of the network in a few words."""
@@ -85,6 +90,15 @@ class RSNetConfig(ModelConfig):
     """Number of hops of a graph convolution, hop 0 (the joint itself) included."""
     double_gelu: bool = True
     """Apply GELU twice per block, as the published network does, in evaluation too."""
+    input_channels: Literal[2, 3] = 2
+    """Numbers per keypoint: 2 (x and y, as published) or 3 (and the confidence of the detector; a
+    keypoint with the confidence 0 is missing, and the network fills in its joint)."""
+    person_frame: bool = False
+    """Move and scale the keypoints of each pose first, to the mean 0 and the root mean square 1
+    over the keypoints that are not missing: the place and size of a person in the image say nothing
+    then."""
+    joint_errors: bool = False
+    """Predict the expected error of each joint, too, in meters."""
     refine_hidden: Hidden = 1024
     """Hidden units of the refinement, if there is one."""
     refine_dropout: DropoutRate = 0.5
@@ -101,6 +115,10 @@ class RSNetConfig(ModelConfig):
         return self
 
     @property
+    def takes_confidence(self) -> bool:
+        return self.input_channels == 3
+
+    @property
     def sizes(self) -> str:
         return f"width {self.width}, {self.blocks} blocks, {self.hops} hops"
 
@@ -110,6 +128,13 @@ class RSNetConfig(ModelConfig):
             "width": f"{self.width} per hop, {self.width * self.hops} channels",
             "blocks": f"{self.blocks} residual blocks, {self.hops} hops",
             "dropout": f"{self.dropout:g}, {'double' if self.double_gelu else 'single'} GELU",
+            "input": " and ".join(
+                [
+                    "x, y, confidence" if self.input_channels == 3 else "x, y",
+                    "moved and scaled to each person" if self.person_frame else "as in the image",
+                ]
+            ),
+            "output": "3D joints and their expected errors" if self.joint_errors else "3D joints",
         }
 
 

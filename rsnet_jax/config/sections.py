@@ -6,7 +6,8 @@ import pydantic
 
 from rsnet_jax.config.networks import AnyModelConfig, HasRefinement, RSNetConfig, with_name
 from rsnet_jax.config.section import PRECISIONS, AnyPath, Names, Precision, Section
-from rsnet_jax.errors import ConfigError
+from rsnet_jax.errors import ConfigError, quote
+from rsnet_jax.pose.layouts import LAYOUTS
 
 SUBJECTS_TRAIN = ("S1", "S5", "S6", "S7", "S8")
 SUBJECTS_TEST = ("S9", "S11")
@@ -26,6 +27,13 @@ def _host_and_port(address: str) -> str:
     return address
 
 
+def _are_layouts(names: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := [name for name in names if name not in LAYOUTS]:
+        raise ValueError(f"layouts among {', '.join(LAYOUTS)} were wanted, not {quote(unknown[0])}")
+    return names
+
+
+Layouts = Annotated[Names, pydantic.AfterValidator(_are_layouts)]
 Subjects = Annotated[Names, pydantic.AfterValidator(_named_once)]
 Count = Annotated[int, pydantic.Field(ge=1, lt=2**31)]
 Residency = Literal["auto", "device", "stream"]
@@ -144,6 +152,12 @@ class TrainConfig(Section):
     loss: LossName = "mse_l1"
     """Loss of the lifted pose: mse_l1 (0.9 MSE + 0.1 L1), mse (mean squared error of the
     coordinates), mpjpe_l1 (0.99 MPJPE + 0.01 L1)."""
+    occlusion: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
+    """Share of the samples of which limbs and single keypoints are hidden; needs
+    model.input_channels 3."""
+    layouts: Layouts = ()
+    """Layouts of detectors to train for: each sample keeps the keypoints that one of them, drawn at
+    random, has. Default: all keypoints. Needs model.input_channels 3."""
     refine: bool = False
     """Train the refinement together with the network."""
     absolute_symmetry: bool = False
@@ -178,8 +192,9 @@ class OptimConfig(Section):
     """The optimizer and its learning rate.
 
     The learning rate falls after epochs (schedule epochs: every decay_every epochs it is multiplied
-    by decay or, every large_decay_every epochs, by large_decay) or after optimizer steps (schedule
-    steps: every decay_steps steps it is multiplied by decay).
+    by decay or, every large_decay_every epochs, by large_decay), after optimizer steps (schedule
+    steps: every decay_steps steps it is multiplied by decay), or with every step from the first to
+    the last (schedule cosine: half a period of a cosine, down to 0).
     """
 
     prefix: ClassVar[str] = "optim."
@@ -193,7 +208,7 @@ class OptimConfig(Section):
     optim.base_batch_size. Default: no scaling."""
     warmup_epochs: Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)] = 0.0
     """Epochs, or a fraction of one, over which the learning rate rises linearly at the start."""
-    schedule: Literal["epochs", "steps"] = "epochs"
+    schedule: Literal["epochs", "steps", "cosine"] = "epochs"
     """Schedule by which the learning rate falls: after epochs, or after optimizer steps."""
     decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.95
     """Factor by which the learning rate is multiplied each time it falls."""
@@ -265,6 +280,12 @@ class Config(Section):
             raise ConfigError("train.select refined needs train.refine")
         if self.train.refine and not isinstance(self.model, HasRefinement):
             raise ConfigError(f"train.refine: {self.model.title} has no refinement")
+        hides = self.train.occlusion or self.train.layouts
+        if hides and not self.model.takes_confidence:
+            raise ConfigError(
+                "train.occlusion and train.layouts need model.input_channels 3, which tells the "
+                "network what is missing"
+            )
         if self.optim.warmup_epochs > self.train.epochs:
             raise ConfigError(
                 f"optim.warmup_epochs: at most train.epochs ({self.train.epochs}) was wanted, got "

@@ -41,7 +41,7 @@ def action_of(name: str) -> str:
 class Rows(NamedTuple):
     """Some rows of a table of views, in host memory: the columns that computations need."""
 
-    keypoints_2d: Float[np.ndarray, "row keypoint 2"]
+    keypoints_2d: Float[np.ndarray, "row keypoint channel"]
     joints_3d: Float[np.ndarray, "row joint 3"]
     camera: Int[np.ndarray, " row"]
     action: Int[np.ndarray, " row"]
@@ -67,6 +67,8 @@ class Views(abc.ABC):
     """float32, see rsnet_jax.pose.camera; NaN where the cameras are not calibrated."""
     remarks: tuple[str, ...]
     """What a reader of results must know about the data."""
+    channels: int
+    """Numbers per keypoint: 2 (x, y), or 3 with the confidence."""
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -98,7 +100,7 @@ class Views(abc.ABC):
     def nbytes(self) -> int:
         """The bytes that training and evaluation need of all rows: both arrays, and the camera."""
         joints, keypoints = self.skeleton.num_joints, self.keypoint_skeleton.num_joints
-        return 4 * len(self) * (3 * joints + 2 * keypoints + 1)
+        return 4 * len(self) * (3 * joints + self.channels * keypoints + 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +115,9 @@ class Frames(Views):
     detections: str
     skeleton: Skeleton  # of joints_3d
     keypoint_skeleton: Skeleton  # of keypoints_2d
-    keypoints_2d: Float[np.ndarray, "view keypoint 2"]  # float32, normalized image coordinates
+    keypoints_2d: Float[np.ndarray, "view keypoint channel"]
+    """float32, normalized image coordinates; the third number, if there is one, is the confidence,
+    from 0 to 1."""
     joints_3d: Float[np.ndarray, "view joint 3"]
     """float32, meters, camera axes: joint 0 absolute, the others relative to it. Joint 0 is at 0
     where the cameras are not calibrated."""
@@ -132,7 +136,7 @@ class Frames(Views):
     def __post_init__(self):
         views = len(self.keypoints_2d)
         shapes = {
-            "keypoints_2d": (views, self.keypoint_skeleton.num_joints, 2),
+            "keypoints_2d": (views, self.keypoint_skeleton.num_joints, self.channels),
             "joints_3d": (views, self.skeleton.num_joints, 3),
             "camera_vectors": (len(self.cameras), 9),
         }
@@ -152,6 +156,10 @@ class Frames(Views):
     def __len__(self) -> int:
         return len(self.keypoints_2d)
 
+    @property
+    def channels(self) -> int:
+        return 3 if self.keypoints_2d.shape[-1:] == (3,) else 2
+
     def take(self, rows: Int[np.ndarray, " row"]) -> Rows:
         columns = {name: getattr(self, name)[rows] for name in Rows._fields}
         return Rows(**columns)
@@ -164,6 +172,13 @@ class Frames(Views):
         """The number of views and a checksum."""
         checksum = zlib.crc32(self.joints_3d.tobytes(), zlib.crc32(self.keypoints_2d.tobytes()))
         return f"{len(self)} views ({checksum:08x})"
+
+
+def fully_confident(frames: Frames) -> Frames:
+    """The same views with 1 as the confidence of every keypoint."""
+    ones = np.ones((*frames.keypoints_2d.shape[:2], 1), np.float32)
+    points = np.concatenate([frames.keypoints_2d, ones], axis=-1)
+    return dataclasses.replace(frames, keypoints_2d=points)
 
 
 def frames_from_clips(

@@ -38,7 +38,7 @@ def make_predict_step(
             # The refinement gets the true depth of the pelvis, as in the official evaluation.
             root_depth = batch.joints_3d[:, 0, 2]
             backprojected = backproject(
-                pose, batch.keypoints_2d, root_depth=root_depth, cameras=batch.cameras
+                pose, batch.keypoints_2d[..., :2], root_depth=root_depth, cameras=batch.cameras
             )
             refined = refinement.apply(
                 refinement_variables,

@@ -36,6 +36,9 @@ def _rsnet(model: RSNetConfig, **common: Any) -> RSNet:
         blocks=model.blocks,
         hops=model.hops,
         double_gelu=model.double_gelu,
+        input_channels=model.input_channels,
+        person_frame=model.person_frame,
+        joint_errors=model.joint_errors,
         **common,
     )
 

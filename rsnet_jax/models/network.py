@@ -1,6 +1,6 @@
 """The protocol that every network follows, and the fields that all networks here share."""
 
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -11,6 +11,9 @@ from rsnet_jax.errors import ConfigError, DataError
 from rsnet_jax.pose.arrays import AnyArray
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
+SOWN, JOINT_ERRORS = "intermediates", "joint_errors"
+"""Collection and name under which a network sows expected errors, (batch, joint) meters."""
+
 
 @runtime_checkable
 class Network(Protocol):
@@ -19,8 +22,10 @@ class Network(Protocol):
     The joints are to be read relative to joint 0 of the output.
     """
 
-    input_channels: ClassVar[int]
-    """Numbers per keypoint."""
+    @property
+    def input_channels(self) -> int:
+        """Numbers per keypoint: x and y; the third, if there is one, is the confidence."""
+        ...
 
     @property
     def skeleton(self) -> Skeleton:
@@ -38,7 +43,7 @@ class Network(Protocol):
         ...
 
     def __call__(
-        self, keypoints: Float[AnyArray, "batch keypoint 2"], *, train: bool = False
+        self, keypoints: Float[AnyArray, "batch keypoint channel"], *, train: bool = False
     ) -> Float[Array, "batch joint 3"]:
         """Lifts a batch; call it through `init` and `apply`."""
         ...
@@ -64,15 +69,16 @@ class GraphNetwork(nn.Module, kw_only=True):
     axis_name: str | None = None
     """Mapped axis the batch is spread over, for batch statistics and dropout."""
 
-    input_channels: ClassVar[int] = 2
+    input_channels: int = 2
+    """Numbers per keypoint."""
 
     def __post_init__(self):
         if self.keypoint_skeleton is None:
             self.keypoint_skeleton = self.skeleton
         super().__post_init__()
 
-    def check_keypoints(self, keypoints: Float[AnyArray, "batch keypoint 2"]) -> None:
-        """Raises a DataError unless the keypoints are (batch, joints of the input, 2)."""
+    def check_keypoints(self, keypoints: Float[AnyArray, "batch keypoint channel"]) -> None:
+        """Raises a DataError unless they are (batch, joints of the input, numbers per keypoint)."""
         wanted = (self.keypoint_skeleton.num_joints, self.input_channels)
         if keypoints.ndim != 3 or keypoints.shape[1:] != wanted:
             raise DataError(
@@ -80,8 +86,8 @@ class GraphNetwork(nn.Module, kw_only=True):
             )
 
     def select_joints(
-        self, pose: Float[Array, "batch keypoint 3"]
-    ) -> Float[Array, "batch joint 3"]:
+        self, pose: Float[Array, "batch keypoint axis"]
+    ) -> Float[Array, "batch joint axis"]:
         """The joints of the output among those of the graph, by their names.
 
         Raises:

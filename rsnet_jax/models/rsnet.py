@@ -20,9 +20,10 @@ from jaxtyping import Array, Float
 
 from rsnet_jax.models.dropout import PerSampleDropout
 from rsnet_jax.models.graph_conv import SplitGraphConv
-from rsnet_jax.models.network import GraphNetwork
+from rsnet_jax.models.network import JOINT_ERRORS, SOWN, GraphNetwork
 from rsnet_jax.models.non_local import NonLocalBlock
 from rsnet_jax.models.norms import LayerNorm
+from rsnet_jax.models.person_frame import to_person_frame
 from rsnet_jax.pose.arrays import AnyArray
 
 
@@ -93,17 +94,23 @@ class RSNet(GraphNetwork):
     hops: int = 4
     double_gelu: bool = True
     """The published network applies GELU twice in Block II, in evaluation too."""
+    person_frame: bool = False
+    """Whether keypoints go through `to_person_frame` first; the published network has none."""
+    joint_errors: bool = False
+    """Whether the last layer has a fourth channel, the logarithm of each joint's expected error."""
 
     @nn.compact
     def __call__(
-        self, keypoints: Float[AnyArray, "batch keypoint 2"], *, train: bool = False
+        self, keypoints: Float[AnyArray, "batch keypoint channel"], *, train: bool = False
     ) -> Float[Array, "batch joint 3"]:
-        """Lifts a batch.
+        """Lifts a batch; with `joint_errors` it sows their expected errors, too, in meters.
 
         Raises:
-            DataError: the keypoints are not (batch, joints of the input, 2).
+            DataError: the keypoints are not (batch, joints of the input, numbers per keypoint).
         """
         self.check_keypoints(keypoints)
+        if self.person_frame:
+            keypoints = to_person_frame(keypoints)
         conv = functools.partial(
             SplitGraphConv, skeleton=self.keypoint_skeleton, hops=self.hops, dtype=self.dtype
         )
@@ -111,7 +118,7 @@ class RSNet(GraphNetwork):
         dropout = functools.partial(PerSampleDropout, self.dropout, self.axis_name, row_axis=-1)
         gelu_block = functools.partial(GeluBlock, hidden, dropout, self.double_gelu)
 
-        x = jnp.asarray(keypoints).T  # batch joint 2 -> 2 joint batch
+        x = jnp.asarray(keypoints).T  # batch joint channel -> channel joint batch
         x = gelu_block(name="input")(x, x, train=train)  # (hops * width) joint batch from here on
         x0 = x  # the initial residual of every later layer
         for i in range(self.blocks):
@@ -121,6 +128,9 @@ class RSNet(GraphNetwork):
             # all earlier blocks otherwise, wherever it is read.
             x = jax.lax.optimization_barrier(x)
         x = NonLocalBlock(self.axis_name, self.dtype, name="non_local")(x, train=train)
-        x = conv(3, merge="sum", name="output")(x, x0)
-        pose = x.T.astype(jnp.float32)  # 3 joint batch -> batch joint 3
-        return self.select_joints(pose)
+        x = conv(4 if self.joint_errors else 3, merge="sum", name="output")(x, x0)
+        output = x.T.astype(jnp.float32)  # 3 joint batch -> batch joint 3
+        output = self.select_joints(output)
+        if self.joint_errors:
+            self.sow(SOWN, JOINT_ERRORS, jnp.exp(output[..., 3]))
+        return output[..., :3]

@@ -15,7 +15,7 @@ head tools differ, and there are three rules:
                  of the demos that follow VideoPose3D.
 
 In all rules the pelvis is the source's own or the middle of the hips, and a neck the source's own
-or the middle of the shoulders. A joint that cannot be made so is missing in the result.
+or the middle of the shoulders; the tip of MediaPipe's foot is a big toe. A joint that cannot be made so is missing in the result.
 """
 
 import dataclasses
@@ -44,6 +44,8 @@ _CENTERS: Mapping[str, Sequence[Weights]] = {
     "mid_hip": ({"pelvis": 1}, {"hip": 1}, _HIPS),
     "hip": ({"pelvis": 1}, {"mid_hip": 1}, _HIPS),
     "neck": (_SHOULDERS,),
+    "left_big_toe": ({"left_foot_index": 1},),
+    "right_big_toe": ({"right_foot_index": 1},),
 }
 """Joint -> ways to make it, the first one that the source allows counts. All rules share these."""
 

@@ -135,7 +135,9 @@ def open_run(
     )
     with raise_on_all_processes():  # all meet
         devices = Devices.choose(config.parallel)
-        train, validation = load_train_and_validation(config.data, config.train.validation)
+        train, validation = load_train_and_validation(
+            config.data, config.train.validation, confidence=config.model.takes_confidence
+        )
         check_cameras(config, train, validation)
         samples = config.train.samples(len(train))
         steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -12,6 +13,8 @@ from rsnet_jax.pose.skeleton import Skeleton
 
 SYMMETRY_WEIGHT = 0.01
 """Weight of the symmetry penalty in the refinement loss."""
+JOINT_ERROR_WEIGHT = 0.01
+"""Weight of the loss of expected errors, whose gradients reach all layers: poses come first."""
 
 
 def mse(
@@ -40,6 +43,22 @@ def mpjpe_l1(
 ) -> Float[Array, ""]:
     """L = 0.99 * MPJPE + 0.01 * mean(|P - T|), the lifting loss of detected-2D Modulated GCN."""
     return 0.99 * metrics.mpjpe(pose, target).mean() + 0.01 * l1(pose, target)
+
+
+def joint_error_loss(
+    expected: Float[AnyArray, "batch joint"],
+    pose: Float[AnyArray, "batch joint 3"],
+    target: Float[AnyArray, "batch joint 3"],
+) -> Float[Array, ""]:
+    """Loss of expected errors s of joints whose true errors are e: 0.01 * mean(log s + e / s).
+
+    The negative log-likelihood of errors that are distributed exponentially; it is least where s is
+    the mean of e. No gradient goes through e, so that poses are what they would be without it.
+    Joint 0 is left out: relative to itself it has no error.
+    """
+    errors = jax.lax.stop_gradient(metrics.joint_errors(pose, target))[:, 1:]
+    expected = jnp.asarray(expected)[:, 1:]
+    return JOINT_ERROR_WEIGHT * (jnp.log(expected) + errors / expected).mean()
 
 
 LIFTING_LOSSES: Mapping[LossName, Callable[[Array, Array], Array]] = {

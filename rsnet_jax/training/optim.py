@@ -71,6 +71,8 @@ def learning_rates(
     rate = config.learning_rate * scale
     if config.schedule == "steps":
         decayed = staircase(rate, decay=config.decay, every=config.decay_steps)
+    elif config.schedule == "cosine":
+        decayed = optax.cosine_decay_schedule(rate, epochs * steps_per_epoch)
     else:
         decayed = epochs_schedule(config, rate, epochs=epochs, steps_per_epoch=steps_per_epoch)
     warmup_steps = round(config.warmup_epochs * steps_per_epoch)

@@ -17,6 +17,7 @@ from rsnet_jax.data.read_ahead import reading_ahead
 from rsnet_jax.distributed.devices import AXIS, Devices
 from rsnet_jax.models.build import build_model, build_refinement, run_keys
 from rsnet_jax.pose.skeleton import Skeleton
+from rsnet_jax.training.occlusion import make_hide
 from rsnet_jax.training.step import (
     TrainState,
     make_streamed_loop,
@@ -211,12 +212,19 @@ def _step(
     keypoint_skeleton: Skeleton,
 ) -> Callable[..., TrainState]:
     """The step of one device, from `make_train_step`."""
+    hide = make_hide(
+        keypoint_skeleton,
+        layouts=config.train.layouts,
+        occlusion=config.train.occlusion,
+        axis_name=AXIS,
+    )
     return make_train_step(
         build_model(config, skeleton, keypoint_skeleton, axis_name=AXIS),
         build_refinement(config, axis_name=AXIS) if config.train.refine else None,
         tx,
         loss=config.train.loss,
         absolute_symmetry=config.train.absolute_symmetry,
+        hide=hide,
     )
 
 

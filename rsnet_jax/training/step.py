@@ -12,12 +12,14 @@ from rsnet_jax.config import LossName
 from rsnet_jax.data.batches import Batch, Block, Table, gather
 from rsnet_jax.models import PostRefine
 from rsnet_jax.models.build import Variables
-from rsnet_jax.models.network import Network
+from rsnet_jax.models.flip_test import joint_errors
+from rsnet_jax.models.network import SOWN, Network
 from rsnet_jax.pose import metrics
 from rsnet_jax.pose.camera import backproject
 from rsnet_jax.pose.skeleton import Skeleton
 from rsnet_jax.pose.transforms import relative_target
 from rsnet_jax.training import losses
+from rsnet_jax.training.occlusion import Hide
 
 
 class TrainState(NamedTuple):
@@ -56,11 +58,13 @@ def make_train_step(
     *,
     loss: LossName = "mse_l1",
     absolute_symmetry: bool = False,
+    hide: Hide | None = None,
 ) -> Callable[[TrainState, Batch, PRNGKeyArray], TrainState]:
     """Returns `step(state, batch, key) -> state`, per-device code over the axis of `model`.
 
     `batch` is this device's part of the global batch, and `key` belongs to the step. The means over
-    the global batch are added to `state.sums`. `loss` is that of the lifted pose.
+    the global batch are added to `state.sums`. `loss` is that of the lifted pose; `hide` makes some
+    of the keypoints missing, see `training.occlusion.make_hide`.
     """
     axis_name, skeleton = model.axis_name, model.skeleton
     lifting_loss = losses.LIFTING_LOSSES[loss]
@@ -68,16 +72,22 @@ def make_train_step(
     def objective(params: Any, batch_stats: Any, batch: Batch, key: PRNGKeyArray):
         variables = {"params": params["network"], "batch_stats": batch_stats}
         rngs = {"dropout": jax.random.fold_in(key, 0)}
+        keypoints = batch.keypoints_2d
+        if hide is not None:
+            keypoints = hide(keypoints, jax.random.fold_in(key, 2))
         pose, updated = model.apply(
-            variables, batch.keypoints_2d, train=True, rngs=rngs, mutable=["batch_stats"]
+            variables, keypoints, train=True, rngs=rngs, mutable=["batch_stats", SOWN]
         )
         target = relative_target(batch.joints_3d)
         total = lifting_loss(pose, target)
         error = metrics.mpjpe(pose, target).mean()
+        expected = joint_errors(updated)
+        if expected is not None:
+            total += losses.joint_error_loss(expected, pose, target)
         if refinement is not None:
             backprojected = backproject(
                 pose,
-                batch.keypoints_2d,
+                batch.keypoints_2d[..., :2],
                 root_depth=batch.joints_3d[:, 0, 2],
                 cameras=batch.cameras,
             )

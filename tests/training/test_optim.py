@@ -196,3 +196,10 @@ def test_optimizer_follows_scaling_and_warmup():
     schedule = learning_rates(config, epochs=1, steps_per_epoch=5, batch_size=20)
     got = follow(make_optimizer(schedule), np.full((3, 2), 7.0, np.float32))
     np.testing.assert_allclose(got, -0.02 * (1 + 2 + 3) / 5, rtol=1e-6)
+
+
+def test_cosine_falls_from_the_rate_to_zero():
+    config = OptimConfig(schedule="cosine", learning_rate=0.2)
+    schedule = learning_rates(config, epochs=3, steps_per_epoch=4, batch_size=37)
+    # 0.2 (1 + cos(pi s / 12)) / 2 at steps 0, 4, 6 and 12: cos is 1, 1/2, 0 and -1.
+    np.testing.assert_allclose([schedule(s) for s in (0, 4, 6, 12)], [0.2, 0.15, 0.1, 0], atol=1e-7)

@@ -65,7 +65,7 @@ def rsnet_table(model: RSNetConfig, joints: int) -> list[Entry]:
     """Every tensor of a published network of this size."""
     chan = model.hops * model.width
     size: dict[str, Any] = dict(out=model.width, model=model, joints=joints)
-    table = _graph_conv("input/conv", "gconv_input.gconv", chan=2, **size)
+    table = _graph_conv("input/conv", "gconv_input.gconv", chan=model.input_channels, **size)
     for i in range(model.blocks):
         first, second = f"gconv_layers.gconv{2 * i + 1}", f"gconv_layers.gconv{2 * i + 2}"
         table += _graph_conv(f"norm_{i}/conv", f"{first}.gconv", chan=chan, **size)
@@ -73,12 +73,13 @@ def rsnet_table(model: RSNetConfig, joints: int) -> list[Entry]:
         table.append(same((*norm, "scale"), f"{first}.ln.weight", (chan,)))
         table.append(same((*norm, "bias"), f"{first}.ln.bias", (chan,)))
         table += _graph_conv(f"gelu_{i}/conv", f"{second}.gconv", chan=chan, **size)
-    table += _graph_conv("output", "gconv_output", chan=chan, out=3, model=model, joints=joints)
+    out = 4 if model.joint_errors else 3
+    table += _graph_conv("output", "gconv_output", chan=chan, out=out, model=model, joints=joints)
     return table + _non_local(chan)
 
 
-def infer(tensors: Tensors, source: str) -> dict[str, int]:
-    """Reads width, joints, hops and blocks off the shapes of a published network.
+def infer(tensors: Tensors, source: str) -> dict[str, int | bool]:
+    """Reads width, joints, hops, blocks, input and output off the shapes of a published network.
 
     Raises:
         CheckpointError: the shapes are not those of an RS-Net.
@@ -88,15 +89,18 @@ def infer(tensors: Tensors, source: str) -> dict[str, int]:
         raise CheckpointError(
             f"{source}: not a published RS-Net: no usable gconv_input.gconv.W and adj2_0"
         )
-    if weight.shape[1] != 2:
+    if weight.shape[1] not in (2, 3):
         raise CheckpointError(
-            f"{source}: the network takes {weight.shape[1]} numbers per joint, RS-Net takes 2"
+            f"{source}: the network takes {weight.shape[1]} numbers per joint, RS-Net takes 2 or 3"
         )
+    output = tensors.get("gconv_output.W")
     layers = {key.split(".")[1] for key in tensors if key.startswith("gconv_layers.")}
     return {
         "width": weight.shape[2],
         "hops": weight.shape[0] // 2,
         "blocks": len(layers) // 2,
+        "input_channels": weight.shape[1],
+        "joint_errors": output is not None and output.ndim == 3 and output.shape[2] == 4,
         "joints": graph.shape[0],
     }
 

@@ -47,7 +47,7 @@ class CmuOptions(CommandOptions):
 
     source: AnyPath | None = None
     """Folder with .asf and .amc or with .bvh files, at any depth and also in .zip archives; or one
-    archive."""
+    archive; or a data_3d_h36m.npz with motion of CMU as positions of joints."""
     out: AnyPath = Path("dataset/cmu")
     """Folder to write to."""
     layout: Literal["h36m16", "h36m17", "halpe26"] = "h36m17"
@@ -71,6 +71,8 @@ class CmuOptions(CommandOptions):
     """Performers to test on. Default: the last fifth, at least one."""
     amc_fps: Annotated[float, pydantic.Field(gt=0, le=10000)] = 120.0
     """Frames per second of .amc files, which do not say."""
+    npz_fps: Annotated[float, pydantic.Field(gt=0, le=10000)] = 50.0
+    """Frames per second of a data_3d_h36m.npz, which does not say."""
     unit: Literal["m", "cm", "mm", "inch", "cmu"] | None = None
     """Unit of length of .bvh files, which do not say; cmu is that of the .asf files. Default: the
     one in which the legs are as long as those of a person."""
@@ -102,6 +104,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         noise=options.noise,
         seed=options.seed,
         amc_rate=options.amc_fps,
+        npz_rate=options.npz_fps,
         unit=options.unit,
         up=options.up,
     )

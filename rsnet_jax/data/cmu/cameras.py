@@ -20,10 +20,10 @@ class Ranges:
     focal: tuple[float, float] = (0.7, 1.9)
     """Focal length over the longer side of the image: 71 to 29 degrees are seen along it."""
     distance: tuple[float, float] = (2.0, 8.0)  # meters over the floor to the middle of the clip
-    height: tuple[float, float] = (0.3, 2.6)  # meters above the floor
+    height: tuple[float, float] = (0.3, 4.0)  # meters above the floor
     off_center: float = 0.5
     """Largest distance of the middle of the clip from that of the image, in half images."""
-    pitch: tuple[float, float] = (-40.0, 25.0)  # degrees, positive upward; what aiming gives
+    pitch: tuple[float, float] = (-60.0, 30.0)  # degrees, positive upward; what aiming gives
     roll_std: float = 4.0  # degrees, normal distribution
     roll_limit: float = 12.0  # degrees
     margin: float = 0.02

@@ -37,6 +37,7 @@ class Recipe:
     noise: bool = False
     seed: int = 0
     amc_rate: float = 120.0
+    npz_rate: float = 50.0
     unit: str | None = None
     up: Literal["y", "z"] = "y"
 
@@ -72,8 +73,10 @@ def clean(take: Take, recipe: Recipe) -> CleanTake:
         ConfigError: the take has fewer frames per second than the recipe wants.
         DataError: the take cannot be read.
     """
-    body = take.read(amc_rate=recipe.amc_rate, unit=recipe.unit, up=recipe.up)
-    rate = body.motion.rate
+    body = take.read(
+        amc_rate=recipe.amc_rate, npz_rate=recipe.npz_rate, unit=recipe.unit, up=recipe.up
+    )
+    rate = body.rate
     if recipe.fps > rate * 1.001:
         raise ConfigError(
             f"fps: {take.file.label} has {rate:.4g} frames per second; fewer than {recipe.fps:g} "

@@ -42,6 +42,11 @@ class Body:
     parts: tuple[int, ...]  # of each node's offset, as indices into `PARTS`
 
     @property
+    def rate(self) -> float:
+        """Frames per second."""
+        return self.motion.rate
+
+    @property
     def leg(self) -> float:
         """The length of thigh and shank in meters."""
         return _leg_length(self.motion.nodes, self.motion.offsets, self.rig)

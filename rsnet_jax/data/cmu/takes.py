@@ -1,19 +1,31 @@
-"""Finds takes (.amc with .asf, .bvh) in folders of any depth and in zip archives."""
+"""Finds takes (.amc with .asf, .bvh) in folders of any depth and in zip archives.
+
+Takes are also the clips of a data_3d_h36m.npz that holds motion of CMU as joint positions.
+"""
 
 import dataclasses
+import functools
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
 
 from rsnet_jax.data.cmu.amc import read_amc
 from rsnet_jax.data.cmu.asf import read_asf
 from rsnet_jax.data.cmu.bvh import read_bvh
 from rsnet_jax.data.cmu.joints import Body, make_body
 from rsnet_jax.data.cmu.motion import Motion
+from rsnet_jax.data.cmu.points_body import PointsBody
+from rsnet_jax.data.h36m.joint_order import POSE_JOINTS
+from rsnet_jax.data.h36m.read import FILE_3D, read_positions_3d
 from rsnet_jax.errors import DataError, one_line, quote
 from rsnet_jax.files.paths import is_remote, to_path
+from rsnet_jax.pose.skeleton import H36M_17
 
 LARGEST_FILE = 2**28
 """Bytes of the largest motion that is read; an hour at 120 frames a second takes less."""
@@ -59,19 +71,26 @@ class Take:
     performer: str  # "02"
     name: str  # "02_01"
     file: TextFile
-    skeleton: TextFile | None  # the .asf of an .amc
+    skeleton: TextFile | None = None  # the .asf of an .amc
+    clip: tuple[str, str] | None = None  # subject and name of a clip of an .npz
 
-    def read(self, *, amc_rate: float, unit: str | None, up: str) -> Body:
+    def read(
+        self, *, amc_rate: float, npz_rate: float, unit: str | None, up: str
+    ) -> Body | PointsBody:
         """Reads the motion.
 
         Args:
             amc_rate: frames per second of an .amc, which does not say.
+            npz_rate: likewise, of an .npz.
             unit: of a .bvh, see `joints.make_body`.
             up: "y" or "z", the axis that points up in a .bvh.
 
         Raises:
             DataError: a file is damaged, or of no known kind of skeleton.
         """
+        if self.clip is not None:
+            points = _points_of(self.file.path, *self.clip)
+            return PointsBody(f"{self.file.label}: {' '.join(self.clip)}", points, npz_rate)
         if self.skeleton is None:
             motion = read_bvh(self.file.read(), source=self.file.label)
             return make_body(_y_up(motion) if up == "z" else motion, unit=unit)
@@ -100,6 +119,8 @@ def find_takes(source: str | os.PathLike[str]) -> list[Take]:
     takes: dict[str, Take] = {}
     for file in files:
         kind = file.place.suffix.lower()
+        if kind == ".npz":
+            takes |= {take.name: take for take in _takes_of_clips(file)}
         if kind not in (".amc", ".bvh"):
             continue
         named = TAKE_NAME.fullmatch(file.place.stem)
@@ -113,7 +134,9 @@ def find_takes(source: str | os.PathLike[str]) -> list[Take]:
         asf = _skeleton_of(file, performer, skeletons) if kind == ".amc" else None
         takes[name] = Take(performer, name, file, asf)
     if not takes:
-        raise DataError(f"{root}: no .amc or .bvh file in it, nor in a .zip in it")
+        raise DataError(
+            f"{root}: no .amc or .bvh file in it, nor in a .zip in it, and no {FILE_3D}"
+        )
     return sorted(takes.values(), key=lambda take: _natural(f"{take.performer}/{take.name}"))
 
 
@@ -121,7 +144,9 @@ def _files(root: Path) -> Iterator[TextFile]:
     """Yields the files of the source with a suffix of interest."""
     for path in [root] if root.is_file() else _below(root):
         label = path.name if path == root else path.relative_to(root).as_posix()
-        if path.suffix.lower() == ".zip":
+        if path.name == FILE_3D:
+            yield TextFile(path, None, label, label)
+        elif path.suffix.lower() == ".zip":
             yield from _members(path, label)
         elif _is_wanted(label):
             yield TextFile(path, None, label, label)
@@ -160,6 +185,31 @@ def _is_wanted(name: str) -> bool:
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
     return not hidden and path.suffix.lower() in (".asf", ".amc", ".bvh")
+
+
+def _takes_of_clips(file: TextFile) -> Iterator[Take]:
+    """Yields the clips of a data_3d_h36m.npz as takes; the subjects are the performers."""
+    for subject, clips in _clips_of(file.path).items():
+        for clip in clips:
+            name = re.sub(r"[^\w.-]", "-", f"{subject}_{clip}")
+            yield Take(subject, name, file, clip=(subject, clip))
+
+
+@functools.lru_cache(maxsize=1)
+def _clips_of(path: Path) -> Mapping[str, Mapping[str, Any]]:
+    return read_positions_3d(path.parent).clips
+
+
+def _points_of(path: Path, subject: str, clip: str) -> Float[np.ndarray, "time 17 3"]:
+    """The joints of `H36M_17` in a clip, meters, world axes (z up)."""
+    joints = np.asarray(_clips_of(path)[subject][clip])
+    wanted = POSE_JOINTS.get(joints.shape[1] if joints.ndim == 3 else 0)
+    if wanted is None or joints.shape[2] != 3:
+        raise DataError(
+            f"{path}: {subject} {quote(clip)}: positions of 17 or 32 joints were wanted, not of "
+            f"shape {joints.shape}"
+        )
+    return joints[:, wanted[H36M_17]].astype(np.float64)
 
 
 def _skeleton_of(file: TextFile, performer: str, skeletons: Sequence[TextFile]) -> TextFile:

@@ -35,6 +35,7 @@ def load_views(
     subjects: Sequence[str],
     actions: Sequence[str] = (),
     every: int = 1,
+    confidence: bool = False,
 ) -> StoredViews:
     """The table of the views of some subjects and actions; its rows are read when they are needed.
 
@@ -46,6 +47,7 @@ def load_views(
         subjects: at least one.
         actions: clip names up to the first space; empty for all.
         every: keeps rows 0, every, 2 * every, ... of each sequence.
+        confidence: see `StoredViews`.
 
     Raises:
         DataError: see `open_views`; or the folder lacks one of the names, or detections are None.
@@ -63,7 +65,7 @@ def load_views(
             )
         raise DataError(f"{folder.path}: no detections {detections!r}; it holds: {found}")
     sequences = _select(folder, subjects=subjects, actions=actions)
-    return StoredViews(folder, sequences, detections=detections, every=every)
+    return StoredViews(folder, sequences, detections=detections, every=every, confidence=confidence)
 
 
 def _select(

@@ -15,6 +15,7 @@ from rsnet_jax.data.views.format import (
     Index,
     StoredSequence,
     array_file,
+    confidence_name,
     keypoints_name,
     make_skeleton,
 )
@@ -41,6 +42,8 @@ class StoredViews(Views):
         sequences: some of its sequences, in the order of the file; at least one.
         detections: one of the folder's.
         every: rows 0, every, 2 * every, ... of each sequence belong to the table.
+        confidence: whether keypoints have a third number, the confidence: 1 where the folder has
+            none.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class StoredViews(Views):
         *,
         detections: str,
         every: int = 1,
+        confidence: bool = False,
     ):
         index = folder.index
         self.folder, self.every = folder, every
@@ -66,6 +70,7 @@ class StoredViews(Views):
             [camera.vector or (np.nan,) * 9 for camera in index.cameras], np.float32
         )
         self.remarks = ()
+        self.channels = 3 if confidence else 2
         numbers = {name: i for i, name in enumerate(self.subjects)}
         self._subject = np.array([numbers[one.subject] for one in sequences], np.int32)
         numbers = {name: i for i, name in enumerate(self.actions)}
@@ -83,7 +88,7 @@ class StoredViews(Views):
         in_sequence = rows - (self._ends - self._lengths)[sequence]
         in_file = self._first[sequence] + self.every * in_sequence
         return Rows(
-            keypoints_2d=self._read(keypoints_name(self.detections), in_file),
+            keypoints_2d=self._keypoints(in_file),
             joints_3d=self._read(JOINTS, in_file),
             camera=self._camera[sequence],
             action=self._action[sequence],
@@ -115,6 +120,14 @@ class StoredViews(Views):
         for column in self.take(rows):
             checksum = zlib.crc32(column.tobytes(), checksum)
         return f"{len(self)} views ({checksum:08x})"
+
+    def _keypoints(self, rows: Int[np.ndarray, " row"]) -> np.ndarray:
+        points = self._read(keypoints_name(self.detections), rows)
+        if self.channels == 2:
+            return points
+        name = confidence_name(self.detections)
+        sure = self._read(name, rows) if name in self.folder.arrays else np.ones(points.shape[:2])
+        return np.concatenate([points, sure[..., None].astype(np.float32)], axis=-1)
 
     def _read(self, name: str, rows: Int[np.ndarray, " row"]) -> np.ndarray:
         """Some rows of an array; raises a DataError if a value is not finite."""
