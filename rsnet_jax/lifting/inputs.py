@@ -12,6 +12,8 @@ CHUNK = 16_384
 """Rows that are converted at a time: a long recording must not be in memory many times."""
 LEAST_SEEN = 0.5
 """Share of a network's joints that must be seen for a row to be lifted."""
+LEAST_SEEN_BY_CONFIDENCE = 0.25
+"""Likewise, for networks that take confidences, and fill in what is missing."""
 
 
 def layout_for(skeleton: Skeleton) -> Layout:
@@ -29,14 +31,16 @@ def joints_for(
     layout: Layout,
     skeleton: Skeleton,
     rule: str | None = None,
+    partly: bool = False,
 ) -> tuple[Float[np.ndarray, "row out 2"], Float[np.ndarray, "row out"]]:
     """Keypoints and confidences of the joints of `skeleton`; NaN and 0 where missing.
 
     Raises:
-        DataError: the layout does not give all of the joints, or there is no such rule.
+        DataError: the layout does not give all of the joints (unless it may give them `partly`), or
+            there is no such rule.
     """
     made = conversion(layout, layout_for(skeleton), rule=rule)
-    if made.missing:
+    if made.missing and not partly:
         raise DataError(
             f"{layout.title} do not give {', '.join(made.missing)}, which these weights need "
             f"(joints of {skeleton.name})"
@@ -70,3 +74,18 @@ def fill_missing(
         gone = np.isnan(filled[:, joint]).any(axis=-1, keepdims=True)
         filled[:, joint] = np.where(gone, behind, filled[:, joint])
     return filled.astype(np.float32), usable
+
+
+def with_confidence(
+    keypoints: Float[np.ndarray, "row joint 2"], confidence: Float[np.ndarray, "row joint"]
+) -> Float[np.ndarray, "row joint 3"]:
+    """The input of a network that takes confidences: x, y and confidence, all 0 where missing."""
+    seen = np.isfinite(keypoints).all(axis=-1) & (confidence > 0)
+    whole = np.concatenate([keypoints, confidence[..., None]], axis=-1)
+    return np.where(seen[..., None], whole, 0).astype(np.float32)
+
+
+def enough_seen(keypoints: Float[np.ndarray, "row joint 2"]) -> Bool[np.ndarray, " row"]:
+    """Which rows a network that takes confidences can lift."""
+    seen = np.isfinite(keypoints).all(axis=-1)
+    return np.asarray(seen.mean(axis=1) >= LEAST_SEEN_BY_CONFIDENCE)

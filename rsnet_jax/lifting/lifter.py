@@ -18,8 +18,14 @@ from rsnet_jax.config import Precision
 from rsnet_jax.errors import DataError, quote
 from rsnet_jax.keypoints.doubts import check_pixels, doubts_about_size
 from rsnet_jax.keypoints.rows import clean
-from rsnet_jax.lifting.inputs import fill_missing, joints_for, layout_for
-from rsnet_jax.models.flip_test import lift
+from rsnet_jax.lifting.inputs import (
+    enough_seen,
+    fill_missing,
+    joints_for,
+    layout_for,
+    with_confidence,
+)
+from rsnet_jax.models.flip_test import lift_with_errors
 from rsnet_jax.pose.camera import normalize_screen
 from rsnet_jax.pose.layouts import LAYOUTS
 from rsnet_jax.pose.transforms import recenter
@@ -54,9 +60,9 @@ class Lifter:
         self._variables = jax.device_put(checkpoint.variables)
         model = self.checkpoint.model
 
-        def predict(variables: Any, keypoints: Array) -> Array:
-            pose = lift(model, variables, keypoints, flip_test=flip_test)
-            return recenter(pose)
+        def predict(variables: Any, keypoints: Array) -> tuple[Array, Array | None]:
+            pose, errors = lift_with_errors(model, variables, keypoints, flip_test=flip_test)
+            return recenter(pose), errors
 
         self._predict = jax.jit(predict)
 
@@ -92,7 +98,8 @@ class Lifter:
         Returns:
             Meters, camera axes (x right, y down, z forward), relative to joint 0; float32. Joints
             in the order of `self.skeleton`; NaN where a keypoint is missing, and in frames in which
-            less than half of them are there.
+            less than half of them are there. If `takes_confidence`, missing joints are filled in,
+            and a frame needs a quarter of them.
 
         Raises:
             DataError: the arrays do not have these shapes or are not of real numbers, the keypoints
@@ -100,19 +107,24 @@ class Lifter:
                 the joints of the network.
         """
         width, height = _checked_size(image_size)
-        if layout is None and scores is None:
+        if layout is None and scores is None and not self.takes_confidence:
             points = self._checked(keypoints)
             self._doubt(points, (width, height))
             return self.lift_normalized(normalize_screen(points, width=width, height=height))
-        points, present = self._of_layout(keypoints, scores, layout=layout)
+        points, confidence = self._of_layout(keypoints, scores, layout=layout)
         self._doubt(points, (width, height))
+        if self.takes_confidence:
+            screen = normalize_screen(points, width=width, height=height)
+            poses = self.lift_normalized(with_confidence(screen, confidence))
+            poses[~enough_seen(points)] = np.nan
+            return poses
         filled, usable = fill_missing(points, self.keypoint_skeleton)
         poses = self.lift_normalized(normalize_screen(filled, width=width, height=height))
         poses[~usable] = np.nan
         own = self.keypoint_skeleton.joints
         for place, joint in enumerate(self.skeleton.joints):
             if joint in own:
-                poses[~present[:, own.index(joint)], place] = np.nan
+                poses[confidence[:, own.index(joint)] == 0, place] = np.nan
         return poses
 
     def stream(
@@ -137,20 +149,39 @@ class Lifter:
             many = None if scores is None else np.asarray(scores)[None]
             yield self(np.asarray(keypoints)[None], many, image_size=image_size, layout=layout)[0]
 
+    @property
+    def takes_confidence(self) -> bool:
+        """Whether the network takes confidences, and fills in joints that are missing."""
+        return self.checkpoint.config.model.takes_confidence
+
     def lift_normalized(
-        self, screen: Float[np.ndarray, "row keypoint 2"]
+        self, screen: Float[np.ndarray, "row keypoint channel"]
     ) -> Float[np.ndarray, "row joint 3"]:
         """Lifts keypoints in normalized image coordinates, joints as `self.keypoint_skeleton`.
 
         Returns meters, camera axes, relative to joint 0; float32.
         """
+        return self.lift_with_errors(screen)[0]
+
+    def lift_with_errors(
+        self, screen: Float[np.ndarray, "row keypoint channel"]
+    ) -> tuple[Float[np.ndarray, "row joint 3"], Float[np.ndarray, "row joint"]]:
+        """As `lift_normalized`, and the expected error of each joint, meters.
+
+        Errors are NaN if the network does not predict them. A network that takes confidences wants
+        rows as `inputs.with_confidence` makes them.
+        """
         parts = [
             self._lift_padded(screen[start : start + LARGEST_BATCH])
             for start in range(0, len(screen), LARGEST_BATCH)
         ]  # all calls are dispatched before the first result is waited for
-        none = np.zeros((0, self.skeleton.num_joints, 3), np.float32)
-        poses = np.concatenate([none, *map(np.asarray, parts)])
-        return poses[: len(screen)]  # only the last part is padded
+        joints = self.skeleton.num_joints
+        none = np.zeros((0, joints, 3), np.float32)
+        poses = np.concatenate([none, *(np.asarray(pose) for pose, _ in parts)])[: len(screen)]
+        errors = np.full((len(screen), joints), np.nan, np.float32)
+        if parts and parts[0][1] is not None:
+            errors = np.concatenate([np.asarray(error) for _, error in parts])[: len(screen)]
+        return poses, errors  # only the last part was padded
 
     def _doubt(self, points: np.ndarray, size: tuple[int, int]) -> None:
         """Refuses normalized coordinates, and warns once of a size that does not fit the points."""
@@ -162,7 +193,7 @@ class Lifter:
     def _of_layout(
         self, keypoints: Any, scores: Any, *, layout: str | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Keypoints of the network's joints, NaN where missing, and which are present."""
+        """Keypoints of the network's joints, NaN where missing, and their confidences."""
         if layout is not None and layout not in LAYOUTS:
             raise DataError(f"no layout {quote(layout)}; there are {', '.join(LAYOUTS)}")
         source = LAYOUTS[layout] if layout is not None else layout_for(self.keypoint_skeleton)
@@ -179,9 +210,14 @@ class Lifter:
             values = np.concatenate([values, scores[..., None]], axis=-1)
         points, confidence, _ = clean(values)
         points, confidence = joints_for(
-            points, confidence, layout=source, skeleton=self.keypoint_skeleton
+            points,
+            confidence,
+            layout=source,
+            skeleton=self.keypoint_skeleton,
+            rule="own" if self.takes_confidence else None,
+            partly=self.takes_confidence,
         )
-        return points, confidence > 0
+        return points, confidence
 
     def _real(self, values: Any, name: str) -> np.ndarray:
         """An array of real numbers, float32; raises a DataError for anything else."""
@@ -211,7 +247,7 @@ class Lifter:
             raise DataError(f"keypoints: {name} of frame {frame} is NaN or infinite")
         return keypoints
 
-    def _lift_padded(self, screen: np.ndarray) -> Array:
+    def _lift_padded(self, screen: np.ndarray) -> tuple[Array, Array | None]:
         """Lifts one part, padded to a power of two so that few batch sizes are compiled."""
         count = len(screen)
         rows = 1 << (count - 1).bit_length()

@@ -11,7 +11,7 @@ from rsnet_jax.errors import ConfigError, DataError
 from rsnet_jax.export.poses import CameraUsed, Header, Poses
 from rsnet_jax.keypoints.detections import Detections
 from rsnet_jax.lifting.framing import FrameMode, choose_mode, normalize
-from rsnet_jax.lifting.inputs import fill_missing, joints_for
+from rsnet_jax.lifting.inputs import enough_seen, fill_missing, joints_for, with_confidence
 from rsnet_jax.lifting.lifter import Lifter
 from rsnet_jax.lifting.root import Pinhole, estimate_root, pinhole_of
 from rsnet_jax.lifting.smooth import one_euro, savgol
@@ -58,22 +58,27 @@ def lift_recording(
         raise DataError(f"{detections.source}: how large is the image? Say --size WIDTHxHEIGHT")
     if settings.smooth != "none" and detections.fps is None:
         raise ConfigError(f"smooth {settings.smooth} needs frames per second; say --fps N")
+    if lifter.takes_confidence and settings.rule is not None:
+        raise ConfigError("rule: these weights take the joints of any detector; leave it out")
     keypoints, confidence = joints_for(
         detections.keypoints,
         detections.confidence,
         layout=detections.layout,
         skeleton=lifter.keypoint_skeleton,
-        rule=settings.rule,
+        rule="own" if lifter.takes_confidence else settings.rule,
+        partly=lifter.takes_confidence,
     )
-    mode, reason = _mode(keypoints, detections.image_size, settings.frame)
-    poses, valid = _lift(lifter, keypoints, detections, mode, progress)
+    mode, reason = _mode(lifter, keypoints, detections.image_size, settings.frame)
+    poses, errors, valid = _lift(lifter, keypoints, confidence, detections, mode, progress)
     if not valid.any():
+        share = "a quarter" if lifter.takes_confidence else "half"
         raise DataError(
-            f"{detections.source}: no row has half of the joints that these weights need"
+            f"{detections.source}: no row has {share} of the joints that these weights need"
         )
     confidence = _of_joints(lifter, confidence)
-    poses[confidence == 0] = np.nan
-    poses, scaled = _scaled(lifter, poses, detections.person, settings.height)
+    if not lifter.takes_confidence:  # the others fill in what is missing
+        poses[confidence == 0] = np.nan
+    scaled = _scale(lifter, poses, errors, detections.person, settings.height)
     poses = _smoothed(poses, detections, settings.smooth)
     camera = pinhole_of(detections.image_size, fov=settings.fov, intrinsics=settings.intrinsics)
     root = _roots(lifter, poses, keypoints, confidence, camera)
@@ -89,7 +94,7 @@ def lift_recording(
         person=detections.person,
         valid=valid,
         confidence=confidence,
-        error=np.full(confidence.shape, np.nan, np.float32),
+        error=errors,
         keypoints=detections.keypoints,
         joints=lifter.skeleton.joints,
         keypoint_names=detections.layout.joints,
@@ -113,7 +118,11 @@ def lift_recording(
     )
 
 
-def _mode(keypoints: np.ndarray, image_size: tuple[int, int], wanted: str) -> tuple[FrameMode, str]:
+def _mode(
+    lifter: Lifter, keypoints: np.ndarray, image_size: tuple[int, int], wanted: str
+) -> tuple[FrameMode, str]:
+    if getattr(lifter.checkpoint.config.model, "person_frame", False):
+        return "screen", "the place and size of people in the image do not matter to these weights"
     width, height = image_size
     screen = normalize_screen(keypoints, width=width, height=height)
     mode, reason = choose_mode(screen)
@@ -128,23 +137,31 @@ def _mode(keypoints: np.ndarray, image_size: tuple[int, int], wanted: str) -> tu
 def _lift(
     lifter: Lifter,
     keypoints: Float[np.ndarray, "row joint 2"],
+    confidence: Float[np.ndarray, "row joint"],
     detections: Detections,
     mode: FrameMode,
     progress: Callable[[int], object] | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Poses (row, joint, 3), NaN in the rows that cannot be lifted, and which can."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Poses and expected errors, NaN in the rows that cannot be lifted, and which can."""
     assert detections.image_size is not None
-    filled, valid = fill_missing(keypoints, lifter.keypoint_skeleton)
-    filled[~valid] = np.nan
+    if lifter.takes_confidence:
+        filled, valid = keypoints, enough_seen(keypoints)
+    else:
+        filled, valid = fill_missing(keypoints, lifter.keypoint_skeleton)
+        filled[~valid] = np.nan
     screen = normalize(filled, detections.person, image_size=detections.image_size, mode=mode)
     poses = np.full((len(screen), lifter.skeleton.num_joints, 3), np.nan, np.float32)
+    errors = np.full(poses.shape[:2], np.nan, np.float32)
     rows = np.flatnonzero(valid)
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
-        poses[chunk] = lifter.lift_normalized(screen[chunk])
+        taken = screen[chunk]
+        if lifter.takes_confidence:
+            taken = with_confidence(taken, confidence[chunk])
+        poses[chunk], errors[chunk] = lifter.lift_with_errors(taken)
         if progress is not None:
             progress(len(chunk))
-    return poses, valid
+    return poses, errors, valid
 
 
 def _of_joints(lifter: Lifter, confidence: np.ndarray) -> np.ndarray:
@@ -158,19 +175,25 @@ def _of_joints(lifter: Lifter, confidence: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _scaled(
-    lifter: Lifter, poses: np.ndarray, person: np.ndarray, height: float | None
-) -> tuple[np.ndarray, list[str]]:
+def _scale(
+    lifter: Lifter,
+    poses: np.ndarray,
+    errors: np.ndarray,
+    person: np.ndarray,
+    height: float | None,
+) -> list[str]:
+    """Scales each person to a height, in place; returns what was done."""
     if height is None:
-        return poses, []
+        return []
     notes = []
     for who in np.unique(person):
         rows = person == who
         estimate = estimate_height(poses[rows], lifter.skeleton)
         if np.isfinite(estimate) and estimate > 0:
             poses[rows] *= np.float32(height / estimate)
+            errors[rows] *= np.float32(height / estimate)
             notes.append(f"person {who} is scaled from {estimate:.2f} m to {height:.2f} m")
-    return poses, notes
+    return notes
 
 
 def _smoothed(poses: np.ndarray, detections: Detections, smooth: Smooth) -> np.ndarray:

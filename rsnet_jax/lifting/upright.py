@@ -9,7 +9,10 @@ from rsnet_jax.pose.skeleton import Skeleton
 
 CAMERA_UP = (0.0, -1.0, 0.0)
 """Up for a level camera: against the y axis of the camera, which points down."""
-LEG, TRUNK = ("hip", "knee", "ankle"), ("pelvis", "spine", "thorax", "head")
+LEG = ("hip", "knee", "ankle")
+TRUNKS = (("pelvis", "spine", "thorax"), ("hip", "neck"))
+"""From the hips to the neck: the first that a skeleton has."""
+ANKLES = ("left_ankle", "right_ankle")
 HEIGHT_PER_BONES = 1.055
 """Height of a standing person by the length of its bones from ankle to head: the ankle is some 9 cm
 above the sole. The head joint of Human3.6M is the top of the head."""
@@ -18,19 +21,19 @@ above the sole. The head joint of Human3.6M is the top of the head."""
 def estimate_up(
     poses: Float[np.ndarray, "row joint 3"], skeleton: Skeleton
 ) -> tuple[float, float, float]:
-    """The direction from the feet to the thorax, a median over people who stand more or less.
+    """The direction from the feet to the neck, a median over people who stand more or less.
 
-    Rows count whose legs are stretched (the thorax is farther from the middle of the ankles than
-    0.8 of their bones); if none are, all count.
+    Rows count whose legs are stretched (the neck, or thorax, is farther from the middle of the
+    ankles than 0.8 of their bones); if none are, all count.
 
     Returns:
         A unit vector in camera axes; `CAMERA_UP` if no row has the joints.
     """
-    places = [skeleton.joints.index(name) for name in ("thorax", "left_ankle", "right_ankle")]
-    thorax, left, right = (poses[:, place] for place in places)
-    trunk = thorax - (left + right) / 2
+    places = [skeleton.joints.index(name) for name in (trunk_of(skeleton)[-1], *ANKLES)]
+    neck, left, right = (poses[:, place] for place in places)
+    trunk = neck - (left + right) / 2
     length = np.linalg.norm(trunk, axis=-1)
-    bones = _chain(poses, skeleton, ("pelvis", "spine", "thorax")) + _leg(poses, skeleton)
+    bones = _chain(poses, skeleton, trunk_of(skeleton)) + _leg(poses, skeleton)
     usable = np.isfinite(length) & (length > 0)
     standing = usable & (length > 0.8 * bones)
     chosen = standing if standing.any() else usable
@@ -49,9 +52,15 @@ def estimate_height(poses: Float[np.ndarray, "row joint 3"], skeleton: Skeleton)
 
     A median over rows; NaN if no row has the joints.
     """
-    heights = HEIGHT_PER_BONES * (_leg(poses, skeleton) + _chain(poses, skeleton, TRUNK))
+    whole = (*trunk_of(skeleton), "head")
+    heights = HEIGHT_PER_BONES * (_leg(poses, skeleton) + _chain(poses, skeleton, whole))
     heights = heights[np.isfinite(heights)]
     return float(np.median(heights)) if len(heights) else float("nan")
+
+
+def trunk_of(skeleton: Skeleton) -> tuple[str, ...]:
+    """The joints of `TRUNKS` that a skeleton has."""
+    return next(trunk for trunk in TRUNKS if set(trunk) <= set(skeleton.joints))
 
 
 def _leg(poses: np.ndarray, skeleton: Skeleton) -> np.ndarray:

@@ -14,8 +14,9 @@ head tools differ, and there are three rules:
                  way to the middle of the shoulders; spine = middle of shoulders and hips. The rule
                  of the demos that follow VideoPose3D.
 
-In all rules the pelvis is the source's own or the middle of the hips, and a neck the source's own
-or the middle of the shoulders; the tip of MediaPipe's foot is a big toe. A joint that cannot be made so is missing in the result.
+In all rules the pelvis is the source's own or the middle of the hips, a neck the source's own or
+the middle of the shoulders, and a big toe that of the source or the tip of MediaPipe's foot. A
+joint that cannot be made so is missing in the result.
 """
 
 import dataclasses

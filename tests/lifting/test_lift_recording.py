@@ -67,7 +67,8 @@ def test_roots_are_where_the_person_is(lifter, monkeypatch):
     root = np.column_stack([rng.uniform(-1, 1, (12, 2)), rng.uniform(3, 6, 12)])
     points = bodies + root[:, None]
     pixels = points[..., :2] / points[..., 2:] * (700, 710) + np.array([320, 240])
-    monkeypatch.setattr(lifter, "lift_normalized", lambda screen: bodies.astype(np.float32))
+    right = bodies.astype(np.float32), np.full((12, 16), np.nan, np.float32)
+    monkeypatch.setattr(lifter, "lift_with_errors", lambda screen: right)
     table = read_arrays(
         {"keypoints": pixels, "layout": "h36m16"}, source="made up", layout=None, size=SIZE
     )

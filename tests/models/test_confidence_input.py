@@ -87,10 +87,8 @@ def test_a_joint_is_filled_in_by_its_confidence(network, keypoints):
 def test_weights_survive_the_published_format(network):
     _, variables = network
     checkpoint = Checkpoint(variables, None, CONFIG, HALPE_26)
-    tensors, none = to_published(checkpoint)
-    again = from_published(
-        tensors, none, source="file", config=CONFIG, skeleton=HALPE_26
-    )
+    tensors, _ = to_published(checkpoint)
+    again = from_published(tensors, source="file", config=CONFIG, skeleton=HALPE_26)
     assert again.config.model == CONFIG.model
     assert jax.tree.all(jax.tree.map(np.array_equal, again.variables, variables))
 
