@@ -87,7 +87,7 @@ def devices_without_kind(count: int) -> Devices:
 
 def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
     """The program that `training.fit` runs, and the number of steps per epoch."""
-    frames = views_without_values(TRAIN_VIEWS, skeleton=JOINT_SETS[config.data.joint_set])
+    frames = views_for(config, TRAIN_VIEWS)
     samples = config.train.samples(len(frames))
     steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
     schedule = learning_rates(
@@ -116,7 +116,7 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
 
 def evaluation_program(config: Config, devices: Devices) -> tuple[Program, EvalLoop]:
     """The program that `Evaluator` runs after each epoch, and how it divides the split."""
-    frames = views_without_values(TEST_VIEWS, skeleton=JOINT_SETS[config.data.joint_set])
+    frames = views_for(config, TEST_VIEWS)
     settings = EvaluationSettings()
     made = compile_eval_loop(config, frames, devices, refine=config.train.refine, settings=settings)
     optimizer = make_optimizer(lambda count: count, config.optim)
@@ -132,7 +132,16 @@ def placed(tree: Any, devices: Devices) -> Any:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), tree)
 
 
-def views_without_values(count: int, *, skeleton: Skeleton = H36M_16) -> Frames:
+def views_for(config: Config, count: int) -> Frames:
+    """Views with the joints and the input of the network that a configuration describes."""
+    return views_without_values(
+        count,
+        skeleton=JOINT_SETS[config.data.joint_set],
+        channels=3 if config.model.takes_confidence else 2,
+    )
+
+
+def views_without_values(count: int, *, skeleton: Skeleton = H36M_16, channels: int = 2) -> Frames:
     """A table of `count` views that takes no memory; all numbers are broadcast zeros."""
     joints, cameras = skeleton.num_joints, 4
     index = np.broadcast_to(np.int32(0), (count,))
@@ -141,7 +150,7 @@ def views_without_values(count: int, *, skeleton: Skeleton = H36M_16) -> Frames:
         detections="",
         skeleton=skeleton,
         keypoint_skeleton=skeleton,
-        keypoints_2d=np.broadcast_to(np.float32(0), (count, joints, 2)),
+        keypoints_2d=np.broadcast_to(np.float32(0), (count, joints, channels)),
         joints_3d=np.broadcast_to(np.float32(0), (count, joints, 3)),
         subject=index,
         action=index,

@@ -75,15 +75,15 @@ class Take:
     clip: tuple[str, str] | None = None  # subject and name of a clip of an .npz
 
     def read(
-        self, *, amc_rate: float, npz_rate: float, unit: str | None, up: str
+        self, *, amc_rate: float, unit: str | None, up: str, npz_rate: float = 50.0
     ) -> Body | PointsBody:
         """Reads the motion.
 
         Args:
             amc_rate: frames per second of an .amc, which does not say.
-            npz_rate: likewise, of an .npz.
             unit: of a .bvh, see `joints.make_body`.
             up: "y" or "z", the axis that points up in a .bvh.
+            npz_rate: frames per second of an .npz, which does not say either.
 
         Raises:
             DataError: a file is damaged, or of no known kind of skeleton.

@@ -361,3 +361,22 @@ def test_damaged_folders_are_refused_in_one_line(folder, damage):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(DataError, match="nowhere: no such folder; wanted one with index.json"):
         open_views(tmp_path / "nowhere")
+
+
+def test_confidences_are_the_third_number(tmp_path):
+    """Those of the folder, or 1 where it has none; other data sets have 1, too."""
+    folder = hand_written(tmp_path)
+    for detections, sure in (("cpn", 0.5), ("gt", 1)):
+        views = read.load_views(
+            folder, detections=detections, subjects=("P2", "P1"), confidence=True
+        )
+        assert views.channels == 3
+        assert views.nbytes == 7 * 4 * (3 * 3 + 3 * 2 + 1)
+        rows = views.in_memory().keypoints_2d
+        assert rows.dtype == np.float32
+        np.testing.assert_array_equal(rows[..., 2], np.full((7, 2), sure))
+        plain = load_views(folder, detections=detections, subjects=("P2", "P1"))
+        np.testing.assert_array_equal(rows[..., :2], plain.keypoints_2d)
+        assert plain.channels == 2
+    frames = load_frames(DataConfig(every=100), "test", confidence=True)
+    assert frames.channels == 3 and (frames.in_memory().keypoints_2d[..., 2] == 1).all()
