@@ -76,8 +76,8 @@ def views(sources: Sequence[str], *, random_cameras: bool = False) -> Iterator[V
         except DataError as error:
             print(f"left out: {error}")
             continue
-        bad = glitches(world, rate=body.motion.rate)
-        frames = resampled(len(world), rate=body.motion.rate, fps=FPS)
+        bad = glitches(world, rate=body.rate)
+        frames = resampled(len(world), rate=body.rate, fps=FPS)
         world, part = world[frames], np.cumsum(bad)[frames]
         for number, clip in enumerate(cut(world, np.arange(len(world)), part, fps=FPS)):
             rng = np.random.default_rng((zlib.crc32(take.name.encode()), number))
