@@ -168,8 +168,8 @@ FAULTS = (
         (
             (
                 FLIP_TEST,
-                "return (pose + mirror(mirrored, model.skeleton)) / 2",
-                "return (pose + mirrored.at[..., 0].multiply(-1)) / 2",
+                "pose = (pose + mirror(mirrored, model.skeleton)) / 2",
+                "pose = (pose + mirrored.at[..., 0].multiply(-1)) / 2",
             ),
         ),
         (f"{TEST_STEPS}::test_flip_test_makes_the_network_symmetric", TEST_EVAL),
@@ -179,8 +179,8 @@ FAULTS = (
         (
             (
                 FLIP_TEST,
-                "return (pose + mirror(mirrored, model.skeleton)) / 2",
-                "return (pose + mirrored[:, list(model.skeleton.mirror)]) / 2",
+                "pose = (pose + mirror(mirrored, model.skeleton)) / 2",
+                "pose = (pose + mirrored[:, list(model.skeleton.mirror)]) / 2",
             ),
         ),
         (f"{TEST_STEPS}::test_flip_test_makes_the_network_symmetric", TEST_EVAL),
@@ -210,8 +210,8 @@ FAULTS = (
         (
             (
                 METRICS,
-                "sign = jnp.where(jnp.linalg.det(product(u, vt)) < 0, -1.0, 1.0)",
-                "sign = jnp.where(jnp.linalg.det(product(u, vt)) < 0, 1.0, 1.0)",
+                "sign = jnp.where(jnp.linalg.det(_product(u, vt)) < 0, -1.0, 1.0)",
+                "sign = jnp.where(jnp.linalg.det(_product(u, vt)) < 0, 1.0, 1.0)",
             ),
         ),
         ("tests/pose/test_metrics.py", TEST_EVAL),

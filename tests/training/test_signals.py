@@ -25,9 +25,9 @@ def test_signal_while_data_are_read_stops_before_anything_is_written(
 ):
     load = loop.load_train_and_validation
 
-    def load_and_be_stopped(*args):
+    def load_and_be_stopped(*args, **kwargs):
         signal.raise_signal(number)
-        return load(*args)
+        return load(*args, **kwargs)
 
     monkeypatch.setattr(loop, "load_train_and_validation", load_and_be_stopped)
     before = signal.getsignal(number)
