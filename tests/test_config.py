@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from rsnet_jax.config import (
@@ -12,6 +14,8 @@ from rsnet_jax.config import (
     load_preset,
 )
 from rsnet_jax.errors import ConfigError
+
+PRESETS = Path(__file__).parents[1] / "configs"
 
 
 @pytest.mark.parametrize(
@@ -184,9 +188,7 @@ def test_a_bad_preset_is_one_line(tmp_path, text, message):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["h36m_gt", "h36m_hr", "hgcn_cpn", "semgcn_gt", "smoke", "synthetic"]
-)
+@pytest.mark.parametrize("name", sorted(path.stem for path in PRESETS.glob("*.yaml")))
 def test_every_preset_is_sound(name):
     load_preset(find_preset(name))
 

@@ -15,9 +15,11 @@ from rsnet_jax.config import AnyModelConfig, Config, HasRefinement, settings_cla
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, quote
 from rsnet_jax.files.outputs import atomic_write
 from rsnet_jax.files.paths import to_path
-from rsnet_jax.pose.skeleton import JOINT_SETS, Skeleton
+from rsnet_jax.pose.skeleton import H36M_16, JOINT_SETS, Skeleton
 
 REFINEMENT_PREFIX = "post_refine."
+NETWORK_PREFIXES = ("model_rsnet", "model_module_gcn")
+"""The names of published networks whose refinement is called model_post_refine_*."""
 
 
 def from_published(
@@ -93,14 +95,22 @@ def from_published(
 
 
 def skeleton_for(
-    joints: int, skeleton: Skeleton | None, keypoint_skeleton: Skeleton | None, *, source: str
+    joints: int | None,
+    skeleton: Skeleton | None,
+    keypoint_skeleton: Skeleton | None,
+    *,
+    source: str,
 ) -> Skeleton:
     """The output's skeleton of a network whose graph has so many joints.
+
+    If the tensors do not tell how many (None), it is the given one, or that of 16 joints.
 
     Raises:
         CheckpointError: the skeletons given have another number, or no known one has that.
     """
     graph = keypoint_skeleton or skeleton
+    if joints is None:
+        return skeleton or graph or H36M_16
     if graph is None:
         known = {one.num_joints: one for one in JOINT_SETS.values()}
         if joints not in known:
@@ -191,7 +201,7 @@ def pair_in_folder(folder: Path) -> tuple[Path, Path | None]:
         )
     network = networks[0]
     if len(refinements) > 1:
-        twin = network.name.replace("model_rsnet", "model_post_refine")
+        twin = refinement_path(network).name
         named_alike = [file for file in refinements if file.name == twin]
         if not named_alike:
             raise CheckpointError(
@@ -204,9 +214,10 @@ def pair_in_folder(folder: Path) -> tuple[Path, Path | None]:
 
 
 def refinement_path(network: Path) -> Path:
-    """The file in which `save_torch_checkpoint` puts the refinement of a network."""
-    if "model_rsnet" in network.name:
-        return network.with_name(network.name.replace("model_rsnet", "model_post_refine"))
+    """The file that holds the refinement of a network, by the published names."""
+    for prefix in NETWORK_PREFIXES:
+        if prefix in network.name:
+            return network.with_name(network.name.replace(prefix, "model_post_refine"))
     return network.with_name(f"{network.stem}_post_refine{network.suffix}")
 
 

@@ -14,16 +14,21 @@ from rsnet_jax.config import (
     HasRefinement,
     HGCNConfig,
     ModelConfig,
+    ModulatedGCNConfig,
+    ModulatedGCNDetectedConfig,
     Precision,
     RSNetConfig,
     SemGCNConfig,
+    WeightUnsharingConfig,
 )
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.models.hgcn import HGCN
+from rsnet_jax.models.modulated_gcn import ModulatedGCN
 from rsnet_jax.models.network import Network
 from rsnet_jax.models.refine import PostRefine
 from rsnet_jax.models.rsnet import RSNet
 from rsnet_jax.models.semgcn import SemGCN
+from rsnet_jax.models.weight_unsharing import WeightUnsharing
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 Variables = dict[str, Any]
@@ -63,6 +68,43 @@ def _hgcn(model: HGCNConfig, **common: Any) -> HGCN:
     )
 
 
+def _weight_unsharing(model: WeightUnsharingConfig, **common: Any) -> WeightUnsharing:
+    return WeightUnsharing(
+        width=model.width,
+        dropout=model.dropout,
+        blocks=model.blocks,
+        non_local=model.non_local,
+        sharing=model.sharing,
+        graph=model.graph,
+        graph_weights=model.graph_weights,
+        experts=model.experts,
+        experts_merge=model.experts_merge,
+        expert_dropout=model.expert_dropout,
+        **common,
+    )
+
+
+def _modulated_gcn(model: ModulatedGCNConfig, **common: Any) -> ModulatedGCN:
+    return ModulatedGCN(
+        width=model.width,
+        dropout=model.dropout,
+        blocks=model.blocks,
+        non_local=model.non_local,
+        **common,
+    )
+
+
+def _modulated_gcn_detected(model: ModulatedGCNDetectedConfig, **common: Any) -> ModulatedGCN:
+    return ModulatedGCN(
+        width=model.width,
+        dropout=model.dropout,
+        blocks=model.blocks,
+        attention=True,
+        random_modulation=True,
+        **common,
+    )
+
+
 class NetworkKind(NamedTuple):
     """A row of the table of networks."""
 
@@ -76,6 +118,9 @@ NETWORKS: Mapping[str, NetworkKind] = {
     "rsnet": NetworkKind(RSNetConfig, _rsnet),
     "semgcn": NetworkKind(SemGCNConfig, _semgcn),
     "hgcn": NetworkKind(HGCNConfig, _hgcn),
+    "weight_unsharing": NetworkKind(WeightUnsharingConfig, _weight_unsharing),
+    "modulated_gcn": NetworkKind(ModulatedGCNConfig, _modulated_gcn),
+    "modulated_gcn_detected": NetworkKind(ModulatedGCNDetectedConfig, _modulated_gcn_detected),
 }
 """Every network by `model.name`. The names of its published weights are in
 `checkpoints.key_tables.KEY_TABLES`, under the same name."""

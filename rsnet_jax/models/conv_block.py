@@ -13,7 +13,10 @@ from rsnet_jax.models.norms import TorchBatchNorm
 
 @runtime_checkable
 class MakeConv(Protocol):
-    """Makes the graph convolution of a layer, with so many channels out."""
+    """Makes the graph convolution of a layer, with so many channels out.
+
+    It is called with (batch, joint, chan) arrays and `train`.
+    """
 
     def __call__(self, features: int, *, name: str) -> Callable[..., Array]: ...
 
@@ -34,7 +37,7 @@ class ConvBlock(nn.Module):
     def __call__(
         self, x: Float[Array, "batch joint chan"], *, train: bool
     ) -> Float[Array, "batch joint out"]:
-        x = self.make_conv(self.features, name="conv")(x)
+        x = self.make_conv(self.features, name="conv")(x, train=train)
         norm = TorchBatchNorm(axis_name=self.axis_name, dtype=self.dtype, name="norm")
         x = nn.relu(norm(x, train=train))
         return PerSampleDropout(self.dropout, self.axis_name, name="dropout")(x, train=train)

@@ -42,7 +42,10 @@ class HighOrderGraphConv(nn.Module):
         self,
         x: Float[Array, "batch joint chan"],
         x0: Float[Array, "batch joint chan"] | None = None,
+        *,
+        train: bool,
     ) -> Float[Array, "batch joint out"]:
+        del train  # does the same
         shape = (self.hops, x.shape[-1], self.features)
         weight = self.param("weight", torch_xavier(*shape), shape).astype(self.dtype)
         graphs = []

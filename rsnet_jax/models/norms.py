@@ -93,7 +93,9 @@ class TorchBatchNorm(nn.Module):
         wide = x.astype(jnp.float32)
         mean, var = running_mean.value, running_var.value
         if train and not self.is_initializing():
-            mean = wide.mean(axis=others)
+            # A long sum of nearly equal numbers loses digits; one of distances loses fewer.
+            center = jax.lax.stop_gradient(mean)
+            mean = center + (wide - jnp.expand_dims(center, others)).mean(axis=others)
             centered = wide - jnp.expand_dims(mean, others)
             var = jnp.square(centered).mean(axis=others)
             mean, var = self._over_devices(mean, var, center=running_mean.value)

@@ -69,5 +69,5 @@ class ResidualGraphNetwork(GraphNetwork, abc.ABC):
             y = layer(f"first_{i}")(x, train=train)
             x = attend(x + layer(f"second_{i}")(y, train=train), i + 1)
         x = self.attend_last(x, train=train)
-        pose = self.graph_conv("output")(3, name="output")(x)
+        pose = self.graph_conv("output")(3, name="output")(x, train=train)
         return self.select_joints(pose.astype(jnp.float32))

@@ -33,7 +33,10 @@ class SemanticGraphConv(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch joint chan"]) -> Float[Array, "batch joint out"]:
+    def __call__(
+        self, x: Float[Array, "batch joint chan"], *, train: bool
+    ) -> Float[Array, "batch joint out"]:
+        del train  # does the same
         chan, edges = x.shape[-1], bones_and_self(self.skeleton)
         weight = self.param(
             "weight", torch_xavier(2, chan, self.features), (2, chan, self.features)

@@ -80,7 +80,7 @@ def test_network_does_what_the_protocol_says(name, rng):
     np.testing.assert_allclose(one, all_[:1], rtol=1e-5, atol=1e-5)  # each pose by itself
 
 
-ALIKE: dict[str, list[str]] = {}
+ALIKE = {"modulated_gcn": ["weight_unsharing", "modulated_gcn"]}
 """Networks whose tensors are also those of others, of equal names and shapes."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rsnet_jax.checkpoints.key_tables import hgcn, rsnet, semgcn
+from rsnet_jax.checkpoints.key_tables import hgcn, modulated_gcn, rsnet, semgcn, weight_unsharing
 from rsnet_jax.checkpoints.key_tables.entry import (
     Entry,
     KeyTable,
@@ -32,6 +32,9 @@ KEY_TABLES: Mapping[str, KeyTable] = {
     "rsnet": rsnet.KEY_TABLE,
     "semgcn": semgcn.KEY_TABLE,
     "hgcn": hgcn.KEY_TABLE,
+    "weight_unsharing": weight_unsharing.KEY_TABLE,
+    "modulated_gcn": modulated_gcn.KEY_TABLE,
+    "modulated_gcn_detected": modulated_gcn.DETECTED_KEY_TABLE,
 }
 """The published tensors of every network, by `model.name`."""
 

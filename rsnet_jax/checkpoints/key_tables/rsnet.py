@@ -8,10 +8,9 @@ from rsnet_jax.checkpoints.key_tables.entry import (
     Entry,
     KeyTable,
     Tensors,
-    batch_norm,
-    convolution,
     same,
 )
+from rsnet_jax.checkpoints.key_tables.non_local import non_local_table
 from rsnet_jax.config import RSNetConfig
 from rsnet_jax.errors import CheckpointError
 
@@ -49,18 +48,6 @@ def _graph_conv(
     ]
 
 
-def _non_local(chan: int) -> list[Entry]:
-    inner = chan // 2
-    base = ("params", "non_local")
-    maps = [(name, name, chan, inner) for name in ("theta", "phi", "g")]
-    table = []
-    for ours, published, size, out in [*maps, ("out", "W.0", inner, chan)]:
-        weight, bias = f"non_local.{published}.weight", f"non_local.{published}.bias"
-        table.append(convolution((*base, ours, "kernel"), weight, chan=size, out=out))
-        table.append(same((*base, ours, "bias"), bias, (out,)))
-    return table + batch_norm(("non_local", "norm"), "non_local.W.1", chan=chan)
-
-
 def rsnet_table(model: RSNetConfig, joints: int) -> list[Entry]:
     """Every tensor of a published network of this size."""
     chan = model.hops * model.width
@@ -75,7 +62,7 @@ def rsnet_table(model: RSNetConfig, joints: int) -> list[Entry]:
         table += _graph_conv(f"gelu_{i}/conv", f"{second}.gconv", chan=chan, **size)
     out = 4 if model.joint_errors else 3
     table += _graph_conv("output", "gconv_output", chan=chan, out=out, model=model, joints=joints)
-    return table + _non_local(chan)
+    return table + non_local_table("non_local", "non_local", chan=chan)
 
 
 def infer(tensors: Tensors, source: str) -> dict[str, int | bool]:
