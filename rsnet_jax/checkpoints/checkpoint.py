@@ -105,7 +105,8 @@ class Checkpoint:
     def batches_seen(self) -> int:
         """The training batches that the batch statistics have seen."""
         stats: Any = traverse_util.flatten_dict(self.variables["batch_stats"])
-        return max((int(leaf) for path, leaf in stats.items() if path[-1] == "count"), default=0)
+        counts = [np.max(leaf) for path, leaf in stats.items() if path[-1] == "count"]
+        return int(max(counts, default=0))
 
     @property
     def refinement(self) -> PostRefine | None:

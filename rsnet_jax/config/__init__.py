@@ -1,6 +1,7 @@
 """The configuration: frozen, typed data in sections; impossible values are refused at once."""
 
 from rsnet_jax.config.networks import (
+    HOIF_STORED_BLOCKS,
     SETTINGS,
     AnyModelConfig,
     ExpertsMerge,
@@ -8,6 +9,7 @@ from rsnet_jax.config.networks import (
     GraphWeights,
     HasRefinement,
     HGCNConfig,
+    HOIFConfig,
     ModelConfig,
     ModulatedGCNConfig,
     ModulatedGCNDetectedConfig,
@@ -45,6 +47,8 @@ __all__ = [
     "GraphName",
     "GraphWeights",
     "HGCNConfig",
+    "HOIFConfig",
+    "HOIF_STORED_BLOCKS",
     "HasRefinement",
     "LossName",
     "ModelConfig",

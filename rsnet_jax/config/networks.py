@@ -176,6 +176,13 @@ class SemGCNConfig(ModelConfig):
         }
 
 
+def _check_channels(channels: int) -> None:
+    if channels > MOST_CHANNELS:
+        raise ValueError(
+            f"model.width * model.hops must be at most {MOST_CHANNELS} channels, got {channels}"
+        )
+
+
 class HGCNConfig(ModelConfig):
     """The network High-order GCN."""
 
@@ -194,11 +201,7 @@ class HGCNConfig(ModelConfig):
 
     @pydantic.model_validator(mode="after")
     def _has_channels(self):
-        if self.hops * self.width > MOST_CHANNELS:
-            raise ValueError(
-                f"model.width * model.hops must be at most {MOST_CHANNELS} channels, got "
-                f"{self.hops * self.width}"
-            )
+        _check_channels(self.hops * self.width)
         return self
 
     @property
@@ -363,13 +366,53 @@ class ModulatedGCNDetectedConfig(ModelConfig):
         }
 
 
+HOIF_STORED_BLOCKS = 16
+"""The hidden blocks that files of HOIF-Net hold, however many are used."""
+
+
+class HOIFConfig(ModelConfig):
+    """The network HOIF-Net."""
+
+    title: ClassVar[str] = "HOIF-Net"
+
+    name: Literal["hoif"] = "hoif"
+    """Kind of network; `--model.name OTHER --help` lists the settings of another kind."""
+    width: Width = 64
+    """Channels per hop; a layer has hops * width channels. Published: 64."""
+    dropout: DropoutRate = 0.0
+    """Dropout rate in each hidden layer during training."""
+    blocks: Annotated[int, pydantic.Field(ge=1, le=HOIF_STORED_BLOCKS)] = 8
+    """Number of hidden blocks, of one graph convolution each, that are used. Published: 8; files
+    hold 16."""
+    hops: Hops = 4
+    """Number of hops of a graph convolution, hop 0 (the joint itself) included."""
+
+    @pydantic.model_validator(mode="after")
+    def _has_channels(self):
+        _check_channels(self.hops * self.width)
+        return self
+
+    @property
+    def sizes(self) -> str:
+        return f"width {self.width}, {self.blocks} blocks, {self.hops} hops"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {
+            "width": f"{self.width} per hop, {self.width * self.hops} channels",
+            "blocks": f"{self.blocks} of {HOIF_STORED_BLOCKS} stored blocks, {self.hops} hops",
+            "dropout": f"{self.dropout:g}",
+        }
+
+
 AnyModelConfig = Annotated[
     RSNetConfig
     | SemGCNConfig
     | HGCNConfig
     | WeightUnsharingConfig
     | ModulatedGCNConfig
-    | ModulatedGCNDetectedConfig,
+    | ModulatedGCNDetectedConfig
+    | HOIFConfig,
     pydantic.Field(discriminator="name"),
 ]
 SETTINGS: dict[str, type[ModelConfig]] = {

@@ -13,6 +13,7 @@ from rsnet_jax.config import (
     Config,
     HasRefinement,
     HGCNConfig,
+    HOIFConfig,
     ModelConfig,
     ModulatedGCNConfig,
     ModulatedGCNDetectedConfig,
@@ -23,6 +24,7 @@ from rsnet_jax.config import (
 )
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.models.hgcn import HGCN
+from rsnet_jax.models.hoif import HOIFNet
 from rsnet_jax.models.modulated_gcn import ModulatedGCN
 from rsnet_jax.models.network import Network
 from rsnet_jax.models.refine import PostRefine
@@ -105,6 +107,16 @@ def _modulated_gcn_detected(model: ModulatedGCNDetectedConfig, **common: Any) ->
     )
 
 
+def _hoif(model: HOIFConfig, **common: Any) -> HOIFNet:
+    return HOIFNet(
+        width=model.width,
+        dropout=model.dropout,
+        blocks=model.blocks,
+        hops=model.hops,
+        **common,
+    )
+
+
 class NetworkKind(NamedTuple):
     """A row of the table of networks."""
 
@@ -121,6 +133,7 @@ NETWORKS: Mapping[str, NetworkKind] = {
     "weight_unsharing": NetworkKind(WeightUnsharingConfig, _weight_unsharing),
     "modulated_gcn": NetworkKind(ModulatedGCNConfig, _modulated_gcn),
     "modulated_gcn_detected": NetworkKind(ModulatedGCNDetectedConfig, _modulated_gcn_detected),
+    "hoif": NetworkKind(HOIFConfig, _hoif),
 }
 """Every network by `model.name`. The names of its published weights are in
 `checkpoints.key_tables.KEY_TABLES`, under the same name."""

@@ -15,14 +15,16 @@ from rsnet_jax.models.norms import TorchBatchNorm
 class MakeConv(Protocol):
     """Makes the graph convolution of a layer, with so many channels out.
 
-    It is called with (batch, joint, chan) arrays and `train`.
+    It is called with one or two (batch, joint, chan) arrays and `train`.
     """
 
     def __call__(self, features: int, *, name: str) -> Callable[..., Array]: ...
 
 
 class ConvBlock(nn.Module):
-    """drop(relu(BN(conv(x)))); batch statistics are per channel, over batch and joints.
+    """drop(relu(BN(conv(x)))), or of conv(x, x0) if there is an x0.
+
+    Batch statistics are per channel, over batch and joints.
 
     The official code applies another ReLU after the dropout, which changes nothing.
     """
@@ -35,9 +37,14 @@ class ConvBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch joint chan"], *, train: bool
+        self,
+        x: Float[Array, "batch joint chan"],
+        x0: Float[Array, "batch joint chan"] | None = None,
+        *,
+        train: bool,
     ) -> Float[Array, "batch joint out"]:
-        x = self.make_conv(self.features, name="conv")(x, train=train)
+        inputs = (x,) if x0 is None else (x, x0)
+        x = self.make_conv(self.features, name="conv")(*inputs, train=train)
         norm = TorchBatchNorm(axis_name=self.axis_name, dtype=self.dtype, name="norm")
         x = nn.relu(norm(x, train=train))
         return PerSampleDropout(self.dropout, self.axis_name, name="dropout")(x, train=train)

@@ -7,11 +7,17 @@ import pytest
 from training_runs import assert_same_run, lines, smoke, train
 
 from rsnet_jax import load_checkpoint
-from rsnet_jax.config import SemGCNConfig, find_preset, load_preset
+from rsnet_jax.config import (
+    ModulatedGCNDetectedConfig,
+    SemGCNConfig,
+    find_preset,
+    load_preset,
+)
 from rsnet_jax.data.load import load_frames
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.evaluation.evaluator import evaluate
 from rsnet_jax.training import loop
+from rsnet_jax.training.optim import learning_rates
 from rsnet_jax.training.signals import StopRequest
 
 VIEWS, BATCH = 760, 64
@@ -92,11 +98,36 @@ def test_mirror_decides_the_samples_of_a_run(tmp_path):
     assert opened.samples == VIEWS and opened.steps_per_epoch == VIEWS // BATCH
 
 
-def test_preset_is_the_published_recipe():
-    config = load_preset(find_preset("semgcn_gt"))
-    assert config.model == SemGCNConfig()
-    assert (config.train.epochs, config.train.batch_size) == (50, 64)
-    assert (config.train.mirror, config.train.loss) == (False, "mse")
+@pytest.mark.parametrize(
+    ("preset", "joint_set", "batch", "loss", "decay", "decay_steps"),
+    [
+        ("semgcn_gt", "h36m16", 64, "mse", 0.96, 100_000),
+        ("hgcn_cpn", "h36m17", 256, "mse", 0.8, 100_000),
+        ("hoif_cpn", "h36m17", 256, "mse", 0.8, 100_000),
+        ("weight_unsharing_gt", "h36m16", 256, "mse_l1", 0.96, 25_000),
+        ("modulated_gcn_gt", "h36m16", 64, "mse_l1", 0.96, 100_000),
+    ],
+)
+def test_presets_are_the_published_recipes(preset, joint_set, batch, loss, decay, decay_steps):
+    config = load_preset(find_preset(preset))
+    assert config.model == type(config.model)()
+    assert config.data.joint_set == joint_set
+    assert (config.train.epochs, config.train.batch_size) == (50, batch)
+    assert (config.train.mirror, config.train.loss) == (False, loss)
     optim = config.optim
     assert (optim.name, optim.learning_rate, optim.clip_norm) == ("adam", 1e-3, 1.0)
-    assert (optim.schedule, optim.decay, optim.decay_steps) == ("steps", 0.96, 100_000)
+    assert (optim.schedule, optim.decay, optim.decay_steps) == ("steps", decay, decay_steps)
+
+
+def test_preset_with_refinement_is_the_published_recipe():
+    """Of Modulated GCN for detected keypoints: times 0.9 after epochs 4, 8, ..., not clipped."""
+    config = load_preset(find_preset("modulated_gcn_cpn"))
+    assert config.model == ModulatedGCNDetectedConfig()
+    assert (config.data.joint_set, config.train.refine) == ("h36m17", True)
+    assert (config.train.epochs, config.train.batch_size) == (30, 256)
+    assert (config.train.mirror, config.train.loss) == (True, "mpjpe_l1")
+    optim = config.optim
+    assert (optim.name, optim.learning_rate, optim.clip_norm) == ("amsgrad", 5e-3, None)
+    schedule = learning_rates(optim, epochs=30, steps_per_epoch=10, batch_size=256)
+    got = [float(schedule(10 * epoch)) for epoch in (0, 3, 4, 7, 8, 29)]
+    np.testing.assert_allclose(got, [5e-3 * 0.9**n for n in (0, 0, 1, 1, 2, 7)], rtol=1e-6)

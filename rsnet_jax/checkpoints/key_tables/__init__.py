@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rsnet_jax.checkpoints.key_tables import hgcn, modulated_gcn, rsnet, semgcn, weight_unsharing
+from rsnet_jax.checkpoints.key_tables import (
+    hgcn,
+    hoif,
+    modulated_gcn,
+    rsnet,
+    semgcn,
+    weight_unsharing,
+)
 from rsnet_jax.checkpoints.key_tables.entry import (
     Entry,
     KeyTable,
@@ -35,6 +42,7 @@ KEY_TABLES: Mapping[str, KeyTable] = {
     "weight_unsharing": weight_unsharing.KEY_TABLE,
     "modulated_gcn": modulated_gcn.KEY_TABLE,
     "modulated_gcn_detected": modulated_gcn.DETECTED_KEY_TABLE,
+    "hoif": hoif.KEY_TABLE,
 }
 """The published tensors of every network, by `model.name`."""
 

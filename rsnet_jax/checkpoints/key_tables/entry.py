@@ -96,6 +96,22 @@ def batch_norm(module: ParamPath, key: str, *, chan: int) -> list[Entry]:
     ]
 
 
+def stacked(tables: Sequence[Sequence[Entry]]) -> list[Entry]:
+    """Tables of equal modules as one, whose arrays have a leading axis over the modules."""
+
+    def stack(row: Sequence[Entry]) -> Entry:
+        first = row[0]
+        return Entry(
+            first.path,
+            tuple(key for entry in row for key in entry.keys),
+            first.shape,
+            lambda tensors: np.stack([first.to_ours([tensor]) for tensor in tensors]),
+            lambda arrays: [first.to_published(array)[0] for array in arrays],
+        )
+
+    return [stack(row) for row in zip(*tables, strict=True)]
+
+
 def to_ours(tensors: Tensors, table: Sequence[Entry], *, source: str) -> Variables:
     """Published tensors to Flax variables (float32).
 
