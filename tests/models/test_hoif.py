@@ -14,7 +14,7 @@ from peer_networks import (
     output_of,
 )
 
-from rsnet_jax.checkpoints.published import to_published
+from rsnet_jax.checkpoints.published import from_published, to_published
 from rsnet_jax.checkpoints.torch_file import read_state_dict
 from rsnet_jax.config import Config, HOIFConfig
 from rsnet_jax.models.build import init_variables
@@ -64,6 +64,18 @@ def test_all_stored_blocks_can_be_used():
     config = Config(model=HOIFConfig(width=2, blocks=16, hops=2))
     params = jax.eval_shape(lambda: init_variables(config))["params"]
     assert "block_15" in params and "unused" not in params
+
+
+@pytest.mark.parametrize("blocks", [1, 3, 16])
+def test_blocks_are_told_by_the_batches_they_have_seen(case, blocks):
+    """Those of a trained file: as many as the first layer, or none."""
+    tensors, _ = to_published(case.checkpoint)
+    used = {f"gconv{number}" for number in (*range(1, blocks), 16)}
+    for name in tensors:
+        if name.endswith("num_batches_tracked"):
+            ran = name.startswith("gconv_input") or name.split(".")[1] in used
+            tensors[name] = np.array(70 if ran else 0)
+    assert from_published(tensors, source="made up").config.model.blocks == blocks
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ def shaken(variables, rng):
 
     def shake(leaf):
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
-            return leaf + 3
+            return leaf + jnp.asarray(rng.integers(3, 99, leaf.shape), leaf.dtype)
         return leaf + jnp.asarray(rng.uniform(0.1, 0.2, leaf.shape), leaf.dtype)
 
     return jax.tree.map(shake, variables)
