@@ -1,24 +1,20 @@
 """The configuration: frozen, typed data in sections; impossible values are refused at once."""
 
-from rsnet_jax.config.networks import (
+from rsnet_jax.config.graph_networks import (
     HOIF_STORED_BLOCKS,
-    SETTINGS,
-    AnyModelConfig,
     ExpertsMerge,
     GraphName,
     GraphWeights,
-    HasRefinement,
     HGCNConfig,
     HOIFConfig,
-    ModelConfig,
     ModulatedGCNConfig,
     ModulatedGCNDetectedConfig,
-    RSNetConfig,
     SemGCNConfig,
     Sharing,
     WeightUnsharingConfig,
-    settings_class,
 )
+from rsnet_jax.config.model_section import HasRefinement, ModelConfig
+from rsnet_jax.config.networks import SETTINGS, AnyModelConfig, RSNetConfig, settings_class
 from rsnet_jax.config.presets import find_preset, load_preset, save_preset
 from rsnet_jax.config.section import PRECISIONS, Precision
 from rsnet_jax.config.sections import (

@@ -4,7 +4,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 
-from rsnet_jax.config.networks import AnyModelConfig, HasRefinement, RSNetConfig, with_name
+from rsnet_jax.config.model_section import HasRefinement
+from rsnet_jax.config.networks import AnyModelConfig, RSNetConfig, with_name
 from rsnet_jax.config.section import PRECISIONS, AnyPath, Names, Precision, Section
 from rsnet_jax.errors import ConfigError, quote
 from rsnet_jax.pose.layouts import LAYOUTS
