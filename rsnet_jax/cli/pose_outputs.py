@@ -44,7 +44,10 @@ Ground = Annotated[
     ),
 ]
 Video = Annotated[
-    AnyPath | None, described("Video whose frames are drawn behind the keypoints, in pictures.")
+    AnyPath | None,
+    described(
+        "Video, picture or folder of pictures that is drawn behind the keypoints, in pictures."
+    ),
 ]
 
 
@@ -64,7 +67,7 @@ def check_outputs(paths: Sequence[Path], *, overwrite: bool, video: Path | None 
         export.check_library(path.suffix.lower())
         visualize.check_library(path.suffix.lower())
     _check_names(paths, overwrite=overwrite)
-    if video is not None:
+    if video is not None and not video.is_dir():
         require_file(video, DataError)
 
 

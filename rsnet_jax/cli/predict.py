@@ -1,15 +1,19 @@
-"""`rsnet-jax predict`: lifts the keypoints of any detector, and writes poses."""
+"""`rsnet-jax predict`: lifts the people in a video, or the keypoints of any detector."""
 
 import dataclasses
+import functools
 import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import tqdm
 import tyro
 
+from rsnet_jax.cli.detecting import DetectorChoice, DetectorFiles, detect_people
 from rsnet_jax.cli.options import CommandOptions, Debug, Overwrite, Positive, described, wanted
 from rsnet_jax.cli.parsing import parse
 from rsnet_jax.cli.pose_outputs import (
@@ -24,13 +28,16 @@ from rsnet_jax.cli.pose_outputs import (
 from rsnet_jax.config.section import AnyPath
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.distributed.host_memory import return_freed_memory
-from rsnet_jax.errors import ConfigError
+from rsnet_jax.errors import ConfigError, Interrupted
 from rsnet_jax.export.settings import OutputSettings
+from rsnet_jax.files.footage import is_footage, open_footage
 from rsnet_jax.keypoints.detections import Detections
+from rsnet_jax.keypoints.detectors.detect import check_detector, open_detector
 from rsnet_jax.keypoints.doubts import doubts_about
 from rsnet_jax.keypoints.gaps import fill_gaps
 from rsnet_jax.keypoints.people import choose_people, identify
 from rsnet_jax.keypoints.read import Format, read_keypoints
+from rsnet_jax.lifting.inputs import joints_for
 from rsnet_jax.lifting.lifter import Lifter
 from rsnet_jax.lifting.recording import LiftSettings, Smooth, lift_recording
 from rsnet_jax.pose.layouts import LAYOUTS
@@ -46,6 +53,8 @@ Size = Annotated[
         lambda text: bool(re.fullmatch(r"[1-9]\d{0,5}x[1-9]\d{0,5}", text)),
     ),
 ]
+
+MAX_GAP = 10  # frames
 
 
 def numbers_of(text: str) -> tuple[float, ...]:
@@ -74,20 +83,24 @@ Direction = Annotated[
 
 
 class PredictOptions(CommandOptions):
-    """Lifts 2D keypoints to 3D poses, and writes them to files.
+    """Lifts people to 3D poses, and writes them to files.
 
-    INPUT is a file that a detector wrote (COCO, AlphaPose, MMPose, MediaPipe as .json; VideoPose3D
-    or rtmlib as .npz; plain .npy, .npz, .csv), or a folder of OpenPose. Poses are in meters,
-    relative to the root joint, along the axes of the camera: x right, y down, z forward. The
-    refinement is not used: it needs the true depth of the person.
+    INPUT is a video, a picture or a folder of pictures, in which people are detected first; or a
+    file that a detector wrote (COCO, AlphaPose, MMPose, MediaPipe as .json; VideoPose3D or rtmlib
+    as .npz; plain .npy, .npz, .csv), or a folder of OpenPose. Poses are in meters,
+    relative to the root joint, along the axes of the camera: x right, y down, z forward. Ctrl-C
+    while people are detected writes the poses up to there. The refinement is not used: it needs the
+    true depth of the person.
     """
 
     input: Annotated[AnyPath | None, tyro.conf.Positional, tyro.conf.arg(metavar="INPUT")] = None
-    """File or folder of keypoints."""
+    """Video, picture, folder of pictures, or file or folder of keypoints."""
     out: Out = ()
     checkpoint: Annotated[
         AnyPath | None, described("Weights to lift with: whatever `evaluate` takes as CHECKPOINT.")
     ] = None
+    detector: DetectorChoice = "mediapipe"
+    detector_files: DetectorFiles = ()
     format: Format = "auto"
     """Format of the input. Default: found out from the file, and said."""
     layout: Annotated[
@@ -102,7 +115,8 @@ class PredictOptions(CommandOptions):
     size: Size | None = None
     """Size of the image in pixels, such as 1920x1080. Default: that in the file, if it has one."""
     fps: Positive | None = None
-    """Frames per second. Default: that in the file; without it, poses have no time."""
+    """Frames per second. Default: that in the file; without it, poses have no time. Of a video, it
+    overrules the rate in the file: for slow motion."""
     person: str = "largest"
     """Person to lift: largest, confident (the surest detections), all, or a number in the file."""
     frame: Literal["auto", "screen", "box"] = "auto"
@@ -120,9 +134,11 @@ class PredictOptions(CommandOptions):
     camera), or X,Y,Z along the axes of the camera."""
     smooth: Smooth = "none"
     """Smoothing over time: savgol (no lag), oneeuro (as for a live camera), none."""
-    max_gap: Annotated[int, wanted("0 or more was wanted", lambda value: value >= 0)] = 10
+    max_gap: Annotated[
+        int | None, wanted("0 or more was wanted", lambda value: value is None or value >= 0)
+    ] = None
     """Longest gap, in frames, over which a missing joint is interpolated. Longer ones stay missing
-    in the output."""
+    in the output. Default: 10, and 0 for pictures without --fps."""
     ground: Ground = False
     video: Video = None
     overwrite: Overwrite = False
@@ -133,36 +149,98 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     """Parses the options, reads, lifts, writes, and says what was assumed on the way."""
     options = parse(PredictOptions, argv, prog=prog, default=PredictOptions())
     if options.input is None:
-        raise ConfigError("which INPUT? Give a file or folder of keypoints")
+        raise ConfigError("which INPUT? Give a video, a picture, or a file or folder of keypoints")
     check_outputs(options.out, overwrite=options.overwrite, video=options.video)
     if options.checkpoint is None:
         raise ConfigError("which weights? Give --checkpoint CHECKPOINT")
     enable_compile_cache()
-    detections = read_keypoints(
-        options.input,
-        format_name=options.format,
-        layout=options.layout,
-        size=_size(options.size),
-    )
+    load_lifter = functools.partial(Lifter.load, options.checkpoint)
+    if is_footage(options.input):
+        detections, lifter, interrupted = _from_footage(options, options.input, load_lifter)
+        doubts, video = (), options.video or options.input
+    else:
+        detections, lifter, interrupted = _from_keypoints(options, options.input), None, False
+        doubts, video = doubts_about(detections), options.video
     if options.fps is not None:
         detections = dataclasses.replace(detections, fps=options.fps)
     log.info("%s", describe_input(detections))
-    doubts = doubts_about(detections)
     for doubt in doubts:
         log.warning("%s: %s", detections.source, doubt)
     detections = detections.noting(*doubts)
     detections = choose_people(identify(detections), options.person)
-    detections = fill_gaps(detections, max_gap=options.max_gap)
+    detections = fill_gaps(detections, max_gap=_max_gap(options, detections))
     return_freed_memory()  # that of a long file
-    check_contents(
-        options.out,
-        frame=detections.frame,
-        people=tuple(dict.fromkeys(detections.person.tolist())),
-        fps=detections.fps,
-        overwrite=options.overwrite,
+    people = tuple(dict.fromkeys(detections.person.tolist()))
+    _check_contents(options, detections.frame, people=people, fps=detections.fps)
+    lifter = lifter or load_lifter()
+    settings = _lift_settings(options)
+    with tqdm.tqdm(total=len(detections), unit=" poses", disable=None, leave=False) as bar:
+        poses = lift_recording(lifter, detections, settings=settings, progress=bar.update)
+    for note in poses.header.notes:
+        if note not in doubts:
+            log.info("%s", note)
+    output = OutputSettings(ground=options.ground, video=video)
+    print(describe_outputs(poses, write_outputs(options.out, poses, settings=output)))
+    if interrupted:
+        raise Interrupted(f"interrupted: the first {detections.frames:,} frames are written")
+
+
+def _from_keypoints(options: PredictOptions, path: Path) -> Detections:
+    """The keypoints of a file or folder."""
+    if options.detector != "mediapipe" or options.detector_files:
+        raise ConfigError(
+            f"detector: it is for videos and pictures; {path} is taken for a file of keypoints"
+        )
+    return read_keypoints(
+        path, format_name=options.format, layout=options.layout, size=_size(options.size)
     )
-    lifter = Lifter.load(options.checkpoint)
-    settings = LiftSettings(
+
+
+def _from_footage(
+    options: PredictOptions, path: Path, load_lifter: Callable[[], Lifter]
+) -> tuple[Detections, Lifter, bool]:
+    """The keypoints in a video or pictures, the network, and whether Ctrl-C came.
+
+    Detecting can take long: whatever can go wrong afterwards is looked for before.
+    """
+    given = (options.format != "auto", options.layout, options.size)
+    for name, value in zip(("format", "layout", "size"), given, strict=True):
+        if value:
+            raise ConfigError(f"{name}: it is for files of keypoints; {path} is a video or picture")
+    check_detector(options.detector, options.detector_files)
+    footage = open_footage(path)
+    fps = options.fps or footage.rate
+    if footage.count is not None:
+        _check_contents(options, np.arange(footage.count), people=(0,), fps=fps)
+    lifter = load_lifter()
+    with open_detector(options.detector, options.detector_files, still=fps is None) as detector:
+        nobody = np.empty((0, len(detector.layout.joints), 2), np.float32)
+        joints_for(
+            *(nobody, nobody[..., 0]),
+            layout=detector.layout,
+            skeleton=lifter.keypoint_skeleton,
+            rule=options.rule,
+        )
+        detections, interrupted = detect_people(footage, detector)
+    return detections, lifter, interrupted
+
+
+def _check_contents(
+    options: PredictOptions, frame: np.ndarray, *, people: Sequence[int], fps: float | None
+) -> None:
+    check_contents(options.out, frame=frame, people=people, fps=fps, overwrite=options.overwrite)
+
+
+def _max_gap(options: PredictOptions, detections: Detections) -> int:
+    """The longest gap to fill: none between pictures that have nothing to do with each other."""
+    if options.max_gap is not None:
+        return options.max_gap
+    assert options.input is not None
+    return 0 if detections.fps is None and is_footage(options.input) else MAX_GAP
+
+
+def _lift_settings(options: PredictOptions) -> LiftSettings:
+    return LiftSettings(
         frame=options.frame,
         fov=options.fov,
         intrinsics=None if options.intrinsics is None else _four(options.intrinsics),
@@ -171,13 +249,6 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         smooth=options.smooth,
         rule=options.rule,
     )
-    with tqdm.tqdm(total=len(detections), unit=" poses", disable=None, leave=False) as bar:
-        poses = lift_recording(lifter, detections, settings=settings, progress=bar.update)
-    for note in poses.header.notes:
-        if note not in doubts:
-            log.info("%s", note)
-    output = OutputSettings(ground=options.ground, video=options.video)
-    print(describe_outputs(poses, write_outputs(options.out, poses, settings=output)))
 
 
 def describe_input(detections: Detections) -> str:

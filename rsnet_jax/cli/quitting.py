@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 INTERRUPTED, PREEMPTED = 130, 75  # as in `rsnet_jax.errors`, which a test compares
@@ -49,5 +49,30 @@ def interrupts_raised() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def first_interrupt_noted() -> Iterator[Callable[[], bool]]:
+    """Yields whether SIGINT came: the first one is only noted, the next raises KeyboardInterrupt.
+
+    A signal that is ignored, as under nohup, stays so.
+    """
+    came = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        came.set()
+        signal.signal(number, signal.default_int_handler)
+
+    before = signal.getsignal(signal.SIGINT)
+    main = threading.current_thread() is threading.main_thread()
+    if not main or before == signal.SIG_IGN:
+        yield came.is_set
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield came.is_set
     finally:
         signal.signal(signal.SIGINT, before)

@@ -1,9 +1,10 @@
 """Libraries that only some commands need: imported where they are used, named where they lack."""
 
 import importlib
+import importlib.util
 from types import ModuleType
 
-from rsnet_jax.errors import ConfigError
+from rsnet_jax.errors import ConfigError, quote
 
 
 def optional_library(module: str, *, extra: str, use: str) -> ModuleType:
@@ -15,12 +16,37 @@ def optional_library(module: str, *, extra: str, use: str) -> ModuleType:
         use: what needs the library, as the beginning of the message: "reading .h5 files".
 
     Raises:
-        ConfigError: it is not installed; the message says how to install it.
+        ConfigError: it is not installed, and the message says how to install it; or it cannot be
+            imported, such as for a library of the system that lacks.
     """
+    library = module.partition(".")[0]
     try:
         return importlib.import_module(module)
-    except ImportError:
-        library = module.partition(".")[0]
-        raise ConfigError(
-            f"{use} needs {library}, which is not installed: pip install 'rsnet-jax[{extra}]'"
-        ) from None
+    except ModuleNotFoundError as error:
+        if error.name == library:
+            raise _lacking(library, extra=extra, use=use) from None
+        raise _broken(use, library, error) from None
+    except (ImportError, OSError) as error:
+        raise _broken(use, library, error) from None
+
+
+def require_library(module: str, *, extra: str, use: str) -> None:
+    """Raises the ConfigError of `optional_library` if one is not installed; imports nothing."""
+    try:
+        found = importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # ValueError: it is None in sys.modules
+        found = False
+    if not found:
+        raise _lacking(module, extra=extra, use=use)
+
+
+def _lacking(library: str, *, extra: str, use: str) -> ConfigError:
+    return ConfigError(
+        f"{use} needs {library}, which is not installed: pip install 'rsnet-jax[{extra}]'"
+    )
+
+
+def _broken(use: str, library: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"{use} needs {library}, which is installed but cannot be imported: {quote(error)}"
+    )

@@ -8,12 +8,6 @@ SPARSEST = 10_000
 DIGITS = re.compile(r"\d{1,15}")
 
 
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """A sort key under which "2.jpg" comes before "10.jpg"."""
-    parts = re.split(r"(\d{1,15})", name)
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
-
-
 def frame_numbers(names: Sequence[str | int]) -> tuple[list[int], str | None]:
     """The frame of each name, from 0, and a remark if something was assumed.
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 
 from rsnet_jax.errors import DataError, quote
+from rsnet_jax.files.natural_order import natural_key
 from rsnet_jax.files.paths import local_copy, require_file, to_path
 from rsnet_jax.files.safe_npz import load_npz
 from rsnet_jax.keypoints.alphapose import is_alphapose, read_alphapose
@@ -15,7 +16,6 @@ from rsnet_jax.keypoints.arrays import read_arrays
 from rsnet_jax.keypoints.coco import is_coco, read_coco
 from rsnet_jax.keypoints.csv_file import read_csv
 from rsnet_jax.keypoints.detections import Detections
-from rsnet_jax.keypoints.frame_numbers import natural_key
 from rsnet_jax.keypoints.json_file import load_json
 from rsnet_jax.keypoints.mediapipe import is_mediapipe, read_mediapipe
 from rsnet_jax.keypoints.mmpose import is_mmpose, read_mmpose
@@ -93,7 +93,8 @@ def read_keypoints(
     if suffix == ".json":
         return _read_json(path, format_name, options)
     raise DataError(
-        f"{path}: keypoints are read from {', '.join(SUFFIXES)} and folders of OpenPose, not from "
+        f"{path}: keypoints are read from {', '.join(SUFFIXES)} and folders of OpenPose, and found "
+        "in videos (.mp4, .mov, ...) and pictures (.jpg, .png, ...), but not from "
         f"{quote(suffix or 'a name without a suffix')}"
     )
 
@@ -109,7 +110,9 @@ def _read_folder(
     """The JSON files of a folder, in natural order."""
     files = sorted(path.glob("*.json"), key=lambda file: natural_key(file.name))
     if not files:
-        raise DataError(f"{path}: no .json files in it; wanted a folder of OpenPose")
+        raise DataError(
+            f"{path}: no .json files in it; wanted a folder of OpenPose, or one of pictures"
+        )
     if format_name not in ("auto", "openpose"):
         raise DataError(f"{path}: a folder is read as openpose, not as {format_name}")
     return read_openpose(files, source=str(path), layout=layout, size=size)

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from rsnet_jax.export.poses import Poses
 from rsnet_jax.export.settings import OutputSettings
-from rsnet_jax.visualize.ffmpeg import FFmpegError, ffmpeg, file_url
+from rsnet_jax.files.ffmpeg import FFmpegError, ffmpeg, file_url
 from rsnet_jax.visualize.look import plain_look
 from rsnet_jax.visualize.side_by_side import SideBySide
 

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from rsnet_jax.export.poses import Poses
 from rsnet_jax.export.settings import OutputSettings
+from rsnet_jax.visualize.behind import with_video
 from rsnet_jax.visualize.look import (
     drawn_over,
     figure_of,
@@ -30,7 +31,6 @@ from rsnet_jax.visualize.side_by_side import (
     pictures_of,
     scene_title,
     size_within,
-    with_video,
 )
 from rsnet_jax.visualize.timeline import Timeline, timeline_of
 

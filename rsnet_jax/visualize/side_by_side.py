@@ -1,7 +1,6 @@
 """The picture of one frame: keypoints on the left, poses on the right."""
 
 import contextlib
-import dataclasses
 from collections.abc import Generator, Sequence
 from pathlib import PurePath
 
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from rsnet_jax.errors import quote
 from rsnet_jax.export.poses import Poses
 from rsnet_jax.export.settings import OutputSettings
+from rsnet_jax.visualize.behind import Behind, with_video
 from rsnet_jax.visualize.look import drawn_over, figure_of, legend_at, side_handles, text_at
 from rsnet_jax.visualize.panels import (
     Box,
@@ -23,7 +23,6 @@ from rsnet_jax.visualize.panels import (
     stage_of,
 )
 from rsnet_jax.visualize.timeline import Timeline, timeline_of
-from rsnet_jax.visualize.video import Video
 
 LARGEST = (720, 480)
 """Pixels that the image is scaled to, at most."""
@@ -97,28 +96,14 @@ class SideBySide:
 
 
 def pictures_of(
-    video: Video | None, wanted: Sequence[int], *, rate: float | None, size: tuple[int, int]
+    behind: Behind | None, wanted: Sequence[int], *, rate: float | None, size: tuple[int, int]
 ) -> Generator[UInt8[np.ndarray, "row column 3"] | None]:
     """The picture behind each frame, as `Video.pictures` has it; None without a video."""
-    if video is None:
+    if behind is None:
         yield from (None for _ in wanted)
     else:
-        yield from video.pictures(wanted, rate=rate, size=size)
-
-
-def with_video(poses: Poses, settings: OutputSettings) -> tuple[Poses, Video | None]:
-    """The table with the size of the image, if the video tells it, and the video, if there is one.
-
-    Raises:
-        DataError: the video does not go with the keypoints.
-    """
-    if settings.video is None:
-        return poses, None
-    video = Video(settings.video, image_size=poses.header.image_size)
-    if poses.header.image_size is not None:
-        return poses, video
-    header = poses.header.model_copy(update={"image_size": video.size})
-    return dataclasses.replace(poses, header=header), video
+        same = behind.same_frames
+        yield from behind.footage.pictures(wanted, rate=rate, size=size, same_frames=same)
 
 
 def size_within(poses: Poses, largest: tuple[int, int]) -> tuple[int, int]:

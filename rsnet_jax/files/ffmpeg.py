@@ -17,10 +17,16 @@ class FFmpegError(Exception):
 
 
 @contextlib.contextmanager
-def ffmpeg(arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+def ffmpeg(
+    arguments: Sequence[str], *, complaints: list[str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Runs FFmpeg with pipes for its input and output, and waits for its end.
 
     An exception within the block kills it.
+
+    Args:
+        arguments: of its command line.
+        complaints: gets what it wrote about faults that did not stop it, such as damaged frames.
 
     Raises:
         ConfigError: the program is not there.
@@ -46,8 +52,11 @@ def ffmpeg(arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
             process.communicate()
             raise
+        words = _words(log)
         if process.wait():
-            raise FFmpegError(_words(log))
+            raise FFmpegError(words or "it does not say why")
+        if words and complaints is not None:
+            complaints.append(words)
 
 
 def file_url(path: Path) -> str:
@@ -68,4 +77,4 @@ def _words(log: IO[bytes]) -> str:
     log.seek(0)
     text = re.sub(r"\[\S+ @ 0x\w+\] ", "", log.read().decode(errors="replace"))  # its own parts
     lines = [line for line in text.split("\n") if line.strip()]
-    return quote("; ".join(dict.fromkeys(lines[:1] + lines[-1:])) or "it does not say why")
+    return quote("; ".join(dict.fromkeys(lines[:1] + lines[-1:])))
