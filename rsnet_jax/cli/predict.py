@@ -1,5 +1,6 @@
 """`rsnet-jax predict`: lifts the people in a video, or the keypoints of any detector."""
 
+import concurrent.futures
 import dataclasses
 import functools
 import logging
@@ -38,7 +39,7 @@ from rsnet_jax.keypoints.gaps import fill_gaps
 from rsnet_jax.keypoints.people import choose_people, identify
 from rsnet_jax.keypoints.read import Format, read_keypoints
 from rsnet_jax.lifting.inputs import joints_for
-from rsnet_jax.lifting.lifter import Lifter
+from rsnet_jax.lifting.lifter import LARGEST_BATCH, Lifter
 from rsnet_jax.lifting.recording import LiftSettings, Smooth, lift_recording
 from rsnet_jax.pose.layouts import LAYOUTS
 
@@ -221,8 +222,16 @@ def _from_footage(
             skeleton=lifter.keypoint_skeleton,
             rule=options.rule,
         )
-        detections, interrupted = detect_people(footage, detector)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(_compile, lifter, rows=footage.count or 1)
+            detections, interrupted = detect_people(footage, detector)
     return detections, lifter, interrupted
+
+
+def _compile(lifter: Lifter, *, rows: int) -> None:
+    """Lifts made-up keypoints, so that the program for so many rows is there when it is needed."""
+    shape = (min(rows, LARGEST_BATCH), lifter.keypoint_skeleton.num_joints, 2)
+    lifter.lift_normalized(np.zeros(shape, np.float32))
 
 
 def _check_contents(

@@ -4,10 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from rsnet_jax.export.bvh_file import save_bvh
 from rsnet_jax.export.c3d_file import check_length, save_c3d
 from rsnet_jax.export.csv_file import save_csv
-from rsnet_jax.export.glb_file import save_glb
 from rsnet_jax.export.poses import Poses
 from rsnet_jax.export.poses_file import save_json, save_npz
 from rsnet_jax.export.settings import OutputSettings
@@ -17,6 +15,20 @@ from rsnet_jax.files.libraries import optional_library
 
 Writer = Callable[[Path, Poses, OutputSettings], None]
 
+
+def _bvh(path: Path, poses: Poses, settings: OutputSettings) -> None:
+    from rsnet_jax.export.bvh_file import save_bvh  # as below
+
+    save_bvh(path, poses, settings)
+
+
+def _glb(path: Path, poses: Poses, settings: OutputSettings) -> None:
+    # SciPy's rotations and hulls take long to import, and whatever is written would wait.
+    from rsnet_jax.export.glb_file import save_glb
+
+    save_glb(path, poses, settings)
+
+
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
         ".npz": lambda path, poses, _: save_npz(path, poses),
@@ -24,8 +36,8 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         ".csv": lambda *what: _save_rows(save_csv, *what),
         ".trc": save_trc,
         ".c3d": save_c3d,
-        ".bvh": save_bvh,
-        ".glb": save_glb,
+        ".bvh": _bvh,
+        ".glb": _glb,
     }
 )
 """Suffix -> its writer."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import re
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -119,15 +120,17 @@ class Video:
         Raises:
             DataError: the video is damaged.
         """
+        every = math.gcd(*wanted) or 1  # the others are neither scaled nor sent
         scale, last = f"scale={size[0]}:{size[1]}:flags=area", wanted[-1]
+        chosen = f"select=not(mod(n\\,{every})),{scale}"
         differ = rate and self.rate and abs(rate / self.rate - 1) > SAME_RATE
-        options = _raw(scale, self._even if same_frames else rate if differ else None)
+        options = _raw(chosen, self._even if same_frames else rate if differ else None)
         shape = (size[1], size[0], 3)
-        at, picture = -1, b""
-        with self._reading("-frames:v", str(last + 2), *options) as output:
+        at, picture = -every, b""
+        with self._reading("-frames:v", str(last // every + 2), *options) as output:
             for frame in wanted:
                 while at < frame and picture is not None:
-                    at, picture = at + 1, output.read(size[0] * size[1] * 3) or None
+                    at, picture = at + every, output.read(size[0] * size[1] * 3) or None
                     if picture is None:
                         log.warning("%s ends before frame %d of the poses", self.path, at)
                 yield None if picture is None else np.frombuffer(picture, np.uint8).reshape(shape)

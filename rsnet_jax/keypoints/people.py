@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import linear_sum_assignment
 
 from rsnet_jax.errors import DataError
 from rsnet_jax.keypoints.detections import NO_PERSON, Detections
@@ -133,6 +132,8 @@ def _match(
     found: list[Track | None] = [None] * len(points)
     if not tracks:
         return found
+    from scipy.optimize import linear_sum_assignment  # takes long to import
+
     cost = np.full((len(points), len(tracks)), IMPOSSIBLE)
     for column, track in enumerate(tracks):
         gap = np.linalg.norm(points - track.expected(frame), axis=-1)  # (person, joint)

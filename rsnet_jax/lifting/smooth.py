@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy.signal import savgol_filter
 
 SAVGOL_SECONDS = 0.3
 """Length of the window of `savgol`."""
@@ -18,6 +17,8 @@ def savgol(
     The window is `SAVGOL_SECONDS` long, or shorter for a shorter recording; it needs the frames
     after, so that it is not for streams. Runs between missing values are smoothed separately.
     """
+    from scipy.signal import savgol_filter  # takes long to import, and few ask for it
+
     window = 2 * round(SAVGOL_SECONDS * fps / 2) + 1
     smoothed = points.copy()
     finite = np.asarray(np.isfinite(points).all(axis=-1))

@@ -43,8 +43,8 @@ def test_nobody_is_said_in_one_line(tmp_path, weights):
     film = write_film(tmp_path / "square.mp4")
     done = predict(film, "--checkpoint", weights, "--out", tmp_path / "a.npz")
     assert done.returncode == 2 and not done.stdout
-    wanted = f"rsnet-jax predict: error: {film}: nobody was found in any of 8 frames\n"
-    assert done.stderr == wanted
+    said = f"python -m rsnet_jax predict: error: {film}: nobody was found in any of 8 frames\n"
+    assert done.stderr == said
     assert not (tmp_path / "a.npz").exists()
 
 
