@@ -158,8 +158,8 @@ class Video:
 
     @contextlib.contextmanager
     def _reading(self, *options: str, complaints: list[str] | None = None) -> Iterator[IO[bytes]]:
-        """What FFmpeg writes for options of its output; it opens no other file, and no network."""
-        source = ("-protocol_whitelist", "file", "-i", file_url(self.path), "-map", "0:V:0")
+        """What FFmpeg writes for options of its output."""
+        source = ("-i", file_url(self.path), "-map", "0:V:0")
         try:
             with ffmpeg((*source, *options, "-"), complaints=complaints) as process:
                 assert process.stdout is not None

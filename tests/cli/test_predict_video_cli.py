@@ -19,7 +19,7 @@ from rsnet_jax.cli import predict
 
 @pytest.fixture
 def weights(golden):
-    return golden / "rsnet" / "model_rsnet_3_eva_post_4711.pth"
+    return golden / "e2e_tiny" / "model_rsnet_2_eva_post_9957.pth"
 
 
 @pytest.fixture
