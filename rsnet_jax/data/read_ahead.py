@@ -16,7 +16,7 @@ def reading_ahead(read: Callable[[int], Item], numbers: Sequence[int]) -> Iterat
     """Yields an iterator over `read(number)` for each number, in their order, read by grain.
 
     What `read` raises comes out of the iterator in the place of the item. After the `with` block
-    nothing else is begun; what is being read then is not waited for.
+    no more than `AHEAD` items are read, and they are not waited for.
 
     Args:
         read: called in several threads at once.
@@ -29,4 +29,5 @@ def reading_ahead(read: Callable[[int], Item], numbers: Sequence[int]) -> Iterat
     try:
         yield items
     finally:
-        items.close()
+        if hasattr(items, "close"):  # grain 0.2.11, beside MediaPipe: what is waiting is still read
+            items.close()

@@ -61,4 +61,4 @@ def test_the_block_ends_though_items_are_left():
         threading.Timer(0.1, may_end.set).start()
         raise KeyboardInterrupt
     assert_reading_ends()
-    assert len(read) <= read_ahead.THREADS
+    assert len(read) <= read_ahead.THREADS + AHEAD
