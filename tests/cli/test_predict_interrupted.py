@@ -29,7 +29,6 @@ def test_interrupt_leaves_no_file(tmp_path, golden, moment):
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stderr is not None
     said = [process.stderr.readline()]
