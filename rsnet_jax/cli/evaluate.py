@@ -2,6 +2,7 @@
 
 import functools
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,6 +53,8 @@ from rsnet_jax.evaluation.report import Evaluation
 from rsnet_jax.evaluation.settings import ConventionName, EvaluationSettings
 from rsnet_jax.files.outputs import atomic_write, ensure_writable
 from rsnet_jax.models.build import init_variables
+
+log = logging.getLogger(__name__)
 
 PICTURE = Path("best_and_worst.png")
 MUST_MATCH = (
@@ -199,6 +202,7 @@ def write_outputs(result: Evaluation, frames: Views, options: EvaluateOptions) -
             np.savez_compressed(path, allow_pickle=False, **result.predictions)
     if options.render is not None:
         write_best_and_worst(options.render_to, result, frames, count=options.render)
+        log.info("wrote %s: the best, median and worst poses", options.render_to)
 
 
 def open_checkpoint(

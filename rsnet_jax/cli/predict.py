@@ -36,11 +36,11 @@ from rsnet_jax.keypoints.detections import Detections
 from rsnet_jax.keypoints.detectors.detect import check_detector, open_detector
 from rsnet_jax.keypoints.doubts import doubts_about
 from rsnet_jax.keypoints.gaps import fill_gaps
+from rsnet_jax.keypoints.missing import LEAST_SCORE, without_strays, without_unsure
 from rsnet_jax.keypoints.people import choose_people, identify
 from rsnet_jax.keypoints.read import Format, read_keypoints
-from rsnet_jax.lifting.inputs import joints_for
-from rsnet_jax.lifting.lifter import LARGEST_BATCH, Lifter
-from rsnet_jax.lifting.recording import LiftSettings, Smooth, lift_recording
+from rsnet_jax.lifting.lifter import Lifter
+from rsnet_jax.lifting.recording import LiftSettings, Smooth, joints_of, lift_recording
 from rsnet_jax.pose.layouts import LAYOUTS
 
 log = logging.getLogger(__name__)
@@ -135,6 +135,10 @@ class PredictOptions(CommandOptions):
     camera), or X,Y,Z along the axes of the camera."""
     smooth: Smooth = "none"
     """Smoothing over time: savgol (no lag), oneeuro (as for a live camera), none."""
+    min_score: Annotated[float, wanted("0 to 1 was wanted", lambda value: 0 <= value <= 1)] = (
+        LEAST_SCORE
+    )
+    """Score below which a keypoint counts as missing."""
     max_gap: Annotated[
         int | None, wanted("0 or more was wanted", lambda value: value is None or value >= 0)
     ] = None
@@ -163,11 +167,15 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         detections, lifter, interrupted = _from_keypoints(options, options.input), None, False
         doubts, video = doubts_about(detections), options.video
     if options.fps is not None:
+        if detections.fps not in (None, options.fps):
+            told = f"{options.fps:g} frames per second as asked for; the file says"
+            detections = detections.noting(f"{told} {detections.fps:g}")
         detections = dataclasses.replace(detections, fps=options.fps)
     log.info("%s", describe_input(detections))
     for doubt in doubts:
         log.warning("%s: %s", detections.source, doubt)
     detections = detections.noting(*doubts)
+    detections = without_unsure(without_strays(detections), least=options.min_score)
     detections = choose_people(identify(detections), options.person)
     detections = fill_gaps(detections, max_gap=_max_gap(options, detections))
     return_freed_memory()  # that of a long file
@@ -216,22 +224,11 @@ def _from_footage(
     lifter = load_lifter()
     with open_detector(options.detector, options.detector_files, still=fps is None) as detector:
         nobody = np.empty((0, len(detector.layout.joints), 2), np.float32)
-        joints_for(
-            *(nobody, nobody[..., 0]),
-            layout=detector.layout,
-            skeleton=lifter.keypoint_skeleton,
-            rule=options.rule,
-        )
+        joints_of(lifter, nobody, nobody[..., 0], layout=detector.layout, rule=options.rule)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            pool.submit(_compile, lifter, rows=footage.count or 1)
+            pool.submit(lifter.warm_up, footage.count or 1)
             detections, interrupted = detect_people(footage, detector)
     return detections, lifter, interrupted
-
-
-def _compile(lifter: Lifter, *, rows: int) -> None:
-    """Lifts made-up keypoints, so that the program for so many rows is there when it is needed."""
-    shape = (min(rows, LARGEST_BATCH), lifter.keypoint_skeleton.num_joints, 2)
-    lifter.lift_normalized(np.zeros(shape, np.float32))
 
 
 def _check_contents(

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from rsnet_jax.errors import DataError
 from rsnet_jax.pose.layouts import LAYOUTS, Layout, layouts_with
@@ -34,6 +34,8 @@ class Detections:
     source: str = ""
     remarks: tuple[str, ...] = ()
     """What was changed or assumed in reading, a line each."""
+    filled: Bool[np.ndarray, "row joint"] | None = None
+    """Which keypoints are interpolated, see `gaps.fill_gaps`; None: none is."""
 
     def __post_init__(self):
         rows = len(self.keypoints)
@@ -63,6 +65,7 @@ class Detections:
             confidence=self.confidence[rows],
             frame=self.frame[rows],
             person=self.person[rows],
+            filled=None if self.filled is None else self.filled[rows],
         )
 
     def noting(self, *remarks: str) -> "Detections":

@@ -28,17 +28,24 @@ def fill_gaps(detections: Detections, *, max_gap: int) -> Detections:
         confidence = np.zeros(points.shape[:2], np.float32)
         points[frames - first] = detections.keypoints[rows]
         confidence[frames - first] = detections.confidence[rows]
+        made_up = confidence == 0
         filled += interpolate(points, confidence, max_gap=max_gap)
+        made_up &= confidence > 0
         frame = np.arange(first, last + 1, dtype=np.int64)
-        parts.append((points, confidence, frame, np.full(count, who, np.int64)))
+        parts.append((points, confidence, frame, np.full(count, who, np.int64), made_up))
     if len(parts) > 1:
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         order = np.lexsort((columns[3], columns[2]))  # by frame, then by person
         parts = [[column[order] for column in columns]]
-    keypoints, confidence, frame, person = parts[0]
+    keypoints, confidence, frame, person, made_up = parts[0]
     note = f"{filled:,} missing joints are interpolated over at most {max_gap} frames"
     return dataclasses.replace(
-        detections, keypoints=keypoints, confidence=confidence, frame=frame, person=person
+        detections,
+        keypoints=keypoints,
+        confidence=confidence,
+        frame=frame,
+        person=person,
+        filled=made_up,
     ).noting(*([note] if filled else []))
 
 

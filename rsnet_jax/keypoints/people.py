@@ -65,8 +65,8 @@ def choose_people(detections: Detections, wanted: str) -> Detections:
 
     Args:
         detections: with people numbered, see `identify`.
-        wanted: "all"; "largest" (the largest area, added up over the frames); "confident" (the
-            highest confidence, added up over the frames); or the number of a person.
+        wanted: "all"; "largest" (the median area times the number of frames is the largest);
+            "confident" (likewise, the confidence); or the number of a person.
 
     Raises:
         DataError: there is no such person.
@@ -84,11 +84,16 @@ def choose_people(detections: Detections, wanted: str) -> Detections:
         score = detections.confidence.mean(axis=1)
     else:
         raise DataError(f"person: largest, confident, all or a number was wanted, not {wanted!r}")
-    totals = {who: score[detections.person == who].sum() for who in detections.people}
+    # A median: one wrong keypoint makes one box huge.
+    totals = {who: _total(score[detections.person == who]) for who in detections.people}
     best = max(totals, key=lambda who: totals[who])
     return detections.take(detections.person == best).noting(
         f"person {best} of {len(totals)} is used, the {'most ' * (wanted == 'confident')}{wanted}"
     )
+
+
+def _total(scores: Float[np.ndarray, " row"]) -> float:
+    return float(np.median(scores)) * len(scores)
 
 
 def box_sizes(keypoints: Float[np.ndarray, "row joint 2"]) -> Float[np.ndarray, " row"]:

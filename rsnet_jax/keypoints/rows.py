@@ -142,8 +142,7 @@ def clean(
     """Separates points from scores, and marks the joints that were not found as missing.
 
     Missing are joints with a coordinate that is no finite number, with the score 0 (unless all
-    scores of the file are 0) and, where there are no scores, those at (0, 0); and all joints of a
-    row in which they are one point.
+    scores of the file are 0), those at (0, 0), and all joints of a row in which they are one point.
 
     Returns:
         float32 keypoints (row, joint, 2), NaN where missing; float32 confidence (row, joint), 0
@@ -153,9 +152,9 @@ def clean(
     points = values[..., :2].astype(np.float32)  # a copy
     missing = ~np.isfinite(points).all(axis=-1)
     missing |= (points == points[:, :1]).all(axis=(1, 2))[:, None]  # a filler, not a person
+    missing |= (points == 0).all(axis=-1)  # a filler, whatever its score
     if values.shape[-1] == 2:
         confidence = np.ones(points.shape[:2], np.float32)
-        missing |= (points == 0).all(axis=-1)
     else:
         confidence = np.nan_to_num(values[..., 2], nan=0.0).astype(np.float32)
         if flags:
@@ -163,7 +162,6 @@ def clean(
         if not confidence.any():
             remarks.append("all scores are 0: taken as unknown, not as missing")
             confidence = np.ones_like(confidence)
-            missing |= (points == 0).all(axis=-1)
         if (highest := confidence.max(initial=0)) > 1:
             remarks.append(f"scores up to {highest:.4g}: those above 1 are taken as 1")
         confidence = np.clip(confidence, 0, 1)

@@ -154,6 +154,12 @@ class Lifter:
         """Whether the network takes confidences, and fills in joints that are missing."""
         return self.checkpoint.config.model.takes_confidence
 
+    def warm_up(self, rows: int) -> None:
+        """Compiles the program for so many rows, or as many as one call takes."""
+        channels = 3 if self.takes_confidence else 2
+        shape = (min(rows, LARGEST_BATCH), self.keypoint_skeleton.num_joints, channels)
+        self.lift_normalized(np.zeros(shape, np.float32))
+
     def lift_normalized(
         self, screen: Float[np.ndarray, "row keypoint channel"]
     ) -> Float[np.ndarray, "row joint 3"]:

@@ -17,6 +17,7 @@ from rsnet_jax.lifting.root import Pinhole, estimate_root, pinhole_of
 from rsnet_jax.lifting.smooth import one_euro, savgol
 from rsnet_jax.lifting.upright import CAMERA_UP, estimate_height, estimate_up
 from rsnet_jax.pose.camera import normalize_screen
+from rsnet_jax.pose.layouts import Layout
 
 Smooth = Literal["none", "oneeuro", "savgol"]
 CHUNK = 16_384  # rows that are lifted between two reports of progress
@@ -58,15 +59,12 @@ def lift_recording(
         raise DataError(f"{detections.source}: how large is the image? Say --size WIDTHxHEIGHT")
     if settings.smooth != "none" and detections.fps is None:
         raise ConfigError(f"smooth {settings.smooth} needs frames per second; say --fps N")
-    if lifter.takes_confidence and settings.rule is not None:
-        raise ConfigError("rule: these weights take the joints of any detector; leave it out")
-    keypoints, confidence = joints_for(
+    keypoints, confidence = joints_of(
+        lifter,
         detections.keypoints,
         detections.confidence,
         layout=detections.layout,
-        skeleton=lifter.keypoint_skeleton,
-        rule="own" if lifter.takes_confidence else settings.rule,
-        partly=lifter.takes_confidence,
+        rule=settings.rule,
     )
     mode, reason = _mode(lifter, keypoints, detections.image_size, settings.frame)
     poses, errors, valid = _lift(lifter, keypoints, confidence, detections, mode, progress)
@@ -85,6 +83,9 @@ def lift_recording(
     notes = [*detections.remarks, reason, *scaled]
     if camera.assumed:
         notes.append(f"the camera is assumed to have a field of view of {_fov(camera, detections)}")
+    up = _up(lifter, poses, settings.up)
+    if settings.up == "auto":
+        notes.append(f"up is estimated from people who stand: the camera looks {_tilt(up)}")
     fps = detections.fps
     return Poses(
         poses=poses,
@@ -95,7 +96,7 @@ def lift_recording(
         valid=valid,
         confidence=confidence,
         error=errors,
-        keypoints=detections.keypoints,
+        keypoints=_as_read(detections),
         joints=lifter.skeleton.joints,
         keypoint_names=detections.layout.joints,
         bones=lifter.skeleton.bones,
@@ -110,11 +111,37 @@ def lift_recording(
                 focal_length=camera.focal_length, center=camera.center, assumed=camera.assumed
             ),
             smooth=settings.smooth,
-            up=_up(lifter, poses, settings.up),
+            up=up,
             height=settings.height,
             source=detections.source,
             notes=tuple(notes),
         ),
+    )
+
+
+def joints_of(
+    lifter: Lifter,
+    keypoints: Float[np.ndarray, "row joint 2"],
+    confidence: Float[np.ndarray, "row joint"],
+    *,
+    layout: Layout,
+    rule: str | None,
+) -> tuple[Float[np.ndarray, "row out 2"], Float[np.ndarray, "row out"]]:
+    """Keypoints and confidences of the joints that the network takes.
+
+    Raises:
+        ConfigError: a rule is given, though the network takes the joints of any detector.
+        DataError: the layout does not give the joints.
+    """
+    if lifter.takes_confidence and rule is not None:
+        raise ConfigError("rule: these weights take the joints of any detector; leave it out")
+    return joints_for(
+        keypoints,
+        confidence,
+        layout=layout,
+        skeleton=lifter.keypoint_skeleton,
+        rule="own" if lifter.takes_confidence else rule,
+        partly=lifter.takes_confidence,
     )
 
 
@@ -173,6 +200,13 @@ def _of_joints(lifter: Lifter, confidence: np.ndarray) -> np.ndarray:
         for joint in lifter.skeleton.joints
     ]
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _as_read(detections: Detections) -> Float[np.ndarray, "row joint 2"]:
+    """The keypoints without those that are interpolated."""
+    if detections.filled is None:
+        return detections.keypoints
+    return np.where(detections.filled[..., None], np.float32(np.nan), detections.keypoints)
 
 
 def _scale(
@@ -234,6 +268,14 @@ def _up(
         x, y, z = (float(part) for part in np.asarray(up) / np.linalg.norm(up))
         return (x, y, z)
     return CAMERA_UP if up == "camera" else estimate_up(poses, lifter.skeleton)
+
+
+def _tilt(up: tuple[float, float, float]) -> str:
+    """How far the camera is tilted, for messages; `up` is (0, -cos t, -sin t) if down by t."""
+    degrees = round(float(np.rad2deg(np.arcsin(np.clip(-up[2], -1, 1)))))
+    if degrees == 0:
+        return "straight ahead"
+    return f"{abs(degrees)} degrees {'down' if degrees > 0 else 'up'}"
 
 
 def _fov(camera: Pinhole, detections: Detections) -> str:

@@ -36,7 +36,13 @@ def eager(checkpoint):
     return TorchSide(checkpoint, compiled=False)
 
 
-@pytest.mark.parametrize("row", ["latency", "inference", "evaluation", "training"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        *("latency", "inference", "evaluation"),
+        pytest.param("training", marks=pytest.mark.slow),
+    ],
+)
 def test_torch_twin_equals_ours_in_every_row(row):
     result = comparison.ROWS[row](SETTINGS, [Ours, eager])
     assert result.differences["torch eager"] < 1e-5
@@ -44,6 +50,7 @@ def test_torch_twin_equals_ours_in_every_row(row):
     assert result.times.first.keys() == {"ours", "torch eager"}
 
 
+@pytest.mark.slow
 def test_epoch_row_runs():
     result = comparison.epoch(SETTINGS, [Ours])
     assert min(result.times.repeats["ours"]) > 0

@@ -70,6 +70,7 @@ def test_twin_output(checkpoint, twins, batch):
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_twin_gradients_of_a_training_step(checkpoint, twins, batch):
     """Plain gradients of the whole loss, read off a step of SGD."""
     params = {
@@ -98,6 +99,7 @@ def test_twin_gradients_of_a_training_step(checkpoint, twins, batch):
         np.testing.assert_allclose(gradient, want[name], rtol=0, atol=tolerance, err_msg=name)
 
 
+@pytest.mark.slow
 def test_twin_training_steps_of_the_published_recipe(checkpoint, batch):
     """Adam with AMSGrad on weights whose memory is not in the order of their axes."""
     network = torch_twin.RSNet(**SIZES)

@@ -470,7 +470,13 @@ def test_truncated_files_are_refused(tmp_path, source):
         assert load_or_refuse(tmp_path / "a.pth", whole[:length]) is None
 
 
-@pytest.mark.parametrize("source", [ZIP, LEGACY], ids=["zip", "legacy"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(ZIP, id="zip"),
+        pytest.param(LEGACY, id="legacy", marks=pytest.mark.slow),
+    ],
+)
 def test_altered_files_load_or_are_refused(tmp_path, source):
     whole = source.read_bytes()
     rng = np.random.default_rng(0)

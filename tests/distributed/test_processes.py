@@ -126,6 +126,7 @@ def assert_close_metrics(workdir, reference):
         np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=5e-3)
 
 
+@pytest.mark.slow
 def test_run_in_two_processes_equals_one(pair, alone):
     workdir, first, second = pair
     assert_close_metrics(workdir, alone)

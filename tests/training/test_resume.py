@@ -166,6 +166,7 @@ def test_signal_decides_the_exit_code(tmp_path, number, code):
     assert last.endswith(f"; continue with --workdir {workdir} --resume")
 
 
+@pytest.mark.slow
 def test_more_epochs_continue_as_if_planned(unbroken, tmp_path):
     train(tmp_path, train={"epochs": EPOCHS - 1})
     train(tmp_path, resume=True)
@@ -206,6 +207,7 @@ def test_resume_does_not_need_the_weights_of_init(unbroken, tmp_path, monkeypatc
     assert len(lines(workdir)) == EPOCHS
 
 
+@pytest.mark.slow
 def test_damaged_newest_checkpoint_is_passed_over(unbroken, tmp_path, caplog):
     newest = train_until_killed(tmp_path)
     damage(tmp_path / "checkpoints" / str(newest))

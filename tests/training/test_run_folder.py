@@ -138,6 +138,7 @@ def test_a_bad_newest_checkpoint_is_passed_over(tmp_path, caplog, how):
         assert any(aside.iterdir())
 
 
+@pytest.mark.slow
 def test_all_bad(tmp_path, caplog):
     save(tmp_path, {10: 50.0, 20: None})
     for step in ("10", "20"):

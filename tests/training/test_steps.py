@@ -122,7 +122,14 @@ def assert_same_tensor(got, want):
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
 
 
-@pytest.mark.parametrize(("devices", "strategy"), [(1, "pmap"), (4, "mesh"), (8, "pmap")])
+@pytest.mark.parametrize(
+    ("devices", "strategy"),
+    [
+        pytest.param(1, "pmap", marks=pytest.mark.slow),
+        (4, "mesh"),
+        pytest.param(8, "pmap", marks=pytest.mark.slow),
+    ],
+)
 def test_training_does_not_depend_on_the_devices(table, on_one_device, devices, strategy):
     many = train_on(devices, strategy, table)
     assert many.step == on_one_device.step == 20

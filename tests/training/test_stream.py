@@ -68,7 +68,8 @@ def test_a_folder_of_views_is_read_from_disk_while_training(
     assert max(rows) <= 1024
 
 
-@pytest.mark.parametrize("strategy", ["mesh", pytest.param("pmap", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["mesh", "pmap"])
 def test_each_device_gets_its_own_rows(finished_run, tmp_path, strategy):
     """On two devices: the same run from a stream as from the devices, to the bit."""
     parallel = {"devices": 2, "strategy": strategy}
