@@ -56,6 +56,7 @@ def test_epoch_row_runs():
     assert min(result.times.repeats["ours"]) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ["inference", "evaluation", "training"])
 def test_wrong_twin_is_refused(row):
     def wrong(checkpoint):

@@ -172,6 +172,7 @@ def test_lines_fit_a_terminal(cli, made, monkeypatch, golden):
     assert max(map(len, out.replace("with e2e", "with\n").splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_script_as_a_process(made, network, tmp_path):
     command = [sys.executable, ROOT / "evaluate.py", network, *made, "--json", tmp_path / "o.json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

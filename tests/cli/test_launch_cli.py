@@ -88,6 +88,7 @@ def test_how_to_go_on(cli, processes, tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_errors_of_the_real_command_are_told_once(capfd):
     """Process 0 says it itself; nothing else is printed."""
     with pytest.raises(SystemExit) as caught:

@@ -272,6 +272,7 @@ def test_selected_stage_decides_which_epoch_is_best(tmp_path, monkeypatch):
     assert saved_steps(tmp_path / "checkpoints") == [STEPS, EPOCHS * STEPS]
 
 
+@pytest.mark.slow
 def test_terminal_shows_a_progress_bar(tmp_path):
     argv = ["train", SMOKE, "--train.epochs", 1, "--parallel.devices", 1]
     screen = Command(tmp_path / "screen", *argv, "--workdir", tmp_path / "run", terminal=True)

@@ -138,6 +138,7 @@ def test_weights(server, bucket, cli, network):
         load_checkpoint(bucket / "folder")
 
 
+@pytest.mark.slow
 def test_steps_that_were_not_finished(server, bucket):
     """A folder of an object store cannot get its name at the end: Orbax marks it instead."""
     assert save(bucket, {10: 50.0, 20: None}) == [10, 20]

@@ -33,6 +33,7 @@ def unbroken(finished_run):
     return finished_run.workdir
 
 
+@pytest.mark.slow
 def test_resume_looks_for_checkpoints_under_the_lock(tmp_path, monkeypatch, caplog):
     """Before, another process may still save one."""
     train_without_computing(monkeypatch)
