@@ -15,7 +15,7 @@ from rsnet_jax.lifting.inputs import enough_seen, fill_missing, joints_for, with
 from rsnet_jax.lifting.lifter import Lifter
 from rsnet_jax.lifting.root import Pinhole, estimate_root, pinhole_of
 from rsnet_jax.lifting.smooth import one_euro, savgol
-from rsnet_jax.lifting.upright import CAMERA_UP, estimate_height, estimate_up
+from rsnet_jax.lifting.upright import CAMERA_UP, describe_tilt, estimate_height, estimate_up
 from rsnet_jax.pose.camera import normalize_screen
 from rsnet_jax.pose.layouts import Layout
 
@@ -85,7 +85,7 @@ def lift_recording(
         notes.append(f"the camera is assumed to have a field of view of {_fov(camera, detections)}")
     up = _up(lifter, poses, settings.up)
     if settings.up == "auto":
-        notes.append(f"up is estimated from people who stand: the camera looks {_tilt(up)}")
+        notes.append(f"up is estimated from people who stand: the camera looks {describe_tilt(up)}")
     fps = detections.fps
     return Poses(
         poses=poses,
@@ -268,14 +268,6 @@ def _up(
         x, y, z = (float(part) for part in np.asarray(up) / np.linalg.norm(up))
         return (x, y, z)
     return CAMERA_UP if up == "camera" else estimate_up(poses, lifter.skeleton)
-
-
-def _tilt(up: tuple[float, float, float]) -> str:
-    """How far the camera is tilted, for messages; `up` is (0, -cos t, -sin t) if down by t."""
-    degrees = round(float(np.rad2deg(np.arcsin(np.clip(-up[2], -1, 1)))))
-    if degrees == 0:
-        return "straight ahead"
-    return f"{abs(degrees)} degrees {'down' if degrees > 0 else 'up'}"
 
 
 def _fov(camera: Pinhole, detections: Detections) -> str:

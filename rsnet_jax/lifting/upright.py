@@ -47,6 +47,14 @@ def estimate_up(
     return (x, y, z)
 
 
+def describe_tilt(up: tuple[float, float, float]) -> str:
+    """Where a camera looks, in words; `up` (camera axes) is (0, -cos t, -sin t) if down by t."""
+    degrees = round(float(np.rad2deg(np.arcsin(np.clip(-up[2], -1, 1)))))
+    if degrees == 0:
+        return "straight ahead"
+    return f"{abs(degrees)} degrees {'down' if degrees > 0 else 'up'}"
+
+
 def estimate_height(poses: Float[np.ndarray, "row joint 3"], skeleton: Skeleton) -> float:
     """The height of a person, standing, meters: bones from ankle to head, `HEIGHT_PER_BONES`.
 

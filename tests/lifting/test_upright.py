@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rsnet_jax.lifting.upright import CAMERA_UP, estimate_height, estimate_up
+from rsnet_jax.lifting.upright import CAMERA_UP, describe_tilt, estimate_height, estimate_up
 from rsnet_jax.pose.skeleton import H36M_16
 
 
@@ -46,3 +46,10 @@ def test_up_without_anybody_is_that_of_a_level_camera():
     assert estimate_up(np.zeros((2, 16, 3)), H36M_16) == CAMERA_UP
     only = estimate_up(crouching()[None], H36M_16)
     assert only[1] < -0.9  # still the best that is known
+
+
+def test_tilt_of_a_camera_by_hand():
+    """A camera that looks at the floor has the floor's up against its own forward axis."""
+    assert describe_tilt((0.0, -1.0, 0.0)) == "straight ahead"
+    assert describe_tilt((0.0, 0.0, -1.0)) == "90 degrees down"
+    assert describe_tilt((0.0, -(0.75**0.5), 0.5)) == "30 degrees up"
