@@ -1,8 +1,9 @@
 """Networks from a configuration: their modules, their fresh weights, the random keys of a run."""
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ from rsnet_jax.errors import ConfigError
 from rsnet_jax.models.hgcn import HGCN
 from rsnet_jax.models.hoif import HOIFNet
 from rsnet_jax.models.modulated_gcn import ModulatedGCN
-from rsnet_jax.models.network import Network
+from rsnet_jax.models.network import GraphNetwork, Network
 from rsnet_jax.models.refine import PostRefine
 from rsnet_jax.models.rsnet import RSNet
 from rsnet_jax.models.semgcn import SemGCN
@@ -36,104 +37,37 @@ from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 Variables = dict[str, Any]
 
 
-def _rsnet(model: RSNetConfig, **common: Any) -> RSNet:
-    return RSNet(
-        width=model.width,
-        dropout=model.dropout,
-        blocks=model.blocks,
-        hops=model.hops,
-        double_gelu=model.double_gelu,
-        input_channels=model.input_channels,
-        person_frame=model.person_frame,
-        joint_errors=model.joint_errors,
-        **common,
-    )
-
-
-def _semgcn(model: SemGCNConfig, **common: Any) -> SemGCN:
-    return SemGCN(
-        width=model.width,
-        dropout=model.dropout,
-        blocks=model.blocks,
-        non_local=model.non_local,
-        **common,
-    )
-
-
-def _hgcn(model: HGCNConfig, **common: Any) -> HGCN:
-    return HGCN(
-        width=model.width,
-        dropout=model.dropout,
-        blocks=model.blocks,
-        hops=model.hops,
-        **common,
-    )
-
-
-def _weight_unsharing(model: WeightUnsharingConfig, **common: Any) -> WeightUnsharing:
-    return WeightUnsharing(
-        width=model.width,
-        dropout=model.dropout,
-        blocks=model.blocks,
-        non_local=model.non_local,
-        sharing=model.sharing,
-        graph=model.graph,
-        graph_weights=model.graph_weights,
-        experts=model.experts,
-        experts_merge=model.experts_merge,
-        expert_dropout=model.expert_dropout,
-        **common,
-    )
-
-
-def _modulated_gcn(model: ModulatedGCNConfig, **common: Any) -> ModulatedGCN:
-    return ModulatedGCN(
-        width=model.width,
-        dropout=model.dropout,
-        blocks=model.blocks,
-        non_local=model.non_local,
-        **common,
-    )
-
-
-def _modulated_gcn_detected(model: ModulatedGCNDetectedConfig, **common: Any) -> ModulatedGCN:
-    return ModulatedGCN(
-        width=model.width,
-        dropout=model.dropout,
-        blocks=model.blocks,
-        attention=True,
-        random_modulation=True,
-        **common,
-    )
-
-
-def _hoif(model: HOIFConfig, **common: Any) -> HOIFNet:
-    return HOIFNet(
-        width=model.width,
-        dropout=model.dropout,
-        blocks=model.blocks,
-        hops=model.hops,
-        **common,
-    )
+NOT_OF_THE_MODULE = {"name", "refine_hidden", "refine_dropout"}
+"""Settings of the section `model` that are not fields of the module of the same name."""
 
 
 class NetworkKind(NamedTuple):
     """A row of the table of networks."""
 
     settings: type[ModelConfig]
-    """The class of the section `model` of a configuration."""
-    build: Callable[..., Network]
-    """`build(settings, skeleton=, keypoint_skeleton=, dtype=, axis_name=)` makes the module."""
+    """The class of the section `model` of a configuration; its settings, but for
+    `NOT_OF_THE_MODULE`, are fields of the module."""
+    module: type[GraphNetwork]
+    fixed: Mapping[str, Any] = MappingProxyType({})
+    """Fields of the module that are not to be set."""
+
+    def build(self, model: ModelConfig, **common: Any) -> Network:
+        """The module with these settings and the common fields of `GraphNetwork`."""
+        names = type(model).model_fields.keys() - NOT_OF_THE_MODULE
+        settings = {name: getattr(model, name) for name in names}
+        return cast(Network, self.module(**settings, **self.fixed, **common))
 
 
 NETWORKS: Mapping[str, NetworkKind] = {
-    "rsnet": NetworkKind(RSNetConfig, _rsnet),
-    "semgcn": NetworkKind(SemGCNConfig, _semgcn),
-    "hgcn": NetworkKind(HGCNConfig, _hgcn),
-    "weight_unsharing": NetworkKind(WeightUnsharingConfig, _weight_unsharing),
-    "modulated_gcn": NetworkKind(ModulatedGCNConfig, _modulated_gcn),
-    "modulated_gcn_detected": NetworkKind(ModulatedGCNDetectedConfig, _modulated_gcn_detected),
-    "hoif": NetworkKind(HOIFConfig, _hoif),
+    "rsnet": NetworkKind(RSNetConfig, RSNet),
+    "semgcn": NetworkKind(SemGCNConfig, SemGCN),
+    "hgcn": NetworkKind(HGCNConfig, HGCN),
+    "weight_unsharing": NetworkKind(WeightUnsharingConfig, WeightUnsharing),
+    "modulated_gcn": NetworkKind(ModulatedGCNConfig, ModulatedGCN),
+    "modulated_gcn_detected": NetworkKind(
+        ModulatedGCNDetectedConfig, ModulatedGCN, {"attention": True, "random_modulation": True}
+    ),
+    "hoif": NetworkKind(HOIFConfig, HOIFNet),
 }
 """Every network by `model.name`. The names of its published weights are in
 `checkpoints.key_tables.KEY_TABLES`, under the same name."""
