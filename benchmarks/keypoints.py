@@ -40,9 +40,10 @@ from rsnet_jax.keypoints.doubts import doubts_about
 from rsnet_jax.lifting.framing import FrameMode, choose_mode, normalize
 from rsnet_jax.lifting.root import Pinhole, estimate_root, pinhole_of
 from rsnet_jax.lifting.smooth import one_euro, savgol
-from rsnet_jax.pose.camera import Camera, normalize_screen, world_to_camera
+from rsnet_jax.pose.camera import Camera, world_to_camera
 from rsnet_jax.pose.conversions import conversion
 from rsnet_jax.pose.layouts import COCO_17, H36M16, HALPE_26, LAYOUTS, Layout
+from rsnet_jax.pose.screen import normalize_screen
 from rsnet_jax.pose.skeleton import H36M_16
 
 FPS = 30.0

@@ -20,7 +20,8 @@ ROOMS = [
         "distributed",
         "checkpoints",
     ),
-    *("evaluation", "lifting", "training", "", "plan", "benchmark", "cli", "__main__"),
+    *("evaluation", "interchange", "lifting", "training"),
+    *("", "plan", "benchmark", "cli", "__main__"),
 ]
 
 
@@ -76,8 +77,19 @@ def test_drawing_leaves_out_implied_arrows_only():
 
 
 def test_the_package_imports_little():
-    slow = ["torch", "matplotlib", "tensorflow", "orbax", "tyro", "tensorboardX", "h5py"]
+    slow = ["torch", "matplotlib", "tensorflow", "orbax", "tyro", "tensorboardX", "h5py", "onnx"]
     script = f"import sys, rsnet_jax; print(*[m for m in {slow} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_an_exported_network_is_lifted_without_jax():
+    script = (
+        "import sys, rsnet_jax; rsnet_jax.Lifter.load; "
+        "print(*[m for m in ('jax', 'flax', 'chex', 'onnx', 'scipy') if m in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -8,9 +8,15 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from rsnet_jax.benchmark.comparison import Result, Settings
+from rsnet_jax import __version__
+from rsnet_jax.benchmark.comparison import Result, Settings, checkpoint_for
 from rsnet_jax.benchmark.timing import LEAST_REPEATS, Times
+from rsnet_jax.checkpoints.orbax_folder import save_checkpoint
+from rsnet_jax.errors import ConfigError
+from rsnet_jax.interchange.onnx_file import save_onnx
+from rsnet_jax.interchange.program import program_of
 
 CHILD = Path(__file__).with_name("startup_child.py")
 PHASES = {
@@ -19,6 +25,7 @@ PHASES = {
     "training": "start-up: first training step",
 }
 CACHES = ("empty", "filled")
+LIFTER_CHILD = Path(__file__).with_name("lifter_child.py")
 
 
 def measure_startup(settings: Settings, names: Sequence[str]) -> list[Result]:
@@ -47,18 +54,61 @@ def measure_startup(settings: Settings, names: Sequence[str]) -> list[Result]:
     return results
 
 
+def measure_first_pose(settings: Settings) -> list[Result]:
+    """Measures when a fresh process has its first pose: `Lifter.load`, and one call for one frame.
+
+    By JAX from an Orbax folder, with an empty and a filled compilation cache; and from an ONNX file
+    of the same network, which needs no cache. The flip test is part of all.
+    """
+    times: dict[str, dict[str, list[float]]] = {state: {} for state in CACHES}
+    with tempfile.TemporaryDirectory() as folder:
+        paths, not_run = _lifters(settings, Path(folder))
+        end, done = time.monotonic() + settings.seconds, 0
+        while done < LEAST_REPEATS or time.monotonic() < end:
+            cache = Path(folder) / f"cache{done}"
+            for state in CACHES:
+                for name, path in paths.items():
+                    seconds = _run(LIFTER_CHILD, [path, time.time()], cache)["first pose"]
+                    times[state].setdefault(name, []).append(seconds)
+            done += 1
+    title = "start-up: first pose of a Lifter, from the start of the interpreter"
+    return [
+        Result(f"startup pose {state}", f"{title}, {state} cache", Times(times[state]), {}, not_run)
+        for state in CACHES
+    ]
+
+
+def _lifters(settings: Settings, folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """The same weights as a checkpoint and as an ONNX file; and what cannot be had, and why."""
+    checkpoint = checkpoint_for(settings, width=settings.width)
+    paths, not_run = {"ours": folder / "weights", "ours by ONNX": folder / "network.onnx"}, {}
+    save_checkpoint(paths["ours"], checkpoint)
+    exported = paths["ours by ONNX"]
+    try:
+        program = program_of(checkpoint, flip_test=True)
+        save_onnx(exported, checkpoint, program, license_text="none", version=__version__)
+    except ConfigError as error:
+        del paths["ours by ONNX"]
+        not_run["ours by ONNX"] = str(error)
+    return paths, not_run
+
+
 def start(name: str, settings: Settings, cache: Path) -> dict[str, float]:
     """Runs the phases in a fresh interpreter; returns the seconds of each."""
+    # By path, not by name: a name would import rsnet_jax and JAX before torch's clock stops.
+    sizes = [settings.width, settings.batch, settings.precision]
+    return _run(CHILD, [name, settings.model, *sizes, time.time()], cache)
+
+
+def _run(script: Path, arguments: Sequence[Any], cache: Path) -> dict[str, float]:
+    """Runs a script in a fresh interpreter; returns what it prints."""
     caches = {
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "TORCHINDUCTOR_CACHE_DIR": str(cache),
     }
-    # By path, not by name: a name would import rsnet_jax and JAX before torch's clock stops.
-    sizes = [settings.width, settings.batch, settings.precision]
-    arguments = [name, settings.model, *sizes, time.time()]
     done = subprocess.run(
-        [sys.executable, "-P", "-W", "ignore", str(CHILD), *map(str, arguments)],
+        [sys.executable, "-P", "-W", "ignore", str(script), *map(str, arguments)],
         env=os.environ | caches,
         stdout=subprocess.PIPE,
         text=True,

@@ -11,7 +11,7 @@ from rsnet_jax.benchmark import machine
 from rsnet_jax.benchmark.comparison import ROWS, MakeSide, Result, Settings
 from rsnet_jax.benchmark.live import measure_stream
 from rsnet_jax.benchmark.ours import Ours
-from rsnet_jax.benchmark.startup import measure_startup
+from rsnet_jax.benchmark.startup import measure_first_pose, measure_startup
 from rsnet_jax.errors import ConfigError, shown
 
 RIVALS = ("torch", "torch-eager", "torch-compile", "official:PATH")
@@ -66,6 +66,7 @@ def run(settings: Settings, *, rows: Sequence[str], against: Sequence[str]) -> I
     for row in rows or (*ROWS, "stream", "startup"):
         if row == "startup":
             yield from measure_startup(settings, startup_sides(against))
+            yield from measure_first_pose(settings)
         elif row == "stream":
             yield measure_stream(settings)
         else:

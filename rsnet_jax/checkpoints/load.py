@@ -22,6 +22,9 @@ from rsnet_jax.pose.skeleton import Skeleton
 RUN_CHECKPOINTS = "checkpoints"
 """The folder of a run's checkpoints, in the folder of the run."""
 
+EXPORTED = (".onnx", ".stablehlo")
+"""Suffixes of what `rsnet-jax export` writes."""
+
 Format = Literal["orbax", "safetensors", "published"]
 
 
@@ -53,6 +56,11 @@ def load_checkpoint(
         path = choose_step(path / RUN_CHECKPOINTS, step)
     elif step is not None:
         raise CheckpointError(f"{path}: --step is for the folder of a run, which this is not")
+    if path.suffix in EXPORTED:
+        raise CheckpointError(
+            f"{path}: an exported network, without weights to read; only Lifter.load and "
+            "rsnet-jax predict take one, and it must be .onnx"
+        )
     found = find_format(path)
     if found == "published":
         return load_torch_checkpoint(path, refine, skeleton=skeleton, **settings)

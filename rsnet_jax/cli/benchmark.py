@@ -56,7 +56,8 @@ class BenchmarkOptions(CommandOptions):
     rows: tuple[Row, ...] = ()
     """Rows to measure: latency (one pose), inference (a batch), evaluation (flip test, P1 and P2),
     training (one step), epoch (all steps of an epoch, with data handling), stream (Lifter.stream,
-    frame by frame), startup (import and first calls). Default: all."""
+    frame by frame), startup (import and first calls; the first pose by JAX and by ONNX Runtime).
+    Default: all."""
     precision: MatmulPrecision = "highest"
     seconds: Annotated[
         float,

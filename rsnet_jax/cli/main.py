@@ -34,6 +34,7 @@ SUBCOMMANDS = {
         "rsnet_jax.cli.convert",
         "convert weights between PyTorch, safetensors and Orbax files",
     ),
+    "export": ("rsnet_jax.cli.export", "write a network as ONNX or StableHLO for other runtimes"),
     "info": ("rsnet_jax.cli.info", "describe a checkpoint"),
     "prepare": ("rsnet_jax.cli.prepare", "turn downloads into files for training and evaluation"),
     "benchmark": ("rsnet_jax.cli.benchmark", "measure speed, alone or against PyTorch"),

@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from rsnet_jax.errors import DataError, shown
-from rsnet_jax.pose.camera import Camera, normalize_screen, world_to_camera
+from rsnet_jax.pose.camera import Camera, world_to_camera
+from rsnet_jax.pose.screen import normalize_screen
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
 
 

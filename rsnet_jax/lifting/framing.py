@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from rsnet_jax.pose.camera import normalize_screen
+from rsnet_jax.pose.screen import normalize_screen
 
 FrameMode = Literal["screen", "box"]
 

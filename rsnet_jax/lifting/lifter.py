@@ -1,21 +1,23 @@
-"""The `Lifter`: 2D keypoints in, 3D poses out."""
+"""The `Lifter`: 2D keypoints in, 3D poses out.
 
-import dataclasses
+JAX is imported only where a checkpoint is to be run by it: a program that lifts with an exported
+network starts several times as fast without.
+"""
+
+import functools
 import logging
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-import chex
-import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.config import Precision
-from rsnet_jax.errors import DataError, quote
+from rsnet_jax.config import Config, Precision
+from rsnet_jax.errors import ConfigError, DataError, quote
+from rsnet_jax.files.paths import to_path
+from rsnet_jax.interchange.onnx_network import OnnxNetwork, load_onnx
 from rsnet_jax.keypoints.doubts import check_pixels, doubts_about_size
 from rsnet_jax.keypoints.rows import clean
 from rsnet_jax.lifting.inputs import (
@@ -25,56 +27,82 @@ from rsnet_jax.lifting.inputs import (
     layout_for,
     with_confidence,
 )
-from rsnet_jax.models.flip_test import lift_with_errors
-from rsnet_jax.pose.camera import normalize_screen
 from rsnet_jax.pose.layouts import LAYOUTS
-from rsnet_jax.pose.transforms import recenter
+from rsnet_jax.pose.screen import normalize_screen
+from rsnet_jax.pose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 512  # poses per call of the network
+EXPORTED = ".onnx"
+"""The suffix of an exported network."""
+
+
+@runtime_checkable
+class Weights(Protocol):
+    """A `Checkpoint`, or an exported network (`OnnxNetwork`)."""
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def skeleton(self) -> Skeleton: ...
+
+    @property
+    def keypoint_skeleton(self) -> Skeleton: ...
+
+    @property
+    def source(self) -> str: ...
 
 
 class Lifter:
     """Lifts the 2D keypoints of any number of frames to 3D poses.
 
-    A refinement in the checkpoint is not used: it needs the true depth of the pelvis. Matrix
+    The network is that of a checkpoint, run by JAX, or an exported one, run by ONNX Runtime. A
+    refinement in the checkpoint is not used: it needs the true depth of the pelvis. Matrix
     products are float32 unless `precision` says otherwise, see `config.Config`.
     """
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        checkpoint: Weights,
         *,
         flip_test: bool = True,
         precision: Precision = "highest",
     ):
-        # The precision of training is replaced: checkpoints are chosen and measured at "highest".
-        config = checkpoint.config.model_copy(update={"precision": precision})
-        self.checkpoint = dataclasses.replace(checkpoint, config=config)
+        if isinstance(checkpoint, OnnxNetwork):
+            _check_exported(checkpoint, flip_test=flip_test, precision=precision)
+            self._network: Any = functools.partial(checkpoint.lift, flip_test=flip_test)
+        else:
+            from rsnet_jax.lifting.jax_network import JaxNetwork
+
+            given: Any = checkpoint
+            self._network = JaxNetwork(given, flip_test=flip_test, precision=precision)
+            checkpoint = self._network.checkpoint
+        self.checkpoint: Any = checkpoint
+        """The `Checkpoint`, or the exported network."""
         self.skeleton = checkpoint.skeleton
         self.keypoint_skeleton = checkpoint.keypoint_skeleton
-
         self._doubted: set[tuple[int, int]] = set()  # image sizes that were warned of
-
-        self._variables = jax.device_put(checkpoint.variables)
-        model = self.checkpoint.model
-
-        def predict(variables: Any, keypoints: Array) -> tuple[Array, Array | None]:
-            pose, errors = lift_with_errors(model, variables, keypoints, flip_test=flip_test)
-            return recenter(pose), errors
-
-        self._predict = jax.jit(predict)
 
     @classmethod
     def load(
         cls, path: str | Path, *, flip_test: bool = True, precision: Precision = "highest"
     ) -> "Lifter":
-        """Makes a lifter from any path that `load_checkpoint` reads.
+        """Makes a lifter from any path that `load_checkpoint` reads, or from a `.onnx` file.
+
+        An `.onnx` file is one that `rsnet-jax export` wrote. Nothing is compiled for it.
 
         Raises:
             CheckpointError: the path holds no readable weights.
+            ConfigError: the file has the flip test inside, which was not wanted; another
+                precision than "highest" was asked of it; or onnxruntime is not installed.
         """
+        path = to_path(path)
+        if path.suffix == EXPORTED:
+            return cls(load_onnx(path), flip_test=flip_test, precision=precision)
+        from rsnet_jax.checkpoints.load import load_checkpoint
+
         return cls(load_checkpoint(path), flip_test=flip_test, precision=precision)
 
     def __call__(
@@ -178,7 +206,7 @@ class Lifter:
         rows as `inputs.with_confidence` makes them.
         """
         parts = [
-            self._lift_padded(screen[start : start + LARGEST_BATCH])
+            self._network(screen[start : start + LARGEST_BATCH])
             for start in range(0, len(screen), LARGEST_BATCH)
         ]  # all calls are dispatched before the first result is waited for
         joints = self.skeleton.num_joints
@@ -239,13 +267,11 @@ class Lifter:
         """The user's keypoints as float32; raises a DataError unless they can be lifted."""
         joints = self.keypoint_skeleton.num_joints
         keypoints = self._real(keypoints, "keypoints")
-        try:
-            chex.assert_shape(keypoints, (None, joints, 2))
-        except AssertionError:
+        if keypoints.ndim != 3 or keypoints.shape[1:] != (joints, 2):
             raise DataError(
                 f"keypoints must be (time, {joints}, 2) in the order of skeleton "
                 f"{self.keypoint_skeleton.name}, not {keypoints.shape}"
-            ) from None
+            )
         bad = np.argwhere(~np.isfinite(keypoints))
         if len(bad):
             frame, joint = bad[0][:2]
@@ -253,13 +279,18 @@ class Lifter:
             raise DataError(f"keypoints: {name} of frame {frame} is NaN or infinite")
         return keypoints
 
-    def _lift_padded(self, screen: np.ndarray) -> tuple[Array, Array | None]:
-        """Lifts one part, padded to a power of two so that few batch sizes are compiled."""
-        count = len(screen)
-        rows = 1 << (count - 1).bit_length()
-        padded = np.concatenate([screen, np.zeros((rows - count, *screen.shape[1:]), np.float32)])
-        with jax.default_matmul_precision(self.checkpoint.config.precision):
-            return self._predict(self._variables, padded)
+
+def _check_exported(network: OnnxNetwork, *, flip_test: bool, precision: Precision) -> None:
+    """Raises a ConfigError if an exported network was asked for what it cannot do."""
+    if network.about.flip_test and not flip_test:
+        raise ConfigError(
+            f"{network.source} has the flip test inside; export it without --flip-test to lift "
+            "without"
+        )
+    if precision != "highest":
+        raise ConfigError(
+            f"{network.source} computes in float32; precision {precision} is for checkpoints"
+        )
 
 
 def _checked_size(image_size: Any) -> tuple[int, int]:

@@ -16,8 +16,8 @@ from rsnet_jax.lifting.lifter import Lifter
 from rsnet_jax.lifting.root import Pinhole, estimate_root, pinhole_of
 from rsnet_jax.lifting.smooth import one_euro, savgol
 from rsnet_jax.lifting.upright import CAMERA_UP, describe_tilt, estimate_height, estimate_up
-from rsnet_jax.pose.camera import normalize_screen
 from rsnet_jax.pose.layouts import Layout
+from rsnet_jax.pose.screen import normalize_screen
 
 Smooth = Literal["none", "oneeuro", "savgol"]
 CHUNK = 16_384  # rows that are lifted between two reports of progress

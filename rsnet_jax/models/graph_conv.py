@@ -75,13 +75,13 @@ def aggregate(
 
     M_k scales the *source* joint j, the last axis of the graph and the joint axis of the messages.
     For each channel, D_k (M_k * Y) = (D_k diag(M_k)) Y, so it may scale either. With fewer poses
-    than joints the messages are the smaller array and are scaled. Otherwise the graph is: then one
-    matrix product per channel computes the sum, and in the backward pass one more the gradients of
-    D, N and M.
+    than joints the messages are the smaller array and are scaled. Otherwise, and for the symbolic
+    batch of an exported program, the graph is: then one matrix product per channel computes the
+    sum, and in the backward pass one more the gradients of D, N and M.
     """
     hops, out, _, joints, batch = messages.shape
     weight_modulation = weight_modulation.swapaxes(1, 2)  # hop joint out -> hop out joint
-    if batch < joints:
+    if isinstance(batch, int) and batch < joints:
         scaled = messages * weight_modulation[:, :, None, :, None]
         return jnp.einsum("hipj,hfpjb->hfib", graph, scaled)
     # hop 1 joint 2 joint * hop out 1 1 joint -> hop out joint 2 joint

@@ -26,24 +26,28 @@ MOMENTUM = 0.1  # the share of a new batch in the running statistics
 
 def rsnet(
     variables: Params,
-    keypoints: Float[Array, "batch joint 2"],
+    keypoints: Float[Array, "batch joint channel"],
     *,
     skeleton: Skeleton,
     double_gelu: bool = True,
-) -> Float[Array, "batch joint 3"]:
-    """Lifts 2D joints to 3D with the running statistics, as `RSNet` does in evaluation."""
+) -> Float[Array, "batch joint out"]:
+    """Lifts 2D joints to 3D with the running statistics, as `RSNet` does in evaluation.
+
+    Where the network has `joint_errors`, the logarithm of the expected error is the fourth number
+    of each joint. Keypoints are not brought into the frame of the person.
+    """
     pose, _ = forward(variables, keypoints, skeleton=skeleton, double_gelu=double_gelu, train=False)
     return pose
 
 
 def forward(
     variables: Params,
-    keypoints: Float[Array, "batch joint 2"],
+    keypoints: Float[Array, "batch joint channel"],
     *,
     skeleton: Skeleton,
     double_gelu: bool,
     train: bool,
-) -> tuple[Float[Array, "batch joint 3"], dict[str, Any]]:
+) -> tuple[Float[Array, "batch joint out"], dict[str, Any]]:
     """Returns the pose and the batch statistics, which `train` takes from the batch and updates."""
     params, batch_stats = variables["params"], variables["batch_stats"]
     x = gelu_block(params["input"], keypoints, keypoints, skeleton, double_gelu=double_gelu)

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rsnet_jax.pose.arrays import AnyArray
+from rsnet_jax.pose.screen import denormalize_screen, normalize_screen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,21 +55,6 @@ def world_to_camera(
     """Turns points (meters) from world axes into the axes of `camera`: R^-1 (X - t)."""
     inverse = np.asarray(camera.orientation) * np.array([1, -1, -1, -1])
     return rotate(inverse, points - np.asarray(camera.translation))
-
-
-def normalize_screen(
-    pixels: Float[np.ndarray, "*batch 2"], *, width: int, height: int
-) -> Float[np.ndarray, "*batch 2"]:
-    """Turns pixels (u, v) into normalized image coordinates (2 u / w - 1, 2 v / w - h / w)."""
-    return pixels * (2 / width) - np.array([1, height / width], dtype=pixels.dtype)
-
-
-def denormalize_screen(
-    normalized: Float[np.ndarray, "*batch 2"], *, width: int, height: int
-) -> Float[np.ndarray, "*batch 2"]:
-    """Turns normalized image coordinates into pixels: the inverse of `normalize_screen`."""
-    shift = np.array([1, height / width], dtype=normalized.dtype)
-    return (normalized + shift) * (width / 2)
 
 
 def project(

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rsnet_jax.data.h36m.cameras import h36m_cameras
-from rsnet_jax.pose import camera
+from rsnet_jax.pose import camera, screen
 
 LENS = h36m_cameras()["S9"][1]
 
@@ -49,10 +49,10 @@ def test_a_standing_person_is_upright_in_every_camera():
 def test_screen_scaling_by_hand():
     corners = np.array([[0.0, 0.0], [200.0, 100.0], [100.0, 50.0]])
     want = [[-1, -0.5], [1, 0.5], [0, 0]]
-    got = camera.normalize_screen(corners, width=200, height=100)
+    got = screen.normalize_screen(corners, width=200, height=100)
     np.testing.assert_allclose(got, want, atol=1e-12)
     np.testing.assert_allclose(
-        camera.denormalize_screen(got, width=200, height=100), corners, atol=1e-12
+        screen.denormalize_screen(got, width=200, height=100), corners, atol=1e-12
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from rsnet_jax.pose.camera import normalize_screen
+from rsnet_jax.pose.screen import normalize_screen
 
 MPI_INF_3DHP = "mpi_inf_3dhp"
 """The name of the data set in `data.dataset` and in reports."""

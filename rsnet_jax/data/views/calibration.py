@@ -15,7 +15,8 @@ from rsnet_jax.data.report import Report
 from rsnet_jax.data.views.format import JOINTS, StoredSequence, array_file, keypoints_name
 from rsnet_jax.data.views.read import ViewsFolder, open_views
 from rsnet_jax.errors import DataError, quote
-from rsnet_jax.pose.camera import denormalize_screen, project
+from rsnet_jax.pose.camera import project
+from rsnet_jax.pose.screen import denormalize_screen
 
 MOST_RECORDINGS = 500
 """Recordings, evenly spread, that are looked at before training and evaluation."""
