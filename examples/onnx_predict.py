@@ -37,4 +37,4 @@ joints["head"] = joints.get("head", mix(left_eye=1, right_eye=1, nose=-1))
 wanted = session.get_modelmeta().custom_metadata_map["keypoint_names"].split(", ")
 keypoints = np.stack([joints[name] for name in wanted], axis=1).astype(np.float32)
 keypoints = keypoints[..., : session.get_inputs()[0].shape[-1]]  # scores only if wanted
-np.save(sys.argv[3], session.run(["poses"], {"keypoints": keypoints})[0])
+np.save(sys.argv[3], session.run(["poses"], {"keypoints": keypoints})[0])  # pyright: ignore
