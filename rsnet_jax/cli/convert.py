@@ -1,11 +1,9 @@
 """`rsnet-jax convert`: converts weights between the published files and the formats used here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.checkpoints.orbax_folder import save_checkpoint
 from rsnet_jax.checkpoints.published import (
     refinement_path,
@@ -13,11 +11,12 @@ from rsnet_jax.checkpoints.published import (
     save_torch_checkpoint,
 )
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
+from rsnet_jax.cli.given_network import GivenNetwork, load_given, named_network
 from rsnet_jax.cli.options import CheckpointPath, CommandOptions, Debug, RefinementPath, Step
 from rsnet_jax.cli.parsing import parse
-from rsnet_jax.config import HasRefinement, find_preset, load_preset, settings_class
+from rsnet_jax.config import HasRefinement, find_preset, load_preset
 from rsnet_jax.config.section import AnyPath
-from rsnet_jax.errors import ConfigError, shown
+from rsnet_jax.errors import ConfigError
 from rsnet_jax.files.outputs import ensure_writable
 
 OTHER_FILES = {".bin", ".ckpt", ".json", ".npy", ".npz", ".onnx", ".pkl", ".pt", ".tar", ".zip"}
@@ -40,9 +39,7 @@ class ConvertOptions(CommandOptions):
     config: AnyPath | None = None
     """Preset (.yaml) with the settings model.* of a published network that its file does not hold.
     Default: the published settings."""
-    model: str | None = None
-    """Network of a published file: NAME, or NAME:VARIANT where the network has variants. Needed
-    only where the tensors fit several; a file of another network is refused."""
+    model: GivenNetwork = None
     dropout: float | None = None
     """Dropout rate that a published network was trained with, which its file does not hold.
     Default: the published one."""
@@ -66,13 +63,9 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         require_torch(out)
     ensure_writable(out)
     settings = given_settings(options)
-    checkpoint = load_checkpoint(
-        options.checkpoint,
-        refine=options.refine,
-        step=options.step,
-        **settings,
+    checkpoint = load_given(
+        options.checkpoint, refine=options.refine, step=options.step, settings=settings
     )
-    check_not_ignored(settings, checkpoint)
     written: Sequence[Path] = [out]
     if out.suffix == ".pth":
         if checkpoint.refine_variables is not None:
@@ -108,30 +101,3 @@ def given_settings(options: ConvertOptions) -> dict[str, Any]:
     if not options.double_gelu:
         settings["double_gelu"] = False
     return settings
-
-
-def named_network(text: str) -> dict[str, Any]:
-    """The settings that NAME or NAME:VARIANT stands for.
-
-    Raises:
-        ConfigError: there is no network of that name, or no such variant of it.
-    """
-    name, _, choice = text.partition(":")
-    kind = settings_class(name)
-    if not choice:
-        return {"name": name}
-    if kind.variant is None:
-        raise ConfigError(f"model: {name} has no variants, got {shown(text)}")
-    kind(**{kind.variant: choice})  # refuses what is no choice
-    return {"name": name, kind.variant: choice}
-
-
-def check_not_ignored(settings: Mapping[str, Any], checkpoint: Checkpoint) -> None:
-    """Raises a ConfigError if an option contradicts a setting that the checkpoint holds."""
-    for name, wanted in settings.items():
-        got = getattr(checkpoint.config.model, name, None)
-        if got != wanted:
-            raise ConfigError(
-                f"{name.replace('_', '-')}: {checkpoint.source} holds this setting, which "
-                f"is {got}, not {wanted}"
-            )

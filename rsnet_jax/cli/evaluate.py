@@ -13,8 +13,8 @@ import pydantic
 import tyro
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.checkpoints.load import load_checkpoint
 from rsnet_jax.cli.best_and_worst import check_pictures, write_best_and_worst
+from rsnet_jax.cli.given_network import GivenNetwork, load_given
 from rsnet_jax.cli.options import (
     AtLeastOne,
     CheckpointPath,
@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 PICTURE = Path("best_and_worst.png")
 MUST_MATCH = (
     *("split", "flip_test", "published", "batch_size", "refine_dropout_seed", "convention"),
-    "precision",
+    *("precision", "model"),
 )
 
 
@@ -74,6 +74,7 @@ class EvaluateOptions(CommandOptions):
     checkpoint: Annotated[CheckpointPath, tyro.conf.arg(metavar="[CHECKPOINT]")] = None
     refine: RefinementPath = None
     step: Step = None
+    model: GivenNetwork = None
     data: DataConfig = DataConfig()
     split: Split = "test"
     """Subjects to measure on: test (data.subjects_test) or train (data.subjects_train)."""
@@ -210,11 +211,13 @@ def open_checkpoint(
 ) -> tuple[Checkpoint | None, EvaluateOptions]:
     """The checkpoint, or None, and the options, whose default data set is the checkpoint's."""
     if options.checkpoint is None:
-        for name in ("refine", "step", "refine_dropout_seed"):
+        for name in ("refine", "step", "model", "refine_dropout_seed"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"{name.replace('_', '-')} goes with a CHECKPOINT; none is given")
         return None, options
-    checkpoint = load_checkpoint(options.checkpoint, refine=options.refine, step=options.step)
+    checkpoint = load_given(
+        options.checkpoint, refine=options.refine, step=options.step, model=options.model
+    )
     if options.refine_dropout_seed is not None and checkpoint.refine_variables is None:
         raise ConfigError(f"refine-dropout-seed: no refinement in {checkpoint.source}")
     # Without a data set in the defaults, data.root decides it, from wherever the root comes.

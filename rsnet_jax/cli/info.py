@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.checkpoints.load import load_checkpoint
+from rsnet_jax.cli.given_network import GivenNetwork, load_given
 from rsnet_jax.cli.options import CheckpointPath, CommandOptions, Debug, RefinementPath, Step
 from rsnet_jax.cli.parsing import parse
 from rsnet_jax.cli.tables import prose
@@ -20,6 +20,7 @@ class InfoOptions(CommandOptions):
     checkpoint: CheckpointPath = None
     refine: RefinementPath = None
     step: Step = None
+    model: GivenNetwork = None
     debug: Debug = False
 
 
@@ -28,7 +29,10 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     options = parse(InfoOptions, argv, prog=prog, default=InfoOptions())
     if options.checkpoint is None:
         raise ConfigError("which CHECKPOINT? Give a folder, a .safetensors or a published .pth")
-    print(describe(load_checkpoint(options.checkpoint, refine=options.refine, step=options.step)))
+    checkpoint = load_given(
+        options.checkpoint, refine=options.refine, step=options.step, model=options.model
+    )
+    print(describe(checkpoint))
 
 
 def describe(checkpoint: Checkpoint) -> str:

@@ -15,6 +15,7 @@ import tqdm
 import tyro
 
 from rsnet_jax.cli.detecting import DetectorChoice, DetectorFiles, detect_people
+from rsnet_jax.cli.given_network import GivenNetwork, load_given
 from rsnet_jax.cli.options import CommandOptions, Debug, Overwrite, Positive, described, wanted
 from rsnet_jax.cli.parsing import parse
 from rsnet_jax.cli.pose_outputs import (
@@ -100,6 +101,7 @@ class PredictOptions(CommandOptions):
     checkpoint: Annotated[
         AnyPath | None, described("Weights to lift with: whatever `evaluate` takes as CHECKPOINT.")
     ] = None
+    model: GivenNetwork = None
     detector: DetectorChoice = "mediapipe"
     detector_files: DetectorFiles = ()
     format: Format = "auto"
@@ -159,7 +161,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if options.checkpoint is None:
         raise ConfigError("which weights? Give --checkpoint CHECKPOINT")
     enable_compile_cache()
-    load_lifter = functools.partial(Lifter.load, options.checkpoint)
+    load_lifter = functools.partial(_load_lifter, options.checkpoint, options.model)
     if is_footage(options.input):
         detections, lifter, interrupted = _from_footage(options, options.input, load_lifter)
         doubts, video = (), options.video or options.input
@@ -192,6 +194,10 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     print(describe_outputs(poses, write_outputs(options.out, poses, settings=output)))
     if interrupted:
         raise Interrupted(f"interrupted: the first {detections.frames:,} frames are written")
+
+
+def _load_lifter(path: Path, model: str | None) -> Lifter:
+    return Lifter(load_given(path, model=model))
 
 
 def _from_keypoints(options: PredictOptions, path: Path) -> Detections:

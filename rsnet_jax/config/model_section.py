@@ -39,7 +39,7 @@ class ModelConfig(Section, abc.ABC):
     title: ClassVar[str]
     """The name of the network in texts for people."""
     variant: ClassVar[str | None] = None
-    """The setting that follows the name in `rsnet-jax convert --model NAME:VARIANT`, if any."""
+    """The setting that follows the name in `--model NAME:VARIANT` of commands, if any."""
 
     @property
     def takes_confidence(self) -> bool:

@@ -116,7 +116,7 @@ def test_what_the_tensors_leave_open_is_asked_for(golden):
     with pytest.raises(CheckpointError) as caught:
         load_torch_checkpoint(path)
     assert str(caught.value) == (
-        f"{path}: its tensors alone do not tell which network it is; say so to `rsnet-jax convert`:"
+        f"{path}: its tensors alone do not tell which network it is; say so:"
         " --model weight_unsharing:dc_preagg or --model weight_unsharing:dc_postagg"
     )
     for sharing in ("dc_preagg", "dc_postagg"):

@@ -89,6 +89,5 @@ def infer_model(
 def _ambiguous(source: str, choices: Sequence[str]) -> CheckpointError:
     models = " or ".join(f"--model {choice}" for choice in choices)
     return CheckpointError(
-        f"{source}: its tensors alone do not tell which network it is; say so to "
-        f"`rsnet-jax convert`: {models}"
+        f"{source}: its tensors alone do not tell which network it is; say so: {models}"
     )
