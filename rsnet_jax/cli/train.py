@@ -23,7 +23,9 @@ from rsnet_jax.config import (
     TrainConfig,
     TrainingPrecision,
     find_preset,
+    find_recipe,
     load_preset,
+    with_recipe,
 )
 from rsnet_jax.config.section import AnyPath
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
@@ -42,7 +44,7 @@ from rsnet_jax.training.report import Result
 from rsnet_jax.training.run_files import require_run
 from rsnet_jax.training.settings import check_same_run
 
-MUST_MATCH = ("preset", "workdir", "resume", "overwrite")
+MUST_MATCH = ("preset", "recipe", "workdir", "resume", "overwrite")
 """Options that several processes must have alike, besides the configuration."""
 DEFAULT_PRESET = Path("configs/synthetic.yaml")
 log = logging.getLogger(__name__)
@@ -60,6 +62,10 @@ class TrainOptions(CommandOptions, Generic[Model]):
     )
     """Settings of the run, a .yaml file: configs/h36m_hr.yaml, configs/h36m_gt.yaml, ... or your
     own. Give it before the options."""
+    recipe: AnyPath | None = None
+    """Preset whose sections train and optim replace those of the preset, so that networks are
+    trained alike; rsnet is RS-Net's, for ground-truth or for detected keypoints as data.detections
+    says. Whether a refinement is trained is left as it is."""
     workdir: AnyPath | None = None
     """Folder for checkpoints, metrics and TensorBoard files. Default: runs/PRESET-TIME."""
     resume: bool = False
@@ -110,9 +116,12 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     else:
         with raise_on_all_processes():
             preset = find_preset(options.preset or DEFAULT_PRESET)
-            default = TrainOptions().with_config(load_preset(preset))
+            recipe, config = preset_with_recipe(preset, options)
+            default = TrainOptions().with_config(config)
             options = parse_over_defaults(TrainOptions, argv, prog=prog, default=default)
-        workdir = options.workdir or Path(run_on_process_zero(lambda: default_workdir(preset)))
+        workdir = options.workdir or Path(
+            run_on_process_zero(lambda: default_workdir(preset, recipe))
+        )
         options = options.model_copy(update={"workdir": workdir})
     workdir = options.workdir
     assert workdir is not None  # given, or made up above
@@ -129,6 +138,8 @@ def check_resume(options: TrainOptions) -> None:
         raise ConfigError("--resume needs the --workdir of the run")
     if options.preset is not None:
         raise ConfigError("--resume continues with the stored configuration; give no preset")
+    if options.recipe is not None:
+        raise ConfigError("--resume continues with the stored configuration; give no recipe")
     if options.overwrite:
         raise ConfigError("--resume continues a run, --overwrite replaces it; give one of them")
 
@@ -140,9 +151,24 @@ def stored_config(workdir: Path) -> Config:
     )
 
 
-def default_workdir(preset: Path) -> str:
-    """A folder named after the preset and the time."""
-    return str(Path("runs") / f"{preset.stem}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}")
+def preset_with_recipe(preset: Path, options: TrainOptions) -> tuple[Path | None, Config]:
+    """The preset of the recipe that is asked for, if any, and the configuration.
+
+    Raises:
+        ConfigError: there is no such recipe, or a preset is not sound.
+    """
+    config = load_preset(preset)
+    if options.recipe is None:
+        return None, config
+    path = find_recipe(options.recipe, options.data.detections or config.data.detections)
+    log.info("recipe: train and optim of %s", path)
+    return path, with_recipe(config, load_preset(path))
+
+
+def default_workdir(preset: Path, recipe: Path | None) -> str:
+    """A folder named after the preset, the recipe if it is another's, and the time."""
+    name = preset.stem + ("" if recipe is None else f"-as-{recipe.stem}")
+    return str(Path("runs") / f"{name}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}")
 
 
 def summary(result: Result, model: AnyModelConfig, workdir: Path) -> str:

@@ -15,7 +15,13 @@ from rsnet_jax.config.graph_networks import (
 )
 from rsnet_jax.config.model_section import HasRefinement, ModelConfig
 from rsnet_jax.config.networks import SETTINGS, AnyModelConfig, RSNetConfig, settings_class
-from rsnet_jax.config.presets import find_preset, load_preset, save_preset
+from rsnet_jax.config.presets import (
+    find_preset,
+    find_recipe,
+    load_preset,
+    save_preset,
+    with_recipe,
+)
 from rsnet_jax.config.section import PRECISIONS, Precision
 from rsnet_jax.config.sections import (
     SUBJECTS_TEST,
@@ -62,7 +68,9 @@ __all__ = [
     "WeightUnsharingConfig",
     "TrainingPrecision",
     "find_preset",
+    "find_recipe",
     "load_preset",
     "save_preset",
     "settings_class",
+    "with_recipe",
 ]
