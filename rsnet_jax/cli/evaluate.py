@@ -14,6 +14,7 @@ import tyro
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.cli.best_and_worst import check_pictures, write_best_and_worst
+from rsnet_jax.cli.data_defaults import default_data
 from rsnet_jax.cli.given_network import GivenNetwork, load_given
 from rsnet_jax.cli.options import (
     AtLeastOne,
@@ -36,7 +37,6 @@ from rsnet_jax.config import Config, DataConfig, ParallelConfig
 from rsnet_jax.config.section import AnyPath
 from rsnet_jax.data.frames import Views
 from rsnet_jax.data.load import Split, load_frames
-from rsnet_jax.data.mpi_inf_3dhp.scenes import MPI_INF_3DHP
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.distributed.host_memory import keep_freed_memory
 from rsnet_jax.distributed.initialize import initialize_distributed
@@ -220,13 +220,7 @@ def open_checkpoint(
     )
     if options.refine_dropout_seed is not None and checkpoint.refine_variables is None:
         raise ConfigError(f"refine-dropout-seed: no refinement in {checkpoint.source}")
-    # Without a data set in the defaults, data.root decides it, from wherever the root comes.
-    data = checkpoint.config.data.model_copy(update={"dataset": None})
-    if options.data.dataset in ("synthetic", MPI_INF_3DHP) and data.source != options.data.dataset:
-        data = DataConfig()  # the settings of one data set do not hold for another
-    if options.data.root is not None or options.data.detections is not None:
-        data = data.model_copy(update={"trust_order": False})  # it was said of other data
-    default = EvaluateOptions(data=data)
+    default = EvaluateOptions(data=default_data(checkpoint, options.data))
     return checkpoint, parse_over_defaults(EvaluateOptions, argv, prog=prog, default=default)
 
 

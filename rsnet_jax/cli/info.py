@@ -1,9 +1,6 @@
 """`rsnet-jax info`: describes a checkpoint."""
 
 from collections.abc import Sequence
-from typing import Any
-
-import jax
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.cli.given_network import GivenNetwork, load_given
@@ -12,6 +9,7 @@ from rsnet_jax.cli.parsing import parse
 from rsnet_jax.cli.tables import prose
 from rsnet_jax.config import HasRefinement
 from rsnet_jax.errors import ConfigError
+from rsnet_jax.models.build import count_parameters
 
 
 class InfoOptions(CommandOptions):
@@ -62,8 +60,3 @@ def describe(checkpoint: Checkpoint) -> str:
         joints = ", ".join(keypoint_skeleton.joints)
         rows["input skeleton"] = f"{keypoint_skeleton.name}: {joints}"
     return "\n".join(prose(f"{name:<16}{text}", indent=16) for name, text in rows.items())
-
-
-def count_parameters(variables: Any) -> int:
-    """The number of learned parameters; batch statistics do not count."""
-    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))

@@ -26,6 +26,10 @@ SUBCOMMANDS = {
     "render": ("rsnet_jax.cli.render", "write stored poses as files for other tools"),
     "train": ("rsnet_jax.cli.train", "train a network"),
     "evaluate": ("rsnet_jax.cli.evaluate", "measure the errors of a checkpoint on a data set"),
+    "compare": (
+        "rsnet_jax.cli.compare",
+        "score several networks, and other programs, in one table",
+    ),
     "launch": (
         "rsnet_jax.cli.launch",
         "run train or evaluate in several processes on this machine",

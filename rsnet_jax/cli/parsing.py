@@ -11,7 +11,7 @@ import tyro
 
 from rsnet_jax.cli.complaints import readable_complaint
 from rsnet_jax.cli.help_text import narrow_terminal, readable_help
-from rsnet_jax.config import SETTINGS, settings_class
+from rsnet_jax.config import SETTINGS, ModelConfig, settings_class
 from rsnet_jax.config.section import Section
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.files.paths import check_client, to_path
@@ -96,7 +96,7 @@ def parse_over_defaults(
     Raises:
         ConfigError: an option is unknown or has an impossible value.
     """
-    model = getattr(default, "model", None)
+    model = _network_among(default)
     _, name = split_model_options(argv)
     if model is not None and name not in (None, model.name):
         default = default.model_copy(update={"model": settings_class(name)()})
@@ -105,13 +105,19 @@ def parse_over_defaults(
 
 def _for_network(kind: type[Options], default: Options) -> type[Options]:
     """The class of the options, with the type of its field `model`, if any, as `default` has it."""
-    model = getattr(default, "model", None)
+    model = _network_among(default)
     if model is None:
         return kind
     generic: Any = kind
     specific = generic[type(model)]
     specific.__doc__ = kind.__doc__  # the text at the top of the help
     return specific
+
+
+def _network_among(options: Section) -> Any:
+    """The settings of a network among the options, if there are any."""
+    model = getattr(options, "model", None)
+    return model if isinstance(model, ModelConfig) else None
 
 
 def split_model_options(argv: Sequence[str]) -> tuple[list[str], str | None]:

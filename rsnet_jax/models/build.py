@@ -147,6 +147,11 @@ def init_refinement_variables(config: Config, skeleton: Skeleton = H36M_16) -> V
     return _init(build_refinement(config), run_keys(config.seed).refinement, pose, pose)
 
 
+def count_parameters(variables: Variables) -> int:
+    """The number of learned parameters; batch statistics do not count."""
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _init(module: nn.Module | Network, key: PRNGKeyArray, *inputs: Array) -> Variables:
     return dict(module.init(key, *inputs))

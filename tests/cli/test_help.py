@@ -62,7 +62,7 @@ def test_help_texts_are_sentences_that_are_printed(cli, monkeypatch, command, ne
         assert words in printed_words, f"{option}: {words}"
     options = set(re.findall(r"^  (?:-n N, )?--([a-z][\w.-]*)", printed, re.MULTILINE))
     sections = {option.partition(".")[0] for option in texts if "." in option}
-    positional = {"preset", "folder", "input"}
+    positional = {"preset", "folder", "input", "entries"}
     positional |= {"checkpoint"} if command != "predict" else set()
     assert options == set(texts) - sections - positional
 
