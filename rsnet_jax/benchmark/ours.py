@@ -17,6 +17,7 @@ from rsnet_jax.evaluation.evaluator import Evaluator
 from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.training.optim import learning_rates, make_optimizer
 from rsnet_jax.training.program import prepare_train_loop
+from rsnet_jax.training.seeds import place_state
 from rsnet_jax.training.start import check_batch, fresh_state
 
 
@@ -124,7 +125,8 @@ class Training:
             config.optim,
         )
         self.program = prepare_train_loop(config, tx, frames, self.devices, steps_per_epoch=steps)
-        self.state = self.devices.replicate(fresh_state(config, tx, frames, init=False))
+        state = fresh_state(config, tx, frames, init=False)
+        self.state = place_state(state, self.devices, seeds=config.train.seeds)
 
     def begin_epoch(self) -> None:
         """Draws the order of the samples for the next epoch."""

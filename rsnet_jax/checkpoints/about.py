@@ -77,7 +77,17 @@ class About(Origin):
     progress: dict[str, Any] | None = None
     """See `training.run_checkpoints.Progress`; checkpoints of a run have it."""
     mpjpe: Annotated[float, pydantic.Field(ge=0)] | None = None
-    """Validation error in mm, at the end of an epoch of a run."""
+    """Validation error in mm, at the end of an epoch of a run; the mean over its members."""
+    members: Annotated[int, pydantic.Field(ge=2)] | None = None
+    """The length of the first axis of the arrays, if they are those of several seeds."""
+
+    @pydantic.model_validator(mode="after")
+    def _members_are_the_seeds(self):
+        if self.members is not None and self.members != self.config.train.seeds:
+            raise ValueError(
+                f"members {self.members} and config.train.seeds {self.config.train.seeds} differ"
+            )
+        return self
 
 
 def describe_weights(

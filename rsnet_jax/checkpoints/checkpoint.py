@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import zlib
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import chex
 import jax
@@ -48,53 +48,19 @@ class Checkpoint:
     def __post_init__(self):
         if self.keypoint_skeleton is None:
             object.__setattr__(self, "keypoint_skeleton", self.skeleton)
-        refined = self.refine_variables is not None
-        wanted = weight_shapes(
-            self.config, self.skeleton, self.keypoint_skeleton, refinement=refined
-        )
-        self._check("network", self.variables, wanted["network"])
-        if refined:
-            self._check("refinement", self.refine_variables, wanted["refinement"])
-
-    def _check(self, part: str, weights: Any, wanted: Any) -> None:
-        leaves, wanted = _by_name(weights), _by_name(wanted)
-        if different := sorted(leaves.keys() ^ wanted.keys()):
-            problem = "lacks" if different[0] in wanted else "has no place for"
-            raise CheckpointError(f"{self.source}: the {part} {problem} {different[0]}")
-        for name, leaf in leaves.items():
-            shape, dtype = wanted[name].shape, wanted[name].dtype
-            try:
-                chex.assert_shape(leaf, shape)
-                chex.assert_type(leaf, dtype)
-            except AssertionError:
-                raise CheckpointError(
-                    f"{self.source}: the {part}'s {name} has shape {np.shape(leaf)} and type "
-                    f"{np.asarray(leaf).dtype}, but its configuration and skeleton give it {shape} "
-                    f"and {dtype}"
-                ) from None
-            try:
-                chex.assert_tree_all_finite(leaf)
-            except AssertionError:
-                raise CheckpointError(
-                    f"{self.source}: the {part}'s {name} has NaN or infinite values"
-                ) from None
+        if self.config.train.seeds > 1:  # a preset may ask for several networks; this is one
+            object.__setattr__(self, "config", self.config.of_seed(self.config.seed))
+        check_weights(self)
 
     @property
     def fingerprint(self) -> str:
         """A checksum of the weights."""
-        checksum = 0
-        for leaf in jax.tree.leaves((self.variables, self.refine_variables)):
-            checksum = zlib.crc32(np.asarray(leaf).tobytes(), checksum)
-        return f"{checksum:08x}"
+        return fingerprint(self.variables, self.refine_variables)
 
     @property
     def trained_on(self) -> dict[str, str] | None:
         """The "dataset" and the "detections" of training; None if the weights do not tell."""
-        data = self.config.data
-        if self.source == FRESH or data == DataConfig():
-            return None
-        detections = data.detections or ("gt" if data.source == "synthetic" else None)
-        return {"dataset": data.source, "detections": detections} if detections else None
+        return None if self.source == FRESH else trained_on(self.config)
 
     @property
     def model(self) -> Network:
@@ -112,6 +78,81 @@ class Checkpoint:
     def refinement(self) -> PostRefine | None:
         """The module that takes `refine_variables`, if there are any."""
         return None if self.refine_variables is None else build_refinement(self.config)
+
+
+@runtime_checkable
+class Weights(Protocol):
+    """A `Checkpoint`, or what holds several networks of its form."""
+
+    @property
+    def variables(self) -> Variables: ...
+    @property
+    def refine_variables(self) -> Variables | None: ...
+    @property
+    def config(self) -> Config: ...
+    @property
+    def skeleton(self) -> Skeleton: ...
+    @property
+    def keypoint_skeleton(self) -> Skeleton: ...
+    @property
+    def source(self) -> str: ...
+
+
+def check_weights(weights: Weights, *, members: int | None = None) -> None:
+    """Checks the arrays of `weights`, which have a leading axis if there are `members`.
+
+    Raises:
+        CheckpointError: see `Checkpoint`.
+    """
+    refined = weights.refine_variables is not None
+    wanted = weight_shapes(
+        weights.config, weights.skeleton, weights.keypoint_skeleton, refinement=refined
+    )
+    axis = () if members is None else (members,)
+    _check(weights.source, "network", weights.variables, wanted["network"], axis)
+    if refined:
+        _check(weights.source, "refinement", weights.refine_variables, wanted["refinement"], axis)
+
+
+def _check(source: str, part: str, weights: Any, wanted: Any, axis: tuple[int, ...]) -> None:
+    leaves, wanted = _by_name(weights), _by_name(wanted)
+    if different := sorted(leaves.keys() ^ wanted.keys()):
+        problem = "lacks" if different[0] in wanted else "has no place for"
+        raise CheckpointError(f"{source}: the {part} {problem} {different[0]}")
+    for name, leaf in leaves.items():
+        shape, dtype = (*axis, *wanted[name].shape), wanted[name].dtype
+        try:
+            chex.assert_shape(leaf, shape)
+            chex.assert_type(leaf, dtype)
+        except AssertionError:
+            raise CheckpointError(
+                f"{source}: the {part}'s {name} has shape {np.shape(leaf)} and type "
+                f"{np.asarray(leaf).dtype}, but its configuration and skeleton give it {shape} "
+                f"and {dtype}"
+            ) from None
+        try:
+            chex.assert_tree_all_finite(leaf)
+        except AssertionError:
+            raise CheckpointError(
+                f"{source}: the {part}'s {name} has NaN or infinite values"
+            ) from None
+
+
+def fingerprint(*trees: Any) -> str:
+    """A checksum of arrays."""
+    checksum = 0
+    for leaf in jax.tree.leaves(trees):
+        checksum = zlib.crc32(np.asarray(leaf).tobytes(), checksum)
+    return f"{checksum:08x}"
+
+
+def trained_on(config: Config) -> dict[str, str] | None:
+    """The "dataset" and the "detections" of a training run; None if its configuration is silent."""
+    data = config.data
+    if data == DataConfig():
+        return None
+    detections = data.detections or ("gt" if data.source == "synthetic" else None)
+    return {"dataset": data.source, "detections": detections} if detections else None
 
 
 def weight_shapes(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.members import Members, choice_of
 from rsnet_jax.checkpoints.orbax_folder import (
     ORBAX_MARK,
     is_complete,
@@ -33,24 +34,61 @@ def load_checkpoint(
     *,
     refine: str | Path | None = None,
     step: int | Literal["best", "latest"] | None = None,
+    member: int | None = None,
     skeleton: Skeleton | None = None,
     **settings: Any,
 ) -> Checkpoint:
-    """Loads weights: of a run, an Orbax folder, a .safetensors file or published .pth files.
+    """Loads one network: of a run, an Orbax folder, a .safetensors file or published .pth files.
 
     Args:
         path: the folder of a run, one of its checkpoints, a folder `rsnet-jax convert` wrote, a
             `.safetensors` file, a published network `.pth`, or a folder of published files.
         refine: the published refinement that goes with a published network.
         step: which checkpoint of a run, in optimizer steps; default: the best.
+        member: which network of a run with several seeds (`train.seeds`), from 0.
         skeleton: that of a published network, which its file does not state; default: the
             Human3.6M skeleton with as many joints.
         settings: those of a published network that its file does not state, such as `dropout`;
             see `published.from_published`.
 
     Raises:
-        CheckpointError: the path holds no readable weights, or those of an unknown network.
+        CheckpointError: the path holds no readable weights, or those of an unknown network; or
+            `member` names no network of a run, or is missing.
     """
+    return one_network(
+        load_weights(path, refine=refine, step=step, member=member, skeleton=skeleton, **settings)
+    )
+
+
+def one_network(found: Checkpoint | Members) -> Checkpoint:
+    """The network, if it is one; raises a CheckpointError if the weights are those of several."""
+    if isinstance(found, Members):
+        raise CheckpointError(f"{found.source}: {choice_of(found.config)}")
+    return found
+
+
+def load_weights(
+    path: str | Path, *, member: int | None = None, **options: Any
+) -> Checkpoint | Members:
+    """`load_checkpoint`, which without `member` takes all networks of a run with several seeds."""
+    found = _load(path, **options)
+    if member is None:
+        return found
+    if isinstance(found, Members):
+        return found.member(member)
+    raise CheckpointError(
+        f"{found.source}: --member is for a run with several seeds (train.seeds), which this is not"
+    )
+
+
+def _load(
+    path: str | Path,
+    *,
+    refine: str | Path | None = None,
+    step: int | Literal["best", "latest"] | None = None,
+    skeleton: Skeleton | None = None,
+    **settings: Any,
+) -> Checkpoint | Members:
     path = to_path(path)
     if (path / RUN_CHECKPOINTS).is_dir():
         path = choose_step(path / RUN_CHECKPOINTS, step)

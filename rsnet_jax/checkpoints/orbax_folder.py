@@ -14,6 +14,7 @@ import jax
 
 from rsnet_jax.checkpoints.about import FORMAT, About, describe_weights, read_about
 from rsnet_jax.checkpoints.checkpoint import Checkpoint, weight_shapes
+from rsnet_jax.checkpoints.members import Members
 from rsnet_jax.distributed.processes import is_multiprocess
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError, quote
 from rsnet_jax.files.paths import is_remote, remove_tree, to_path
@@ -74,8 +75,10 @@ def check_place(folder: Path) -> None:
         raise OutputError(f"{folder}: Orbax writes to local folders and gs:// only")
 
 
-def restore_checkpoint(folder: str | Path) -> Checkpoint:
+def restore_checkpoint(folder: str | Path) -> Checkpoint | Members:
     """Reads a folder that `save_checkpoint` wrote, or a checkpoint of a run.
+
+    `Members` are returned if the run has several seeds.
 
     Raises:
         CheckpointError: the folder is damaged, or is no such folder.
@@ -91,10 +94,14 @@ def restore_checkpoint(folder: str | Path) -> Checkpoint:
         )
     except ConfigError as error:  # the parts do not go together
         raise CheckpointError(f"{folder}: {error}") from None
+    if about.members is not None:
+        target = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((about.members, *x.shape), x.dtype), target
+        )
     weights = restore_items(folder, weights=ocp.args.StandardRestore(local_targets(target)))[
         "weights"
     ]
-    return Checkpoint(
+    return (Checkpoint if about.members is None else Members)(
         variables=weights["network"],
         refine_variables=weights.get("refinement"),
         config=about.config,

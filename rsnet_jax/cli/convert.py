@@ -12,7 +12,14 @@ from rsnet_jax.checkpoints.published import (
 )
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
 from rsnet_jax.cli.given_network import GivenNetwork, load_given, named_network
-from rsnet_jax.cli.options import CheckpointPath, CommandOptions, Debug, RefinementPath, Step
+from rsnet_jax.cli.options import (
+    CheckpointPath,
+    CommandOptions,
+    Debug,
+    MemberNumber,
+    RefinementPath,
+    Step,
+)
 from rsnet_jax.cli.parsing import parse
 from rsnet_jax.config import HasRefinement, find_preset, load_preset
 from rsnet_jax.config.section import AnyPath
@@ -36,6 +43,7 @@ class ConvertOptions(CommandOptions):
     (Orbax). A refinement goes into the same .safetensors file, or into a .pth file of its own."""
     refine: RefinementPath = None
     step: Step = None
+    member: MemberNumber = None
     config: AnyPath | None = None
     """Preset (.yaml) with the settings model.* of a published network that its file does not hold.
     Default: the published settings."""
@@ -64,7 +72,11 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     ensure_writable(out)
     settings = given_settings(options)
     checkpoint = load_given(
-        options.checkpoint, refine=options.refine, step=options.step, settings=settings
+        options.checkpoint,
+        refine=options.refine,
+        step=options.step,
+        member=options.member,
+        settings=settings,
     )
     written: Sequence[Path] = [out]
     if out.suffix == ".pth":

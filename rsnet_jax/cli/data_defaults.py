@@ -1,11 +1,12 @@
 """The data set that a checkpoint is measured on unless the user names another."""
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.members import Members
 from rsnet_jax.config import DataConfig
 from rsnet_jax.data.mpi_inf_3dhp.scenes import MPI_INF_3DHP
 
 
-def default_data(checkpoint: Checkpoint, given: DataConfig) -> DataConfig:
+def default_data(checkpoint: Checkpoint | Members, given: DataConfig) -> DataConfig:
     """The defaults of the options `--data.*`: the data that the checkpoint was trained on.
 
     Args:

@@ -13,9 +13,10 @@ import pydantic
 import tyro
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.members import Members, choice_of
 from rsnet_jax.cli.best_and_worst import check_pictures, write_best_and_worst
 from rsnet_jax.cli.data_defaults import default_data
-from rsnet_jax.cli.given_network import GivenNetwork, load_given
+from rsnet_jax.cli.given_network import GivenNetwork, load_given_weights
 from rsnet_jax.cli.options import (
     AtLeastOne,
     CheckpointPath,
@@ -23,6 +24,7 @@ from rsnet_jax.cli.options import (
     Debug,
     JsonFile,
     MatmulPrecision,
+    MemberNumber,
     Overwrite,
     RandomSeed,
     RefinementPath,
@@ -65,7 +67,8 @@ MUST_MATCH = (
 
 class EvaluateOptions(CommandOptions):
     """Measures a checkpoint on a data set: MPJPE (P1), PA-MPJPE (P2), N-MPJPE in millimeters; on
-    MPI-INF-3DHP also PCK and AUC.
+    MPI-INF-3DHP also PCK and AUC. Of a run with several seeds (train.seeds) each network is
+    measured, with mean and standard deviation, and so is the mean of their poses.
 
     Without data options, the data set is the one that the checkpoint was trained on. Without a
     checkpoint, an untrained network is measured on the built-in synthetic data.
@@ -75,6 +78,7 @@ class EvaluateOptions(CommandOptions):
     refine: RefinementPath = None
     step: Step = None
     model: GivenNetwork = None
+    member: MemberNumber = None
     data: DataConfig = DataConfig()
     split: Split = "test"
     """Subjects to measure on: test (data.subjects_test) or train (data.subjects_train)."""
@@ -208,16 +212,25 @@ def write_outputs(result: Evaluation, frames: Views, options: EvaluateOptions) -
 
 def open_checkpoint(
     options: EvaluateOptions, argv: Sequence[str], *, prog: str
-) -> tuple[Checkpoint | None, EvaluateOptions]:
+) -> tuple[Checkpoint | Members | None, EvaluateOptions]:
     """The checkpoint, or None, and the options, whose default data set is the checkpoint's."""
     if options.checkpoint is None:
-        for name in ("refine", "step", "model", "refine_dropout_seed"):
+        for name in ("refine", "step", "member", "model", "refine_dropout_seed"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"{name.replace('_', '-')} goes with a CHECKPOINT; none is given")
         return None, options
-    checkpoint = load_given(
-        options.checkpoint, refine=options.refine, step=options.step, model=options.model
+    checkpoint = load_given_weights(
+        options.checkpoint,
+        refine=options.refine,
+        step=options.step,
+        member=options.member,
+        model=options.model,
     )
+    if isinstance(checkpoint, Members):
+        for name in ("predictions", "render"):
+            if getattr(options, name) is not None:
+                told = choice_of(checkpoint.config)
+                raise ConfigError(f"{name}: poses are those of one network, but {told}")
     if options.refine_dropout_seed is not None and checkpoint.refine_variables is None:
         raise ConfigError(f"refine-dropout-seed: no refinement in {checkpoint.source}")
     default = EvaluateOptions(data=default_data(checkpoint, options.data))

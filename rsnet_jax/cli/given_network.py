@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.checkpoints.load import load_checkpoint
+from rsnet_jax.checkpoints.load import load_weights, one_network
+from rsnet_jax.checkpoints.members import Members
 from rsnet_jax.cli.options import described
 from rsnet_jax.config import settings_class
 from rsnet_jax.errors import ConfigError, shown
@@ -19,20 +20,27 @@ GivenNetwork = Annotated[
 ]
 
 
-def load_given(
+def load_given(path: Path, **options: Any) -> Checkpoint:
+    """As `load_given_weights`, but of a run with several seeds a member must be named."""
+    return one_network(load_given_weights(path, **options))
+
+
+def load_given_weights(
     path: Path,
     *,
     refine: Path | None = None,
     step: int | Literal["best", "latest"] | None = None,
+    member: int | None = None,
     model: str | None = None,
     settings: Mapping[str, Any] | None = None,
-) -> Checkpoint:
-    """Loads weights of the network that the user names, if he names one.
+) -> Checkpoint | Members:
+    """Loads weights of the network that the user names, if they name one.
 
     Args:
         path: see `load_checkpoint`.
         refine: see `load_checkpoint`.
         step: see `load_checkpoint`.
+        member: see `load_weights`.
         model: NAME or NAME:VARIANT, see `named_network`.
         settings: further settings of a published network, which its file does not hold.
 
@@ -41,7 +49,7 @@ def load_given(
         CheckpointError: the path holds no readable weights, or those of another network.
     """
     given = dict(settings or {}) | (named_network(model) if model is not None else {})
-    checkpoint = load_checkpoint(path, refine=refine, step=step, **given)
+    checkpoint = load_weights(path, refine=refine, step=step, member=member, **given)
     _check_not_ignored(given, checkpoint)
     return checkpoint
 
@@ -62,7 +70,7 @@ def named_network(text: str) -> dict[str, Any]:
     return {"name": name, kind.variant: choice}
 
 
-def _check_not_ignored(settings: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+def _check_not_ignored(settings: Mapping[str, Any], checkpoint: Checkpoint | Members) -> None:
     """Raises a ConfigError if an option contradicts a setting that the checkpoint holds."""
     for name, wanted in settings.items():
         got = getattr(checkpoint.config.model, name, None)

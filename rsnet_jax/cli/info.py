@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.cli.given_network import GivenNetwork, load_given
-from rsnet_jax.cli.options import CheckpointPath, CommandOptions, Debug, RefinementPath, Step
+from rsnet_jax.cli.options import (
+    CheckpointPath,
+    CommandOptions,
+    Debug,
+    MemberNumber,
+    RefinementPath,
+    Step,
+)
 from rsnet_jax.cli.parsing import parse
 from rsnet_jax.cli.tables import prose
 from rsnet_jax.config import HasRefinement
@@ -19,6 +26,7 @@ class InfoOptions(CommandOptions):
     refine: RefinementPath = None
     step: Step = None
     model: GivenNetwork = None
+    member: MemberNumber = None
     debug: Debug = False
 
 
@@ -28,7 +36,11 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if options.checkpoint is None:
         raise ConfigError("which CHECKPOINT? Give a folder, a .safetensors or a published .pth")
     checkpoint = load_given(
-        options.checkpoint, refine=options.refine, step=options.step, model=options.model
+        options.checkpoint,
+        refine=options.refine,
+        step=options.step,
+        member=options.member,
+        model=options.model,
     )
     print(describe(checkpoint))
 

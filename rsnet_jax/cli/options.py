@@ -74,6 +74,12 @@ Step = Annotated[
         "a number of optimizer steps. Default: best."
     ),
 ]
+MemberNumber = Annotated[
+    Annotated[int, wanted("at least 0 was wanted", lambda value: value >= 0)] | None,
+    described(
+        "Network of a run with several seeds (train.seeds) to take: 0 is that of the first seed."
+    ),
+]
 MatmulPrecision = Annotated[Precision, described(f"Precision of matrix products: {PRECISIONS}.")]
 JsonFile = Annotated[
     AnyPath | None,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rsnet_jax.cli.tables import about, degenerate_lines, prose, remark_lines
+from rsnet_jax.cli.tables import about, degenerate_lines, member_lines, prose, remark_lines
 from rsnet_jax.config import AnyModelConfig
 from rsnet_jax.data.mpi_inf_3dhp.scenes import SCENES
 
@@ -64,4 +64,5 @@ def pck_table(report: Mapping[str, Any], model: AnyModelConfig, *, device: str) 
     errors = lifted["per_joint_mpjpe"].items()
     cells = [f"{name.replace('_', ' ')} {error:.1f}" for name, error in errors]
     lines.append(prose(f"Per joint: {', '.join(cells)}"))
-    return "\n".join(lines + degenerate_lines(report, ["lifted"]) + remark_lines(report))
+    lines += degenerate_lines(report, ["lifted"]) + member_lines(report) + remark_lines(report)
+    return "\n".join(lines)

@@ -155,6 +155,10 @@ def read_options(argv: Sequence[str], *, prog: str) -> tuple[PlanOptions, Config
     )
     if config.parallel.strategy != "mesh":
         raise ConfigError("parallel.strategy: plan compiles for a mesh only, not for pmap")
+    if options.batch_per_chip and config.train.seeds > 1:
+        raise ConfigError(
+            "batch-per-chip does not go with train.seeds: --batch-size is the batch of each seed"
+        )
     if not options.topology and not options.read:
         raise ConfigError("--topology is missing: v5e:16x16, v5p:4x4x4, gpu:h200:8, ...")
     return options, config

@@ -16,7 +16,15 @@ import tyro
 
 from rsnet_jax.cli.detecting import DetectorChoice, DetectorFiles, detect_people
 from rsnet_jax.cli.given_network import GivenNetwork, load_given
-from rsnet_jax.cli.options import CommandOptions, Debug, Overwrite, Positive, described, wanted
+from rsnet_jax.cli.options import (
+    CommandOptions,
+    Debug,
+    MemberNumber,
+    Overwrite,
+    Positive,
+    described,
+    wanted,
+)
 from rsnet_jax.cli.parsing import parse
 from rsnet_jax.cli.pose_outputs import (
     Ground,
@@ -102,6 +110,7 @@ class PredictOptions(CommandOptions):
         AnyPath | None, described("Weights to lift with: whatever `evaluate` takes as CHECKPOINT.")
     ] = None
     model: GivenNetwork = None
+    member: MemberNumber = None
     detector: DetectorChoice = "mediapipe"
     detector_files: DetectorFiles = ()
     format: Format = "auto"
@@ -161,7 +170,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if options.checkpoint is None:
         raise ConfigError("which weights? Give --checkpoint CHECKPOINT")
     enable_compile_cache()
-    load_lifter = functools.partial(_load_lifter, options.checkpoint, options.model)
+    load_lifter = functools.partial(_load_lifter, options.checkpoint, options.model, options.member)
     if is_footage(options.input):
         detections, lifter, interrupted = _from_footage(options, options.input, load_lifter)
         doubts, video = (), options.video or options.input
@@ -196,8 +205,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         raise Interrupted(f"interrupted: the first {detections.frames:,} frames are written")
 
 
-def _load_lifter(path: Path, model: str | None) -> Lifter:
-    return Lifter(load_given(path, model=model))
+def _load_lifter(path: Path, model: str | None, member: int | None) -> Lifter:
+    return Lifter(load_given(path, model=model, member=member))
 
 
 def _from_keypoints(options: PredictOptions, path: Path) -> Detections:

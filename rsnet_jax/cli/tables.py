@@ -36,8 +36,45 @@ def evaluation_table(report: Mapping[str, Any], model: AnyModelConfig, *, device
         cells = [f"{name.replace('_', ' ')} {error:.1f}" for name, error in joints]
         lines.append(prose(f"Per joint, {stage}: {', '.join(cells)}"))
     lines += degenerate_lines(report, stages)
+    lines += member_lines(report)
     lines += remark_lines(report)
     return "\n".join(lines)
+
+
+def member_lines(report: Mapping[str, Any]) -> list[str]:
+    """The errors of each of several networks, their mean and spread, and of their ensemble."""
+    if "members" not in report:
+        return []
+    stages = [name for name in ("lifted", "refined") if report[name]]
+    names = [name for name in HEADINGS if name in report["lifted"]]
+
+    def row(title: str, figures: Mapping[str, Any]) -> str:
+        cells = [average(figures[stage][name]) for stage in stages for name in names]
+        return f"{title:<20}" + "".join(f"{cell:9.2f}" for cell in cells)
+
+    def average(error: Any) -> float:
+        return error["average"] if isinstance(error, Mapping) else error
+
+    members = report["members"]
+    lines = [
+        "",
+        prose(
+            f"Figures above are means over {len(members)} networks, which differ by their seeds. "
+            "Each of them, their mean, its standard deviation (n - 1), and the errors of the "
+            "ensemble, whose pose is the mean of their poses:"
+        ),
+        "",
+    ]
+    if len(stages) > 1:
+        lines.append(" " * 20 + "".join(f"{stage:>{9 * len(names)}}" for stage in stages))
+    lines.append(" " * 20 + "".join(f"{HEADINGS[name]:>9}" for name in names) * len(stages))
+    lines += [
+        row(f"member {number}, seed {member['seed']}", member)
+        for number, member in enumerate(members)
+    ]
+    lines.append("-" * len(lines[-1]))
+    lines += [row("mean", report), row("standard deviation", report["sd"])]
+    return [*lines, row("ensemble", report["ensemble"])]
 
 
 def degenerate_lines(report: Mapping[str, Any], stages: Sequence[str]) -> list[str]:

@@ -175,9 +175,11 @@ def summary(result: Result, model: AnyModelConfig, workdir: Path) -> str:
     """The result of a run: the table of its best checkpoint, beside a simple baseline."""
     table = evaluation_table(result.report, model, device=jax.devices()[0].device_kind)
     stage = "lifted" if result.report["refined"] is None else "refined"
-    p1 = result.report[stage]["mpjpe"]["average"]
+    p1 = f"{result.report[stage]['mpjpe']['average']:.2f}"
+    if "sd" in result.report:
+        p1 = f"{p1} ± {result.report['sd'][stage]['mpjpe']['average']:.2f}"
     return (
-        f"{table}\n\nBest: epoch {result.best_epoch}, P1 {p1:.2f} mm; always predicting the mean "
+        f"{table}\n\nBest: epoch {result.best_epoch}, P1 {p1} mm; always predicting the mean "
         f"training pose would give {result.mean_pose_mpjpe:.2f} mm.\n"
         f"Evaluate again with: python evaluate.py {workdir}"
     )

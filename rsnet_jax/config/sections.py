@@ -150,6 +150,10 @@ class TrainConfig(Section):
     """Train on each view and its mirror image; otherwise on each view only."""
     batch_size: Count = 128
     """Global batch size, over all devices."""
+    seeds: Annotated[int, pydantic.Field(ge=1, le=4096)] = 1
+    """Runs side by side in one program, with the seeds seed, seed + 1, ...: each is the run that it
+    would be alone, with a batch of train.batch_size of its own. Several devices share the seeds out
+    and must divide their number."""
     loss: LossName = "mse_l1"
     """Loss of the lifted pose: mse_l1 (0.9 MSE + 0.1 L1), mse (mean squared error of the
     coordinates), mpjpe_l1 (0.99 MPJPE + 0.01 L1)."""
@@ -268,6 +272,16 @@ class Config(Section):
     optim: OptimConfig = OptimConfig()
     parallel: ParallelConfig = ParallelConfig()
 
+    @property
+    def seeds(self) -> range:
+        """The seeds of the runs side by side: `train.seeds` of them."""
+        return range(self.seed, self.seed + self.train.seeds)
+
+    def of_seed(self, seed: int) -> "Config":
+        """The configuration of the run with one of the seeds, alone."""
+        train = self.train.model_copy(update={"seeds": 1})
+        return self.model_copy(update={"seed": seed, "train": train})
+
     @pydantic.field_validator("model", mode="before")
     @classmethod
     def _model_has_a_name(cls, values: Any) -> Any:
@@ -286,6 +300,16 @@ class Config(Section):
             raise ConfigError(
                 "train.occlusion and train.layouts need model.input_channels 3, which tells the "
                 "network what is missing"
+            )
+        if self.train.seeds > 1 and self.data.residency == "stream":
+            raise ConfigError(
+                "train.seeds: runs side by side need the training data on the devices; "
+                "data.residency stream is for one run"
+            )
+        if self.seeds[-1] >= 2**32:
+            raise ConfigError(
+                f"train.seeds: the last of {self.train.seeds} seeds from {self.seed} on would be "
+                f"{self.seeds[-1]}, at most 2**32 - 1 was wanted"
             )
         if self.optim.warmup_epochs > self.train.epochs:
             raise ConfigError(

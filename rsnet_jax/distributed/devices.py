@@ -93,6 +93,10 @@ class Devices:
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return machine // len(self.mesh.local_devices)
 
+    def has_room(self, size: int) -> bool:
+        """True if data of `size` bytes may be copied to every device: a quarter of its memory."""
+        return size <= self.memory / 4
+
     def choose_residency(self, residency: Residency, size: int, *, what: str) -> Residency:
         """Where data are to be: "device" if `size` bytes are to be copied to every device.
 
@@ -107,7 +111,7 @@ class Devices:
         Raises:
             ConfigError: `residency` is "device", and the data are too large.
         """
-        fits = size <= self.memory / 4
+        fits = self.has_room(size)
         took = (
             f"{what} take {size / 2**30:.2f} GiB, more than a quarter of a device's "
             f"{self.memory / 2**30:.2f} GiB"
@@ -153,6 +157,10 @@ class Devices:
 
         return jax.tree.map(place, tree)
 
+    def join(self, tree: Any) -> Any:
+        """Copies to every device what is split: parts (device, n, ...) -> (device * n, ...)."""
+        return _joiner(self.mesh)(tree)
+
     def connect(self) -> None:
         """Makes the first connection between the devices of several processes.
 
@@ -167,7 +175,12 @@ class Devices:
             assert int(total) == self.count
 
     def compile_spmd(
-        self, function: Callable[..., Any], *, donate: bool = False, split: Sequence[int] = ()
+        self,
+        function: Callable[..., Any],
+        *,
+        donate: bool = False,
+        split: Sequence[int] = (),
+        split_state: Any = False,
     ) -> Callable[..., Any]:
         """Compiles per-device code `function(state, *rest)` into one program for all devices.
 
@@ -179,44 +192,55 @@ class Devices:
             donate: reuses the memory of `state` for the result.
             split: numbers of arguments, from 1, that have been placed with `split` instead. The
                 code sees the part of its device, without the first axis.
+            split_state: the same for parts of `state` and of the result, which then is a state too:
+                a tree of booleans that has the form of the state, or ends above its arrays.
         """
         if self.strategy == "pmap":
-            return self._compile_by_pmap(function, donate=donate, split=split)
+            return self._compile_by_pmap(
+                function, donate=donate, split=split, split_state=split_state
+            )
 
-        def place_of(number: int) -> PartitionSpec:
-            return PartitionSpec(AXIS) if number in split else PartitionSpec()
+        def specs_of(parts: Any) -> Any:
+            return jax.tree.map(
+                lambda part: PartitionSpec(AXIS) if part else PartitionSpec(), parts
+            )
 
-        def program(*arguments: Any) -> Any:
+        def program(state: Any, *rest: Any) -> Any:
+            are_split = tuple(number in split for number in range(1, len(rest) + 1))
+
+            def with_own_parts(state: Any, *rest: Any) -> Any:
+                own = (_own(part, one) for part, one in zip(are_split, rest, strict=True))
+                result = function(_own(split_state, state), *own)
+                return jax.tree.map(
+                    lambda part, tree: jax.tree.map(lambda x: x[None], tree) if part else tree,
+                    split_state,
+                    result,
+                )
+
             mapped = jax.shard_map(
                 with_own_parts,
                 mesh=self.mesh,
-                in_specs=tuple(map(place_of, range(len(arguments)))),
-                out_specs=PartitionSpec(),
+                in_specs=(specs_of(split_state), *specs_of(are_split)),
+                out_specs=specs_of(split_state),
                 check_vma=False,
             )
-            return mapped(*arguments)
-
-        def with_own_parts(*arguments: Any) -> Any:
-            return function(
-                *(
-                    jax.tree.map(lambda part: part[0], argument) if number in split else argument
-                    for number, argument in enumerate(arguments)
-                )
-            )
+            return mapped(state, *rest)
 
         return jax.jit(program, donate_argnums=(0,) if donate else ())
 
     def _compile_by_pmap(
-        self, function: Callable[..., Any], *, donate: bool, split: Sequence[int]
+        self, function: Callable[..., Any], *, donate: bool, split: Sequence[int], split_state: Any
     ) -> Callable[..., Any]:
+        state_axes = jax.tree.map(lambda part: 0 if part else None, split_state)
+
         @functools.cache
         def mapped(arguments: int) -> Callable[..., Any]:
             places = tuple(0 if number in split else None for number in range(1, arguments + 1))
             return jax.pmap(
                 lambda _, state, rest: function(state, *rest),
                 axis_name=AXIS,
-                in_axes=(0, None, places),
-                out_axes=None,
+                in_axes=(0, state_axes, places),
+                out_axes=state_axes,
                 devices=list(self.mesh.devices.flat),
                 donate_argnums=(1,) if donate else (),
             )
@@ -229,13 +253,37 @@ class Devices:
         )
         everywhere = NamedSharding(self.mesh, PartitionSpec())
 
-        def rejoin(array: jax.Array) -> jax.Array:
+        def rejoin(part: bool, array: jax.Array) -> jax.Array:
             """An array over all devices from what pmap returns, one over this process's devices."""
             pieces = [shard.data for shard in array.addressable_shards]
-            return jax.make_array_from_single_device_arrays(array.shape, everywhere, pieces)
+            shape, sharding = array.shape, everywhere
+            if part:
+                shape, sharding = (self.count, *shape[1:]), numbers.sharding
+            return jax.make_array_from_single_device_arrays(shape, sharding, pieces)
 
         def call(state: Any, *rest: Any) -> Any:
             results = mapped(len(rest))(numbers, state, rest)
-            return results if everywhere.is_fully_addressable else jax.tree.map(rejoin, results)
+            if everywhere.is_fully_addressable:
+                return results
+            return jax.tree.map(
+                lambda part, tree: jax.tree.map(functools.partial(rejoin, part), tree),
+                split_state,
+                results,
+            )
 
         return call
+
+
+def _own(parts: Any, tree: Any) -> Any:
+    """What a device sees of `tree`: where `parts` is true its own part, without the first axis."""
+    return jax.tree.map(
+        lambda part, under: jax.tree.map(lambda x: x[0], under) if part else under, parts, tree
+    )
+
+
+@functools.cache
+def _joiner(mesh: Mesh) -> Callable[[Any], Any]:
+    def join(tree: Any) -> Any:
+        return jax.tree.map(lambda parts: parts.reshape(-1, *parts.shape[2:]), tree)
+
+    return jax.jit(join, out_shardings=NamedSharding(mesh, PartitionSpec()))

@@ -16,13 +16,15 @@ import numpy as np
 import tqdm
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
+from rsnet_jax.checkpoints.members import Members, choice_of
 from rsnet_jax.config import Config, ParallelConfig, Residency
 from rsnet_jax.data.batches import block_of, table_of
 from rsnet_jax.data.frames import Views
 from rsnet_jax.data.read_ahead import reading_ahead
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.distributed.processes import check_equal, is_process_zero
-from rsnet_jax.errors import DataError, quote
+from rsnet_jax.errors import ConfigError, DataError, quote
+from rsnet_jax.evaluation.members import members_report
 from rsnet_jax.evaluation.program import compile_eval_loop
 from rsnet_jax.evaluation.protocol import protocol_of
 from rsnet_jax.evaluation.report import Evaluation, error_columns, require_finite
@@ -38,7 +40,7 @@ NOT_REFINED = (
 
 
 def evaluate(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | Members,
     frames: Views,
     *,
     settings: EvaluationSettings | None = None,
@@ -50,20 +52,23 @@ def evaluate(
     """Lifts every view of a split, refines the pose if the checkpoint can, and measures both.
 
     Args:
-        checkpoint: its skeletons must be those of `frames`.
+        checkpoint: its skeletons must be those of `frames`. Of the networks of several seeds each
+            is measured, and the mean of their poses (`evaluation.members`).
         frames: the split.
         settings: default: the flip test, and none of the bugs of the official code.
         parallel: the devices; default: all of them. They change nothing but rounding.
         residency: the place of the split, see `data.residency`.
-        keep_predictions: also returns every pose and its errors.
+        keep_predictions: also returns every pose and its errors; not with several seeds.
         progress: shows a progress bar on a terminal.
 
     Raises:
         DataError: the skeletons differ, or an error is NaN or infinite.
         ConfigError: the devices are not there, or have no room for the split; the checkpoint has
-            a refinement, but 2D keypoints and poses have different joints; or a setting makes no
-            sense for the data set.
+            a refinement, but 2D keypoints and poses have different joints; a setting makes no
+            sense for the data set; or poses are to be kept of several seeds.
     """
+    if keep_predictions and isinstance(checkpoint, Members):
+        raise ConfigError(f"poses are those of one network: {choice_of(checkpoint.config)}")
     settings = settings or EvaluationSettings()
     protocol_of(frames.dataset).check(settings)
     joints = {
@@ -110,6 +115,7 @@ def evaluate(
 class Evaluator:
     """Measures weights of one network on one split; the first call compiles the program.
 
+    If `config` has several seeds, it measures the weights of all, arrays (member, ...).
     `residency` says where the split is: "device" or "stream".
     """
 
@@ -125,6 +131,7 @@ class Evaluator:
         keep_predictions: bool = False,
     ):
         self.frames, self.settings, self.keep_predictions = frames, settings, keep_predictions
+        self._seeds = config.seeds
         self._devices, self._protocol = devices, protocol_of(frames.dataset)
         self.residency = devices.choose_residency(
             residency, frames.nbytes, what="the data to measure on"
@@ -157,12 +164,20 @@ class Evaluator:
         if not all(_is_on(self._devices, leaf) for leaf in jax.tree.leaves(weights)):
             weights = self._devices.replicate(weights)
         sums, predictions = self._run(weights, progress=progress)
-        report = self._protocol.make_report(self._total(sums), self.frames, self.settings)
+        report = self._report(self._total(sums))
         if not (self.keep_predictions and is_process_zero()):
             return Evaluation(report, None)
         rows = jax.tree.map(self._rows, *predictions)
         labels = self._protocol.labels(self.frames.in_memory())
         return Evaluation(report, labels | error_columns(rows))
+
+    def _report(self, total: Any) -> dict[str, Any]:
+        def make_report(sums: Any) -> dict[str, Any]:
+            return self._protocol.make_report(sums, self.frames, self.settings)
+
+        if len(self._seeds) > 1:
+            return members_report(total, self._seeds, make_report)
+        return make_report(total)
 
     def _run(self, weights: Any, *, progress: bool) -> tuple[list[Any], list[Any]]:
         """The sums and the predictions of each call, on the host; predictions in process 0 only."""

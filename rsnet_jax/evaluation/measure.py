@@ -113,11 +113,60 @@ def make_measure_step(
     also "within": (group, joint, limit), the joints whose error is below each limit. `predictions`
     are the poses and errors of every row of the batch with `keep_predictions`, otherwise empty.
     """
+    measure = make_measure(
+        groups=groups, limits=limits, published=published, keep_predictions=keep_predictions
+    )
 
     def step(
         variables: Variables, refinement_variables: Variables | None, rows: EvalRows, key: Array
     ):
         poses = predict(variables, refinement_variables, rows.batch, key)
+        sums, predictions = measure(poses, rows)
+        return jax.lax.psum(sums, AXIS), jax.lax.all_gather(predictions, AXIS, tiled=True)
+
+    return step
+
+
+def make_members_step(
+    predict: Callable[..., dict[str, Array]],
+    *,
+    groups: int,
+    limits: Sequence[float] = (),
+    published: bool,
+) -> Callable[[Variables, Variables | None, EvalRows, Array], tuple[Any, Any]]:
+    """As `make_measure_step` for the variables of several networks, arrays (member, ...).
+
+    `sums` are {"members": those of each, arrays (member, ...), "ensemble": those of the mean over
+    the members of each pose}. Members are computed one after the other: a batch keeps the devices
+    busy, and more would take memory.
+    """
+    measure = make_measure(groups=groups, limits=limits, published=published)
+
+    def step(
+        variables: Variables, refinement_variables: Variables | None, rows: EvalRows, key: Array
+    ):
+        def member(weights: tuple[Variables, Variables | None]) -> tuple[Any, Any]:
+            poses = predict(*weights, rows.batch, key)
+            return poses, measure(poses, rows)[0]
+
+        poses, sums = jax.lax.map(member, (variables, refinement_variables))
+        mean = jax.tree.map(lambda pose: pose.mean(axis=0), poses)
+        both = {"members": sums, "ensemble": measure(mean, rows)[0]}
+        return jax.lax.psum(both, AXIS), {}
+
+    return step
+
+
+def make_measure(
+    *,
+    groups: int,
+    limits: Sequence[float] = (),
+    published: bool,
+    keep_predictions: bool = False,
+) -> Callable[[dict[str, Array], EvalRows], tuple[Any, Any]]:
+    """Returns `measure(poses, rows) -> (sums, predictions)`, those of one device's rows."""
+
+    def measure(poses: dict[str, Array], rows: EvalRows) -> tuple[Any, Any]:
         target = relative_target(rows.batch.joints_3d)
 
         def per_group(values: Array) -> Array:
@@ -141,9 +190,9 @@ def make_measure_step(
                 sums[stage]["within"] = per_group(within * rows.weight[:, None, None])
             if keep_predictions:
                 predictions[stage] = {"pose": pose, **errors}
-        return jax.lax.psum(sums, AXIS), jax.lax.all_gather(predictions, AXIS, tiled=True)
+        return sums, predictions
 
-    return step
+    return measure
 
 
 def credit_batch_mean(error: Array, weight: Array) -> Array:

@@ -14,6 +14,7 @@ from rsnet_jax.distributed.devices import AXIS, Devices
 from rsnet_jax.evaluation.measure import (
     make_eval_loop,
     make_measure_step,
+    make_members_step,
     make_streamed_eval_loop,
 )
 from rsnet_jax.evaluation.predict import make_predict_step
@@ -61,7 +62,8 @@ def compile_eval_loop(
 ) -> EvalLoop:
     """The program for the network of `config` on a split, of which only sizes and names matter.
 
-    With `streamed` it takes the rows of each call, otherwise it has the table of all.
+    With `streamed` it takes the rows of each call, otherwise it has the table of all. If `config`
+    has several seeds, it measures all of their networks (`make_members_step`).
     """
     if refine:
         require_equal_joints(frames.skeleton, frames.keypoint_skeleton)
@@ -83,13 +85,15 @@ def compile_eval_loop(
         refine_dropout=settings.refine_dropout_seed is not None,
     )
     protocol = protocol_of(frames.dataset)
-    measure = make_measure_step(
-        predict,
-        groups=len(protocol.group_names(frames)),
-        limits=protocol.limits,
-        published=settings.published,
-        keep_predictions=keep_predictions,
-    )
+    how: dict[str, Any] = {
+        "groups": len(protocol.group_names(frames)),
+        "limits": protocol.limits,
+        "published": settings.published,
+    }
+    if config.train.seeds > 1:
+        measure = make_members_step(predict, **how)
+    else:
+        measure = make_measure_step(predict, keep_predictions=keep_predictions, **how)
     same: dict[str, Any] = {
         "keypoint_skeleton": frames.keypoint_skeleton,
         "batch": batch,

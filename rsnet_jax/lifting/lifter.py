@@ -87,11 +87,17 @@ class Lifter:
 
     @classmethod
     def load(
-        cls, path: str | Path, *, flip_test: bool = True, precision: Precision = "highest"
+        cls,
+        path: str | Path,
+        *,
+        member: int | None = None,
+        flip_test: bool = True,
+        precision: Precision = "highest",
     ) -> "Lifter":
         """Makes a lifter from any path that `load_checkpoint` reads, or from a `.onnx` file.
 
-        An `.onnx` file is one that `rsnet-jax export` wrote. Nothing is compiled for it.
+        An `.onnx` file is one that `rsnet-jax export` wrote. Nothing is compiled for it. `member`
+        is that of `load_checkpoint`.
 
         Raises:
             CheckpointError: the path holds no readable weights.
@@ -100,10 +106,12 @@ class Lifter:
         """
         path = to_path(path)
         if path.suffix == EXPORTED:
+            if member is not None:
+                raise ConfigError(f"member: {path} holds one network; leave it out")
             return cls(load_onnx(path), flip_test=flip_test, precision=precision)
         from rsnet_jax.checkpoints.load import load_checkpoint
 
-        return cls(load_checkpoint(path), flip_test=flip_test, precision=precision)
+        return cls(load_checkpoint(path, member=member), flip_test=flip_test, precision=precision)
 
     def __call__(
         self,

@@ -27,14 +27,16 @@ def random_bytes(
     shape = (-(-size // 8), len(rows))
     numbers = jnp.broadcast_to(rows.astype(jnp.uint32)[None], shape)
     # Under vmap, threefry2x32_p needs all of its operands mapped or none. A zero made of the rows
-    # is mapped exactly if they are, and so is what is added to it.
-    zeros = numbers - numbers
-    first, second = (zeros + word for word in jax.random.key_data(key)[:2])
+    # and of the key is mapped if either of them is, and so is what is added to it.
+    words = jax.random.key_data(key)[:2]
+    zeros = numbers - numbers + (words[0] - words[0])
+    first, second = (zeros + word for word in words)
     positions = zeros + jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
-    words = jnp.stack(threefry2x32_p.bind(first, second, numbers, positions))  # 2 hash row
+    numbers = zeros + numbers
+    hashes = jnp.stack(threefry2x32_p.bind(first, second, numbers, positions))  # 2 hash row
     shifts = jnp.arange(0, 32, 8, dtype=jnp.uint32)[:, None, None, None]
     # Bytes at once, since training keeps them: 4 2 hash row -> (4 2 hash) row -> size row
-    return (words[None] >> shifts).astype(jnp.uint8).reshape(-1, len(rows))[:size]
+    return (hashes[None] >> shifts).astype(jnp.uint8).reshape(-1, len(rows))[:size]
 
 
 class PerSampleDropout(nn.Module):

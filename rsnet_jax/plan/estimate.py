@@ -23,7 +23,7 @@ class Plan:
 
     topology: Topology
     config: Config
-    """The recipe; `train.batch_size` is the batch size of the plan."""
+    """The recipe; `train.batch_size` is the batch size of the plan, that of each seed."""
     training: Figures
     evaluation: Figures | None
 
@@ -37,6 +37,16 @@ class Plan:
         return self.config.train.batch_size
 
     @property
+    def seeds(self) -> int:
+        """The runs side by side."""
+        return self.config.train.seeds
+
+    @property
+    def batch_per_chip(self) -> int:
+        """Samples of one chip in a step: of all its seeds, or its share of the batch of one."""
+        return self.seeds * self.batch // self.topology.chips
+
+    @property
     def step(self) -> Times:
         return times(work_of(self.training), self.topology, self.config.precision)
 
@@ -48,12 +58,12 @@ class Plan:
 
     @property
     def samples_per_second(self) -> float:
-        """Training samples per second."""
-        return self.batch / self.step.predicted
+        """Training samples per second, of all seeds together."""
+        return self.seeds * self.batch / self.step.predicted
 
     @property
     def minutes(self) -> float | None:
-        """Minutes of the whole recipe; None without the figures of the evaluation."""
+        """Minutes of the whole recipe, of all seeds; None without the figures of the evaluation."""
         if self.evaluation is None or self.evaluation_batch is None:
             return None
         assert self.training.steps_per_epoch is not None

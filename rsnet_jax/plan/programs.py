@@ -23,7 +23,8 @@ from rsnet_jax.evaluation.settings import EvaluationSettings
 from rsnet_jax.pose.skeleton import H36M_16, JOINT_SETS, Skeleton
 from rsnet_jax.training.optim import learning_rates, make_optimizer
 from rsnet_jax.training.program import compile_train_loop
-from rsnet_jax.training.start import check_batch, fresh_state
+from rsnet_jax.training.seeds import SPLIT
+from rsnet_jax.training.start import check_batch, state_shapes
 from rsnet_jax.training.step import networks
 
 TRAIN_VIEWS, TEST_VIEWS = 1_559_752, 543_344
@@ -105,12 +106,19 @@ def training_program(config: Config, devices: Devices) -> tuple[Program, int]:
         keypoint_skeleton=frames.keypoint_skeleton,
         steps_per_epoch=steps_per_epoch,
     )
-    state = jax.eval_shape(lambda: fresh_state(config, tx, frames, init=False))
+    state = state_shapes(config, tx, frames)
     order = jax.ShapeDtypeStruct((samples,), jnp.int32)
-    arguments = (state, table_of(frames), order, jax.ShapeDtypeStruct((), jnp.int32))
-    program = Program(
-        function, placed(arguments, devices), config.precision, iterations=devices.steps_per_call
-    )
+    table, until = placed((table_of(frames), jax.ShapeDtypeStruct((), jnp.int32)), devices)
+    if config.train.seeds > 1:
+        order = jax.ShapeDtypeStruct((config.train.seeds, samples), jnp.int32)
+        state = jax.tree.map(
+            lambda split, tree: (shared_out if split else placed)(tree, devices), SPLIT, state
+        )
+        order = shared_out(order, devices)
+    else:
+        state, order = placed((state, order), devices)
+    arguments = (state, table, order, until)
+    program = Program(function, arguments, config.precision, iterations=devices.steps_per_call)
     return program, steps_per_epoch
 
 
@@ -120,7 +128,7 @@ def evaluation_program(config: Config, devices: Devices) -> tuple[Program, EvalL
     settings = EvaluationSettings()
     made = compile_eval_loop(config, frames, devices, refine=config.train.refine, settings=settings)
     optimizer = make_optimizer(lambda count: count, config.optim)
-    state = jax.eval_shape(lambda: fresh_state(config, optimizer, frames, init=False))
+    state = state_shapes(config, optimizer, frames)
     first = jax.ShapeDtypeStruct((), jnp.int32)
     arguments = placed((networks(state), table_of(frames), frames.action, first), devices)
     return Program(made.program, arguments, settings.precision, made.batches_per_call), made
@@ -130,6 +138,17 @@ def placed(tree: Any, devices: Devices) -> Any:
     """The shapes of arrays that are replicated on every device."""
     everywhere = NamedSharding(devices.mesh, PartitionSpec())
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), tree)
+
+
+def shared_out(tree: Any, devices: Devices) -> Any:
+    """The shapes of arrays (member, ...) whose members the devices share out."""
+    by_device = NamedSharding(devices.mesh, PartitionSpec(AXIS))
+
+    def split(x: Any) -> jax.ShapeDtypeStruct:
+        shape = (devices.count, x.shape[0] // devices.count, *x.shape[1:])
+        return jax.ShapeDtypeStruct(shape, x.dtype, sharding=by_device)
+
+    return jax.tree.map(split, tree)
 
 
 def views_for(config: Config, count: int) -> Frames:

@@ -25,8 +25,10 @@ def plan_lines(plan: Plan) -> list[str]:
     """The lines of one plan, without its operations."""
     config, topology, chips = plan.config, plan.topology, plan.topology.chips
     refinement = "refinement" if config.train.refine else "no refinement"
+    seeds = f"{plan.seeds} seeds side by side, each with " if plan.seeds > 1 else ""
     lines = [
-        f"{topology.name}: {chips} chips, batch {plan.batch:,} ({plan.batch // chips:,} per chip), "
+        f"{topology.name}: {chips} chips, {seeds}batch {plan.batch:,} "
+        f"({plan.batch_per_chip:,} per chip), "
         f"{config.model.title}, width {config.model.width}, {refinement}, "
         f"precision {config.precision}"
     ]
@@ -204,8 +206,8 @@ def table(plans: Sequence[Plan]) -> str:
         cells = [
             plan.topology.name,
             f"{plan.topology.chips}",
-            f"{plan.batch:,}",
-            f"{plan.batch // plan.topology.chips:,}",
+            f"{plan.seeds} x {plan.batch:,}" if plan.seeds > 1 else f"{plan.batch:,}",
+            f"{plan.batch_per_chip:,}",
             seconds,
             memory,
             f"{work.all_reduces}, {work.reduced_bytes / 1e6:.1f}",
@@ -242,7 +244,8 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "topology": plan.topology.name,
         "chips": plan.topology.chips,
         "batch": plan.batch,
-        "batch_per_chip": plan.batch // plan.topology.chips,
+        "batch_per_chip": plan.batch_per_chip,
+        "seeds": plan.seeds,
         "compiled": plan.compiled,
         "config": plan.config.model_dump(mode="json"),
         "training": plan.training.as_json(),

@@ -13,6 +13,7 @@ import dataclasses
 import logging
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optax
@@ -24,7 +25,6 @@ from rsnet_jax.data.load import load_train_and_validation
 from rsnet_jax.distributed.devices import Devices
 from rsnet_jax.distributed.initialize import initialize_distributed
 from rsnet_jax.distributed.processes import (
-    broadcast_from_zero,
     check_equal,
     is_multiprocess,
     is_process_zero,
@@ -53,9 +53,16 @@ from rsnet_jax.training.run_folder import (
     writing_run,
 )
 from rsnet_jax.training.run_log import MetricsLog, epoch_bar
+from rsnet_jax.training.seeds import broadcast_state, collect_state, place_state
 from rsnet_jax.training.settings import must_match_across_processes
 from rsnet_jax.training.signals import StopRequest, catching_signals
-from rsnet_jax.training.start import check_batch, check_cameras, check_progress, fresh_state
+from rsnet_jax.training.start import (
+    check_batch,
+    check_cameras,
+    check_progress,
+    fresh_state,
+    state_shapes,
+)
 from rsnet_jax.training.step import TrainState, fresh_sums, networks
 
 log = logging.getLogger(__name__)
@@ -93,8 +100,8 @@ def fit(config: Config, workdir: Path, *, resume: bool = False, overwrite: bool 
             stop.waits_for = "the training program is compiled"
             run_on_process_zero(lambda: write_config(workdir, config))  # all meet
             announce(run, state, resume=resume)
-            state = train_epochs(run, state, progress, checkpoints)  # all meet
-            return finish(run, state)  # all meet
+            train_epochs(run, state, progress, checkpoints)  # all meet
+            return finish(run)  # all meet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +125,15 @@ class Run:
     def samples(self) -> int:
         """Samples per epoch."""
         return self.config.train.samples(len(self.train))
+
+    def collect(self, state: TrainState) -> TrainState:
+        """What is saved of a state on the devices; all processes take part."""
+        return collect_state(state, self.devices, seeds=self.config.train.seeds)
+
+    def evaluated(self, state: TrainState) -> tuple[Any, Any]:
+        """The variables that `evaluator` measures; all processes take part."""
+        found = networks(state)
+        return found if self.config.train.seeds == 1 else self.devices.join(found)
 
 
 def open_run(
@@ -191,7 +207,7 @@ def first_state(run: Run) -> TrainState:
     with raise_on_all_processes():  # all meet
         state = fresh_state(run.config, run.optimizer, run.train, init=is_process_zero())
         run.stop.heed()
-    return broadcast_from_zero(state)  # all meet
+    return broadcast_state(state, seeds=run.config.train.seeds)  # all meet
 
 
 def restore_or_init(
@@ -210,7 +226,7 @@ def restore_or_init(
     if first is not None:
         state = first
     elif run_on_process_zero(lambda: bool(saved_steps(checkpoints.folder))):  # all meet
-        shapes = fresh_state(run.config, run.optimizer, run.train, init=False)
+        shapes = state_shapes(run.config, run.optimizer, run.train)
         state, progress = checkpoints.restore_latest(shapes)  # all meet
         with raise_on_all_processes():  # all meet
             check_progress(progress, run.config, samples=run.samples)
@@ -218,7 +234,7 @@ def restore_or_init(
     else:
         run_on_process_zero(lambda: check_none_lost(run.workdir))  # all meet
         state = first_state(run)  # all meet
-    return run.devices.replicate(state), progress
+    return place_state(state, run.devices, seeds=run.config.train.seeds), progress
 
 
 def announce(run: Run, state: TrainState, *, resume: bool) -> None:
@@ -238,33 +254,40 @@ def announce(run: Run, state: TrainState, *, resume: bool) -> None:
 
 def train_epochs(
     run: Run, state: TrainState, progress: Progress, checkpoints: RunCheckpoints
-) -> TrainState:
-    """Trains, validates, logs and saves epoch by epoch; returns the last state."""
+) -> None:
+    """Trains, validates, logs and saves epoch by epoch."""
     config, workdir = run.config, run.workdir
     with MetricsLog(
         workdir, epochs_done=progress.epochs_done, saved=progress.lines
     ) as metrics_log:  # all meet
         progress = dataclasses.replace(progress, lines=[*metrics_log.lines])
-        monitor = RunMonitor(workdir, checkpoints, run.stop, save_minutes=config.train.save_minutes)
+        monitor = RunMonitor(
+            workdir,
+            checkpoints,
+            run.stop,
+            save_minutes=config.train.save_minutes,
+            collect=run.collect,
+        )
         for epoch in range(progress.epochs_done + 1, config.train.epochs + 1):
             state, seconds = run_epoch(run, state, progress, monitor)  # all meet
             run.stop.waits_for = f"epoch {epoch} is validated"
-            report = run.evaluator(*networks(state), progress=True).report
+            report = run.evaluator(*run.evaluated(state), progress=True).report
             first, last = (epoch - 1) * run.steps_per_epoch, epoch * run.steps_per_epoch
             rate = np.asarray(run.schedule(last - 1)).item()
             line = epoch_line(epoch, state, report, config, learning_rate=rate, seconds=seconds)
+            fresh = run.devices.replicate(fresh_sums(config.train.seeds))
+            state = state._replace(sums=fresh)
+            saved = run.collect(state)
             check_finite(
-                (state, line), "weights or errors", workdir=workdir, since=first, until=last
+                (saved, line), "weights or errors", workdir=workdir, since=first, until=last
             )
             metrics_log.append(line)  # all meet
             log.info("%s", describe_epoch(line, config.train.epochs))
             progress = Progress(run.samples, epochs_done=epoch, lines=[*metrics_log.lines])
-            state = state._replace(sums=run.devices.replicate(fresh_sums()))
             mpjpe = report[config.train.selected]["mpjpe"]["average"]
-            checkpoints.save(state, progress, mpjpe=mpjpe)  # all meet
+            checkpoints.save(saved, progress, mpjpe=mpjpe)  # all meet
             monitor.after_epoch(last)  # all meet
             run.stop.waits_for = "the steps under way are done"
-    return state
 
 
 def run_epoch(
@@ -291,7 +314,7 @@ def run_epoch(
         while step < end:
             until, began = min(step + dispatch, end), time.monotonic()
             state = run.loop.run_until(state, samples, until)
-            loss = float(state.sums["loss"])  # waits for the devices
+            loss = np.mean(state.sums["loss"]).item()  # waits for the devices
             run.stop.waits_for = "the steps under way are done"
             speed = (until - step) / (time.monotonic() - began)
             bar.set_postfix(loss=f"{loss / (until - start):.4f}", refresh=False)
@@ -311,10 +334,11 @@ def run_epoch(
     return state, time.monotonic() - epoch_began
 
 
-def finish(run: Run, state: TrainState) -> Result:
+def finish(run: Run) -> Result:
     """Evaluates the best checkpoint of the run, read back from the folder."""
     run.stop.waits_for = "the best checkpoint is evaluated"
-    weights, best_step, source = load_best(run.workdir, state)  # all meet
+    shapes = state_shapes(run.config, run.optimizer, run.train)
+    weights, best_step, source = load_best(run.workdir, shapes)  # all meet
     report = run.evaluator(weights["network"], weights.get("refinement")).report
     return Result(
         report=report | {"checkpoint": source},

@@ -19,7 +19,8 @@ from rsnet_jax.files.outputs import atomic_write
 log = logging.getLogger(__name__)
 
 Line = dict[str, Any]
-"""The figures of an epoch by name, and `epoch`, its number from 1."""
+"""The figures of an epoch by name, and `epoch`, its number from 1. With several seeds, `members`
+holds lists of figures by name, one per seed."""
 
 
 def mend_metrics(path: Path, saved: Iterable[Any], *, epochs_done: int) -> list[Line]:
@@ -87,9 +88,20 @@ def is_line(value: Any) -> bool:
     """True if a value read from JSON can be the line of an epoch: finite numbers by name."""
     return (
         isinstance(value, dict)
-        and all(type(n) in (int, float) and -math.inf < n < math.inf for n in value.values())
+        and all(map(_is_finite, (n for name, n in value.items() if name != "members")))
+        and _are_figures_of_members(value.get("members", {}))
         and type(value.get("epoch")) is int
         and value["epoch"] >= 1
+    )
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and -math.inf < value < math.inf
+
+
+def _are_figures_of_members(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(figures, list) and all(map(_is_finite, figures)) for figures in value.values()
     )
 
 

@@ -7,6 +7,7 @@ when a signal asks for that.
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,15 @@ class RunMonitor:
     """Saves a run between two dispatches when that is due, and stops it for a signal."""
 
     def __init__(
-        self, workdir: Path, checkpoints: RunCheckpoints, stop: StopRequest, *, save_minutes: float
+        self,
+        workdir: Path,
+        checkpoints: RunCheckpoints,
+        stop: StopRequest,
+        *,
+        save_minutes: float,
+        collect: Callable[[TrainState], TrainState],
     ):
+        """`collect` makes of a state on the devices what is saved; all processes call it."""
         self.workdir = workdir
         self.last_save = time.monotonic()
         self.last_polled_step = 0
@@ -67,6 +75,7 @@ class RunMonitor:
         self.stop_signal: signal.Signals | None = None
         """The signal for which all processes have agreed to stop."""
         self._checkpoints, self._stop, self._save_minutes = checkpoints, stop, save_minutes
+        self._collect = collect
 
     def after_dispatch(
         self, state: TrainState, progress: Progress, *, since: int, end: int, dispatch: int
@@ -89,8 +98,9 @@ class RunMonitor:
         due = (time.monotonic() - self.last_save) / 60 >= self._save_minutes
         decision = self._agree(step, save=due, dispatch=dispatch)  # all meet
         if (self.stop_signal or decision.save) and step < end:
-            check_finite(state, "weights", workdir=self.workdir, since=since, until=step)
-            self._checkpoints.save(state, progress)  # all meet
+            saved = self._collect(state)
+            check_finite(saved, "weights", workdir=self.workdir, since=since, until=step)
+            self._checkpoints.save(saved, progress)  # all meet
             self.last_save = time.monotonic()
             self._raise_for_signal(step)
         return decision.dispatch

@@ -15,9 +15,11 @@ from rsnet_jax.data.batches import Block, read_block, table_of
 from rsnet_jax.data.frames import Views
 from rsnet_jax.data.read_ahead import reading_ahead
 from rsnet_jax.distributed.devices import AXIS, Devices
+from rsnet_jax.errors import ConfigError
 from rsnet_jax.models.build import build_model, build_refinement, run_keys
 from rsnet_jax.pose.skeleton import Skeleton
 from rsnet_jax.training.occlusion import make_hide
+from rsnet_jax.training.seeds import SPLIT, make_seeds_loop, own_members
 from rsnet_jax.training.step import (
     TrainState,
     make_streamed_loop,
@@ -57,6 +59,12 @@ def prepare_train_loop(
     Raises:
         ConfigError: they are to be on the devices, and are too large for that.
     """
+    if config.train.seeds > 1 and not devices.has_room(train.nbytes):
+        raise ConfigError(
+            "train.seeds: runs side by side need the training data on every device, for which "
+            f"{train.nbytes / 2**30:.2f} GiB are too large; choose fewer with --data.every or "
+            "--data.actions, or train one seed at a time"
+        )
     residency = devices.choose_residency(
         config.data.residency, train.nbytes, what="the training data"
     )
@@ -82,12 +90,20 @@ def _from_devices(
         steps_per_epoch=steps_per_epoch,
     )
     table = devices.replicate(table_of(train.in_memory()))
-    samples, key = config.train.samples(len(train)), run_keys(config.seed).order
+    samples = config.train.samples(len(train))
+    keys = [run_keys(seed).order for seed in config.seeds]
 
     def open_epoch(epoch: int, step: int) -> contextlib.AbstractContextManager[jax.Array]:
         del step  # the program finds its place
-        order = devices.replicate(epoch_order(key, epoch, samples=samples))
-        return contextlib.nullcontext(order)
+        if len(keys) == 1:
+            order = devices.replicate(epoch_order(keys[0], epoch, samples=samples))
+            return contextlib.nullcontext(order)
+        own = own_members(np.arange(len(keys)), devices)  # of each device
+        orders = [
+            [np.asarray(epoch_order(keys[member], epoch, samples=samples)) for member in members]
+            for members in own
+        ]
+        return contextlib.nullcontext(devices.split(np.array(orders)))
 
     def run_until(state: TrainState, order: jax.Array, until: int) -> TrainState:
         end = devices.replicate(jnp.int32(until))
@@ -170,7 +186,23 @@ def compile_train_loop(
     keypoint_skeleton: Skeleton,
     steps_per_epoch: int,
 ) -> Callable[..., TrainState]:
-    """`program(state, table, order, until) -> state` on all devices, from `make_train_loop`."""
+    """`program(state, table, order, until) -> state` on all devices, from `make_train_loop`.
+
+    With several seeds from `make_seeds_loop`: of the state the parts `SPLIT` are split, and the
+    order is.
+    """
+    if config.train.seeds > 1:
+        loop = make_seeds_loop(
+            _step(config, tx, skeleton, keypoint_skeleton, axis_name=None),
+            skeleton=skeleton,
+            keypoint_skeleton=keypoint_skeleton,
+            batch_size=config.train.batch_size,
+            devices=devices.count,
+            steps_per_epoch=steps_per_epoch,
+            length=devices.steps_per_call,
+            seeds=config.seeds,
+        )
+        return devices.compile_spmd(loop, donate=True, split=(2,), split_state=SPLIT)
     loop = make_train_loop(
         _step(config, tx, skeleton, keypoint_skeleton),
         skeleton=skeleton,
@@ -210,17 +242,19 @@ def _step(
     tx: optax.GradientTransformation,
     skeleton: Skeleton,
     keypoint_skeleton: Skeleton,
+    *,
+    axis_name: str | None = AXIS,
 ) -> Callable[..., TrainState]:
     """The step of one device, from `make_train_step`."""
     hide = make_hide(
         keypoint_skeleton,
         layouts=config.train.layouts,
         occlusion=config.train.occlusion,
-        axis_name=AXIS,
+        axis_name=axis_name,
     )
     return make_train_step(
-        build_model(config, skeleton, keypoint_skeleton, axis_name=AXIS),
-        build_refinement(config, axis_name=AXIS) if config.train.refine else None,
+        build_model(config, skeleton, keypoint_skeleton, axis_name=axis_name),
+        build_refinement(config, axis_name=axis_name) if config.train.refine else None,
         tx,
         loss=config.train.loss,
         absolute_symmetry=config.train.absolute_symmetry,

@@ -12,10 +12,11 @@ from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pydantic
 
 from rsnet_jax.checkpoints.about import FORMAT, describe_weights
-from rsnet_jax.checkpoints.load import best_step, load_checkpoint, saved_steps, validation_errors
+from rsnet_jax.checkpoints.load import best_step, load_weights, saved_steps, validation_errors
 from rsnet_jax.checkpoints.orbax_folder import (
     OrbaxFailure,
     call_orbax,
@@ -32,6 +33,7 @@ from rsnet_jax.files.plain_data import Fields, read_fields
 from rsnet_jax.pose.skeleton import Skeleton
 from rsnet_jax.training.metrics_file import Line
 from rsnet_jax.training.run_files import RunFiles
+from rsnet_jax.training.seeds import broadcast_state
 from rsnet_jax.training.settings import check_same_run
 from rsnet_jax.training.step import TrainState, weights_of
 
@@ -123,6 +125,8 @@ class RunCheckpoints:
             step=step,
         )
         about |= {"format": FORMAT, "refinement": "refinement" in state.params}
+        if self._config.train.seeds > 1:
+            about["members"] = self._config.train.seeds
         about |= {"progress": dataclasses.asdict(progress), "mpjpe": mpjpe}
         run_on_process_zero(lambda: self._write(step, state, about))  # all meet
 
@@ -161,29 +165,30 @@ class RunCheckpoints:
         if self._manager is not None:
             self._manager.close()
 
-    def restore_latest(self, fresh: TrainState) -> tuple[TrainState, Progress]:
-        """The newest checkpoint that can be read, in the shapes of `fresh`.
+    def restore_latest(self, shapes: TrainState) -> tuple[TrainState, Progress]:
+        """The newest checkpoint that can be read, in the shapes and types of `shapes`.
 
         Newer ones, which cannot be read, are moved out of the way.
 
         Raises:
             CheckpointError: no checkpoint can be read.
         """
-        state = fresh
+        state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)  # of the others
 
         def read() -> dict[str, Any]:
             nonlocal state
-            state, progress = self._read_latest(fresh)
+            state, progress = self._read_latest(shapes)
             return dataclasses.asdict(progress)
 
         progress = Progress(**run_on_process_zero(read))  # all meet
-        return broadcast_from_zero(state), progress  # all meet
+        state = broadcast_state(state, seeds=self._config.train.seeds)  # all meet
+        return state, progress
 
-    def _read_latest(self, fresh: TrainState) -> tuple[TrainState, Progress]:
+    def _read_latest(self, shapes: TrainState) -> tuple[TrainState, Progress]:
         problems = []
         for step in reversed(saved_steps(self.folder)):
             try:
-                restored = restore_run(self.folder / str(step), fresh, self._config)
+                restored = restore_run(self.folder / str(step), shapes, self._config)
             except CheckpointError as error:
                 problems.append(str(error))
                 continue
@@ -231,8 +236,8 @@ class LatestAndBest:
         return [step in (steps[-1], best) for step in steps]
 
 
-def restore_run(folder: Path, fresh: TrainState, config: Config) -> tuple[TrainState, Progress]:
-    """One checkpoint of the run with this `config`, in the shapes of `fresh`.
+def restore_run(folder: Path, shapes: TrainState, config: Config) -> tuple[TrainState, Progress]:
+    """One checkpoint of the run with this `config`, in the shapes and types of `shapes`.
 
     Raises:
         CheckpointError: the checkpoint is damaged, or belongs to another run.
@@ -250,15 +255,15 @@ def restore_run(folder: Path, fresh: TrainState, config: Config) -> tuple[TrainS
         raise CheckpointError(f"{name}: it is of step {step}")
     fields = read_fields(ProgressFields, stored, name=name, error=CheckpointError)
     progress = Progress(**dict(fields))
-    training = {"opt_state": fresh.opt_state, "sums": fresh.sums}
+    training = {"opt_state": shapes.opt_state, "sums": shapes.sums}
     items = restore_items(
         folder,
-        weights=ocp.args.StandardRestore(local_targets(weights_of(fresh))),
+        weights=ocp.args.StandardRestore(local_targets(weights_of(shapes))),
         training=ocp.args.StandardRestore(local_targets(training)),
     )
     network = items["weights"]["network"]
     params = {"network": network["params"]}
-    if "refinement" in fresh.params:
+    if "refinement" in shapes.params:
         params["refinement"] = items["weights"]["refinement"]["params"]
     state = TrainState(
         step=jnp.int32(step),
@@ -269,16 +274,17 @@ def restore_run(folder: Path, fresh: TrainState, config: Config) -> tuple[TrainS
     return state, progress
 
 
-def load_best(workdir: Path, fresh: TrainState) -> tuple[dict[str, Any], int, str]:
-    """The best weights of a run, in the shapes of `fresh`, their step and their path.
+def load_best(workdir: Path, shapes: TrainState) -> tuple[dict[str, Any], int, str]:
+    """The best weights of a run, in the shapes of `shapes`, their step and their path.
 
     Raises:
         CheckpointError: the run has no checkpoint.
     """
-    weights = jax.device_get(weights_of(fresh))
+    zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+    weights = weights_of(zeros)
 
     def read() -> tuple[int, str]:
-        best = load_checkpoint(workdir)
+        best = load_weights(workdir)
         weights["network"] = best.variables
         if best.refine_variables is not None:
             weights["refinement"] = best.refine_variables

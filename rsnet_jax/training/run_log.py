@@ -54,7 +54,7 @@ class MetricsLog:
         assert self._board is not None
         with _reporting_failure(self.path.parent):
             append(self.path, json.dumps(line) + "\n")
-            self._board.add({name: line[name] for name in line if name != "epoch"}, line["epoch"])
+            self._board.add(board_figures(line), line["epoch"])
 
     def __enter__(self) -> "MetricsLog":
         return self
@@ -68,6 +68,14 @@ class MetricsLog:
         except OSError as error:
             if kind is None:  # otherwise the error that ends the run is the one to report
                 raise _failure(self.path.parent, error) from None
+
+
+def board_figures(line: Line) -> dict[str, float]:
+    """The figures of a line for TensorBoard; those of member i as "members/NAME/i"."""
+    figures = {name: line[name] for name in line if name not in ("epoch", "members")}
+    for name, values in line.get("members", {}).items():
+        figures |= {f"members/{name}/{number}": value for number, value in enumerate(values)}
+    return figures
 
 
 class Board:

@@ -13,6 +13,7 @@ from rsnet_jax.data.frames import Views
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.training.run_checkpoints import Progress
+from rsnet_jax.training.seeds import check_seeds, stack_members, stacked_shapes
 from rsnet_jax.training.step import TrainState, fresh_sums
 
 log = logging.getLogger(__name__)
@@ -22,14 +23,19 @@ def check_batch(config: Config, *, samples: int, devices: int, called: str | Non
     """The steps of an epoch of `samples`, in which a last batch that is not full is left out.
 
     Args:
-        config: its `train.batch_size` is that of all devices together.
+        config: its `train.batch_size` is that of all devices together, or with several seeds that
+            of each seed, on one of the devices.
         samples: the samples of an epoch.
         devices: the number of devices.
         called: a name for these devices in the message; default: "N devices".
 
     Raises:
-        ConfigError: the batch does not divide among the devices, or is larger than an epoch.
+        ConfigError: the batch does not divide among the devices, or is larger than an epoch; or
+            the seeds do not divide among the devices.
     """
+    if config.train.seeds > 1:
+        check_seeds(config, devices=devices, called=called)
+        devices = 1
     batch, most = config.train.batch_size, samples // devices * devices
     if batch > samples:
         raise ConfigError(
@@ -79,10 +85,33 @@ def fresh_state(
 ) -> TrainState:
     """The state before the first step: fresh weights, or (`init`) those of `train.init` if given.
 
+    That of several seeds is in host memory, see `training.seeds`.
+
     Raises:
         CheckpointError, ConfigError: the weights to start from cannot be read or do not fit.
     """
     start = load_start(config, train) if init and config.train.init is not None else None
+    if config.train.seeds == 1:
+        return _state_from(start, config, tx, train)
+    return stack_members(
+        [
+            jax.device_get(_state_from(start, config.of_seed(seed), tx, train))
+            for seed in config.seeds
+        ]
+    )
+
+
+def state_shapes(config: Config, tx: optax.GradientTransformation, train: Views) -> TrainState:
+    """The shapes and types of the arrays of `fresh_state`."""
+    alone = jax.eval_shape(lambda: _state_from(None, config, tx, train))
+    seeds = config.train.seeds
+    return alone if seeds == 1 else stacked_shapes(alone, seeds=seeds)
+
+
+def _state_from(
+    start: Checkpoint | None, config: Config, tx: optax.GradientTransformation, train: Views
+) -> TrainState:
+    """The state of one run before the first step, with the weights of `start` if there is one."""
     if start is None:
         variables = init_variables(config, train.skeleton, train.keypoint_skeleton)
     else:

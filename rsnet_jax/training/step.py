@@ -32,9 +32,10 @@ class TrainState(NamedTuple):
     sums: Any  # over the steps of this epoch: {"loss": (), "mpjpe": () of the lifted pose, meters}
 
 
-def fresh_sums() -> dict[str, Array]:
-    """`TrainState.sums` at the start of an epoch."""
-    return {"loss": jnp.zeros(()), "mpjpe": jnp.zeros(())}
+def fresh_sums(seeds: int = 1) -> dict[str, Array]:
+    """`TrainState.sums` at the start of an epoch; those of several seeds have an axis for them."""
+    shape = () if seeds == 1 else (seeds,)
+    return {"loss": jnp.zeros(shape), "mpjpe": jnp.zeros(shape)}
 
 
 def weights_of(state: TrainState) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def make_train_loop(
     *,
     skeleton: Skeleton,
     keypoint_skeleton: Skeleton,
-    axis_name: str,
+    axis_name: str | None,
     rows: int,
     devices: int,
     steps_per_epoch: int,
@@ -137,14 +138,16 @@ def make_train_loop(
 
     Per-device code; each device takes its `rows` of every global batch from `order`, the order of
     the epoch's samples. Steps after `until` are computed and dropped, so that the loop has a
-    constant length: an accelerator asks the host before each iteration of any other loop.
+    constant length: an accelerator asks the host before each iteration of any other loop. Without
+    an `axis_name` there is one device.
     """
 
     def loop(
         state: TrainState, table: Table, order: Int[Array, " sample"], until: Int[Array, ""]
     ) -> TrainState:
         def body(state: TrainState, _: None) -> tuple[TrainState, None]:
-            batch = (state.step % steps_per_epoch) * devices + jax.lax.axis_index(axis_name)
+            device = 0 if axis_name is None else jax.lax.axis_index(axis_name)
+            batch = (state.step % steps_per_epoch) * devices + device
             mine = jax.lax.dynamic_slice(order, (batch * rows,), (rows,))
             samples = gather(table, mine, skeleton=skeleton, keypoint_skeleton=keypoint_skeleton)
             return step_if_due(step, state, samples, key=key, until=until), None

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 
+import jax
 import numpy as np
 import pytest
 from training_runs import (
@@ -22,7 +23,7 @@ from training_runs import (
 )
 
 from rsnet_jax import load_checkpoint
-from rsnet_jax.checkpoints.load import saved_steps
+from rsnet_jax.checkpoints.load import load_weights, saved_steps
 
 SECONDS = 240  # for a run to end; compiling twice at once takes its time on two cores
 
@@ -71,8 +72,9 @@ def new_run(folder, count, *argv, **options):
     return Group(folder, count, *argv, **options)
 
 
-def resumed(folder, count):
-    return Group(folder / "again", count, "train", "--resume", "--workdir", folder / "run")
+def resumed(folder, count, *argv):
+    argv = ("train", "--resume", "--workdir", folder / "run", *argv)
+    return Group(folder / "again", count, *argv)
 
 
 @pytest.fixture
@@ -268,3 +270,22 @@ def test_run_that_process_0_cannot_see_is_not_resumed(tmp_path):
         assert group.codes() == [2, 2]
     assert group.told(1) == group.told(0)
     assert group.told(0)[-1].endswith("run: no run to resume here (no config.yaml)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["mesh", "pmap"])
+def test_seeds_in_two_processes_equal_those_in_one(tmp_path, strategy):
+    """Four seeds on four devices; one process has all of them, or each of two has two."""
+    argv = ("--parallel.strategy", strategy, "--train.epochs", 1, "--train.seeds", 4)
+    for count in (1, 2):
+        with new_run(tmp_path / str(count), count, *argv) as group:
+            assert group.codes() == [0] * count, group.told()
+    weights = [load_weights(tmp_path / str(count) / "run") for count in (1, 2)]
+    jax.tree.map(
+        np.testing.assert_array_equal, *[(w.variables, w.refine_variables) for w in weights]
+    )
+    (got,), (want,) = lines(tmp_path / "2" / "run"), lines(tmp_path / "1" / "run")
+    assert got["members"]["loss"] == want["members"]["loss"]
+    with resumed(tmp_path / "2", 2, "--train.epochs", 2) as group:
+        assert group.codes() == [0, 0], group.told()
+    assert len(lines(tmp_path / "2" / "run")) == 2

@@ -7,8 +7,10 @@ import pytest
 
 from rsnet_jax.config import Config, DataConfig, RSNetConfig, TrainConfig
 from rsnet_jax.data.load import load_frames
+from rsnet_jax.errors import ConfigError
 from rsnet_jax.plan.chips import parse_topology
 from rsnet_jax.plan.estimate import count_for
+from rsnet_jax.plan.estimate import with_batch as with_batch_of
 from rsnet_jax.plan.programs import (
     TEST_VIEWS,
     TRAIN_VIEWS,
@@ -17,6 +19,7 @@ from rsnet_jax.plan.programs import (
     training_program,
     views_without_values,
 )
+from rsnet_jax.plan.report import plan_lines, table
 from rsnet_jax.plan.traced_cost import trace_cost
 
 SMALL = Config(
@@ -115,3 +118,28 @@ def test_count_for_gpus_equals_the_trace_for_as_many_devices():
     # 133 batches of up to 8 * 512 views take 3 calls of 45.
     assert (plan.evaluation.batch, plan.evaluation.batches) == (4025, 135)
     assert not plan.compiled
+
+
+def test_seeds_side_by_side_count_as_the_runs_alone():
+    """Eight seeds on four chips: two whole batches on each, and nothing to sum up in a step."""
+    topology = parse_topology("gpu:h200:4")
+    seeds = TrainConfig(batch_size=64, refine=True, seeds=8)
+    plan = count_for(topology, SMALL.model_copy(update={"train": seeds}), evaluation=True)
+    alone = count_for(parse_topology("gpu:h200:1"), SMALL, evaluation=True)
+    assert plan.training.traced.flops == 2 * alone.training.traced.flops
+    assert plan.training.traced.all_reduces == 0
+    # Random bits of a step, but for those of a few keys.
+    bits = plan.training.traced.random_bits / alone.training.traced.random_bits
+    assert bits == pytest.approx(2, rel=0.01)
+    assert plan.training.steps_per_epoch == alone.training.steps_per_epoch
+    assert (plan.batch, plan.batch_per_chip, plan.seeds) == (64, 128, 8)
+    assert plan.samples_per_second == pytest.approx(8 * 64 / plan.step.predicted)
+    assert plan.evaluation is not None and alone.evaluation is not None
+    per_view = 8 * alone.evaluation.traced.flops / alone.evaluation.batch
+    rows = -(-plan.evaluation.batch // 4)
+    assert plan.evaluation.traced.flops == pytest.approx(rows * per_view, rel=0.01)
+    assert "4 chips, 8 seeds side by side, each with batch 64 (128 per chip)" in plan_lines(plan)[0]
+    assert "| 8 x 64 | 128 |" in table([plan])
+    three = parse_topology("gpu:h200:3")
+    with pytest.raises(ConfigError, match=r"train\.seeds 8 does not divide among the 3 chips of"):
+        with_batch_of(plan.config, 64, three)
