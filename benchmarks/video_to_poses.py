@@ -1,6 +1,6 @@
 """Compares `rsnet-jax predict` on a video with its detector alone, both from start to finish.
 
-python benchmarks/video_to_poses.py clip.mp4 --checkpoint CHECKPOINT --out .html .gif
+python benchmarks/video_to_poses.py clip.mp4 --out .html .gif
 
 The detector alone is the loop of MediaPipe's documents in a process of its own: OpenCV reads the
 frames, MediaPipe Pose (its model "full") finds the person. The two take turns, after one that is
@@ -44,7 +44,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("video", type=Path)
-    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--checkpoint", default="pose26")
     parser.add_argument("--out", nargs="+", default=[".html"], help="suffixes of the outputs")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()

@@ -1,7 +1,7 @@
 """From a file of 2D keypoints to 3D poses and files for other tools; runs as it stands.
 
-    python examples/lift_keypoints.py                            # trains a small network first
-    python examples/lift_keypoints.py --checkpoint checkpoints/hr
+    python examples/lift_keypoints.py
+    python examples/lift_keypoints.py --checkpoint checkpoints/hr    # with other weights
 
 The keypoints are those of a built-in person who sits down and stands up, with the errors of a
 detector, and are written as a detector would write them. With keypoints of your own, only the last
@@ -18,7 +18,6 @@ from rsnet_jax import Lifter
 from rsnet_jax.cli.main import main as rsnet_jax
 from rsnet_jax.data.h36m.cameras import h36m_cameras
 from rsnet_jax.data.synthetic.clips import RATE, synthetic_clips
-from rsnet_jax.pose.skeleton import H36M_16
 
 
 def write_keypoints(path: Path) -> tuple[int, int]:
@@ -39,33 +38,23 @@ def write_keypoints(path: Path) -> tuple[int, int]:
     return camera.width, camera.height
 
 
-def train(workdir: Path, *, epochs: int) -> Path:
-    """Trains a small network on the built-in data; 8 epochs take about a minute."""
-    arguments = ["train", "configs/synthetic.yaml", "--workdir", str(workdir)]
-    if rsnet_jax([*arguments, "--train.epochs", str(epochs)]):
-        raise SystemExit("the training failed")
-    return workdir
-
-
 def main() -> None:
     """Writes keypoints, lifts them by the command and in Python, and says what came out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--checkpoint", help="weights; default: trains some")
-    parser.add_argument("--epochs", type=int, default=8, help="of the training, if there is one")
+    parser.add_argument("--checkpoint", default="pose26", help="weights (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/lift_keypoints"), help="folder")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
 
     keypoints = options.out / "keypoints.json"
     width, height = write_keypoints(keypoints)
-    weights = options.checkpoint or train(options.out / "weights", epochs=options.epochs)
 
     # The command line: everything from the file to the poses. Detectors have other joints than
     # these, which are told from the file; 16 could also be those of MPII.
     poses, table = options.out / "poses.npz", options.out / "poses.csv"
     code = rsnet_jax(
         ["predict", str(keypoints), "--layout", "h36m16", "--size", f"{width}x{height}"]
-        + ["--fps", str(RATE), "--smooth", "savgol", "--checkpoint", str(weights)]
+        + ["--fps", str(RATE), "--smooth", "savgol", "--checkpoint", options.checkpoint]
         + ["--out", str(poses), str(table), "--overwrite"]
     )
     if code:
@@ -76,12 +65,12 @@ def main() -> None:
     print(f"{frames} frames of {joints} joints; the person is some {distance:.1f} m away")
 
     # In Python: arrays in, arrays out.
-    lifter = Lifter.load(weights)
+    lifter = Lifter.load(options.checkpoint)
     people = json.loads(keypoints.read_text())
     points = np.array([person["keypoints"] for person in people]).reshape(-1, 16, 3)
-    lifted = lifter(points[..., :2], points[..., 2], image_size=(width, height))
-    wrist = H36M_16.joints.index("left_wrist")
-    x, y, z = lifted[0, wrist]
+    size = (width, height)
+    lifted = lifter(points[..., :2], points[..., 2], image_size=size, layout="h36m16")
+    x, y, z = lifted[0, lifter.skeleton.joints.index("left_wrist")]
     print(f"left wrist of frame 0, from the pelvis: {x:.2f} m right, {y:.2f} m down, {z:.2f} m on")
 
 

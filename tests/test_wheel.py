@@ -60,6 +60,8 @@ def test_wheel_holds_the_package_and_its_data_only(wheel):
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "rsnet_jax").rglob("*.py")}
     assert modules <= set(names)
     assert not [name for name in names if "__pycache__" in name]
+    assert "rsnet_jax/weights/pose26.safetensors" in names
+    assert wheel.stat().st_size < 8 * 2**20
 
 
 def test_installed_command_runs_outside_the_checkout(environment, tmp_path):
@@ -70,5 +72,6 @@ def test_installed_command_runs_outside_the_checkout(environment, tmp_path):
     options = ["--data.actions", "Walk", "--data.every", "10"]
     table = run(environment / "rsnet-jax", "evaluate", *options, cwd=tmp_path)
     assert "NOT TRAINED" in table and "average" in table
+    assert "mocap.cs.cmu.edu" in run(environment / "rsnet-jax", "info", "pose26", cwd=tmp_path)
     options = ["--rows", "latency", "--width", "4", "--seconds", "0.01"]
     assert "width 4" in run(environment / "rsnet-jax", "benchmark", *options, cwd=tmp_path)

@@ -147,12 +147,16 @@ def fingerprint(*trees: Any) -> str:
 
 
 def trained_on(config: Config) -> dict[str, str] | None:
-    """The "dataset" and the "detections" of a training run; None if its configuration is silent."""
+    """The "dataset" and the "detections" of a training run; None if its configuration is silent.
+
+    The first is a name or, if only the folder of the files is known, that.
+    """
     data = config.data
     if data == DataConfig():
         return None
     detections = data.detections or ("gt" if data.source == "synthetic" else None)
-    return {"dataset": data.source, "detections": detections} if detections else None
+    dataset = data.source if data.dataset or data.root is None else str(data.root)
+    return {"dataset": dataset, "detections": detections} if detections else None
 
 
 def weight_shapes(

@@ -1,11 +1,14 @@
 """Loads weights from any path that holds some: the dispatch over all formats."""
 
 import contextlib
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from rsnet_jax.checkpoints.bundled import bundled_file, bundled_names
+from rsnet_jax.checkpoints.card import ModelCard
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.members import Members, choice_of
 from rsnet_jax.checkpoints.orbax_folder import (
@@ -15,8 +18,8 @@ from rsnet_jax.checkpoints.orbax_folder import (
     restore_checkpoint,
 )
 from rsnet_jax.checkpoints.published import load_torch_checkpoint
-from rsnet_jax.checkpoints.safetensors_file import load_safetensors
-from rsnet_jax.errors import CheckpointError
+from rsnet_jax.checkpoints.safetensors_file import SAFETENSORS, load_safetensors, read_card
+from rsnet_jax.errors import CheckpointError, shown
 from rsnet_jax.files.paths import to_path
 from rsnet_jax.pose.skeleton import Skeleton
 
@@ -42,7 +45,8 @@ def load_checkpoint(
 
     Args:
         path: the folder of a run, one of its checkpoints, a folder `rsnet-jax convert` wrote, a
-            `.safetensors` file, a published network `.pth`, or a folder of published files.
+            `.safetensors` file, a published network `.pth`, a folder of published files, or the
+            name of weights that come with the package (`bundled.bundled_names`).
         refine: the published refinement that goes with a published network.
         step: which checkpoint of a run, in optimizer steps; default: the best.
         member: which network of a run with several seeds (`train.seeds`), from 0.
@@ -71,7 +75,10 @@ def load_weights(
     path: str | Path, *, member: int | None = None, **options: Any
 ) -> Checkpoint | Members:
     """`load_checkpoint`, which without `member` takes all networks of a run with several seeds."""
-    found = _load(path, **options)
+    ours = bundled_file(path)
+    found = _load(ours or path, **options)
+    if ours is not None:
+        found = dataclasses.replace(found, source=str(path))
     if member is None:
         return found
     if isinstance(found, Members):
@@ -90,6 +97,11 @@ def _load(
     **settings: Any,
 ) -> Checkpoint | Members:
     path = to_path(path)
+    if path.name == str(path) and not path.suffix and not path.exists():
+        raise CheckpointError(
+            f"there is no file or folder {shown(str(path))}, nor do such weights come with the "
+            f"package; {', '.join(bundled_names())} does"
+        )
     if (path / RUN_CHECKPOINTS).is_dir():
         path = choose_step(path / RUN_CHECKPOINTS, step)
     elif step is not None:
@@ -111,6 +123,12 @@ def _load(
     return load_safetensors(path, skeleton=skeleton, **settings)
 
 
+def card_of(path: str | Path) -> ModelCard | None:
+    """The model card of what `load_checkpoint` reads; None if it has none."""
+    file = bundled_file(path) or to_path(path)
+    return read_card(file) if file.suffix == SAFETENSORS else None
+
+
 def find_format(path: Path) -> Format:
     """The format of the weights that a file or folder seems to hold.
 
@@ -118,7 +136,7 @@ def find_format(path: Path) -> Format:
         CheckpointError: `path` is a folder without weights.
     """
     if not path.is_dir():
-        return "safetensors" if path.suffix == ".safetensors" else "published"
+        return "safetensors" if path.suffix == SAFETENSORS else "published"
     if is_complete(path):
         return "orbax"
     if any(path.glob("*.pth*")):

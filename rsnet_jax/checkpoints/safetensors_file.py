@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from rsnet_jax.checkpoints.about import Origin, describe_weights
+from rsnet_jax.checkpoints.card import ModelCard
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.published import from_published, to_published
 from rsnet_jax.errors import CheckpointError, OutputError, StorageError, quote, shown
@@ -18,15 +19,28 @@ from rsnet_jax.files.paths import local_copy
 from rsnet_jax.files.plain_data import read_fields
 from rsnet_jax.pose.skeleton import Skeleton
 
-METADATA_KEY = "rsnet_jax"
+SAFETENSORS = ".safetensors"
+METADATA_KEY, CARD_KEY = "rsnet_jax", "model_card"
 DTYPES = (
     *("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"),
 )
 """The types of tensors that are read."""
 
 
-def save_safetensors(path: Path, checkpoint: Checkpoint) -> None:
+def save_safetensors(
+    path: Path,
+    checkpoint: Checkpoint,
+    *,
+    dtype: type[np.floating] | None = None,
+    card: ModelCard | None = None,
+) -> None:
     """Writes the network, the refinement if there is one, their configuration and skeleton.
+
+    Args:
+        path: the file.
+        checkpoint: the weights.
+        dtype: type to store numbers in, such as float16, for a smaller file; default: their own.
+        card: what users should know about the weights.
 
     Raises:
         OutputError: the file exists already or cannot be written.
@@ -41,9 +55,18 @@ def save_safetensors(path: Path, checkpoint: Checkpoint) -> None:
         source=checkpoint.source,
         step=checkpoint.step,
     )
+    metadata = {METADATA_KEY: json.dumps(about)}
+    if card is not None:
+        metadata[CARD_KEY] = card.model_dump_json()
+    tensors = network | refinement
+    if dtype is not None:
+        tensors = {
+            name: array.astype(dtype) if array.dtype.kind == "f" else array
+            for name, array in tensors.items()
+        }
     try:
         with atomic_write(path) as partial:
-            save_file(network | refinement, partial, metadata={METADATA_KEY: json.dumps(about)})
+            save_file(tensors, partial, metadata=metadata)
     except SafetensorError as error:
         raise OutputError(f"{path} cannot be written: {error}") from None
 
@@ -75,6 +98,20 @@ def load_safetensors(
         config=about.config,
         step=about.step,
     )
+
+
+def read_card(path: Path) -> ModelCard | None:
+    """The model card in a .safetensors file; None if it has none.
+
+    Raises:
+        CheckpointError: the file or the card is damaged.
+    """
+    metadata, _ = _read(path)
+    if CARD_KEY not in metadata:
+        return None
+    name = f"{path}: its model card"
+    values = parse_json(metadata[CARD_KEY], name=name, error=CheckpointError)
+    return read_fields(ModelCard, values, name=name, error=CheckpointError)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:

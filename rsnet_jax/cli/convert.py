@@ -11,11 +11,12 @@ from rsnet_jax.checkpoints.published import (
     save_torch_checkpoint,
 )
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
-from rsnet_jax.cli.given_network import GivenNetwork, load_given, named_network
+from rsnet_jax.cli.given_network import load_given, named_network
 from rsnet_jax.cli.options import (
     CheckpointPath,
     CommandOptions,
     Debug,
+    GivenNetwork,
     MemberNumber,
     RefinementPath,
     Step,

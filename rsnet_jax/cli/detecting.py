@@ -1,6 +1,7 @@
 """Detecting people for `predict`: with a progress bar, and an end at Ctrl-C that loses nothing."""
 
 import logging
+from collections.abc import Callable
 from typing import Annotated
 
 import tqdm
@@ -33,8 +34,15 @@ DetectorFiles = Annotated[
 ]
 
 
-def detect_people(footage: Footage, detector: Detector) -> tuple[Detections, bool]:
+def detect_people(
+    footage: Footage, detector: Detector, *, stop: Callable[[], bool]
+) -> tuple[Detections, bool]:
     """The keypoints in a video or pictures, and whether Ctrl-C ended the work early.
+
+    Args:
+        footage: what to look at.
+        detector: what looks.
+        stop: asked before each frame; when it says yes, the rest is left out.
 
     Raises:
         DataError: nobody is found, or a frame cannot be read.
@@ -47,7 +55,9 @@ def detect_people(footage: Footage, detector: Detector) -> tuple[Detections, boo
         ) as bar,
     ):
         try:
-            detections = detect(footage, detector, progress=bar.update, stop=interrupted)
+            detections = detect(
+                footage, detector, progress=bar.update, stop=lambda: interrupted() or stop()
+            )
         except DataError as error:
             if interrupted():
                 raise Interrupted(f"interrupted: {error}; nothing is written") from None

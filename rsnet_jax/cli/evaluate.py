@@ -16,12 +16,13 @@ from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.members import Members, choice_of
 from rsnet_jax.cli.best_and_worst import check_pictures, write_best_and_worst
 from rsnet_jax.cli.data_defaults import default_data
-from rsnet_jax.cli.given_network import GivenNetwork, load_given_weights
+from rsnet_jax.cli.given_network import load_given_weights
 from rsnet_jax.cli.options import (
     AtLeastOne,
     CheckpointPath,
     CommandOptions,
     Debug,
+    GivenNetwork,
     JsonFile,
     MatmulPrecision,
     MemberNumber,

@@ -1,12 +1,20 @@
 """`rsnet-jax export`: writes a network for other runtimes."""
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated
 
 from rsnet_jax import __version__
-from rsnet_jax.checkpoints.load import load_checkpoint
-from rsnet_jax.cli.options import CheckpointPath, CommandOptions, Debug, Step, wanted
+from rsnet_jax.checkpoints.load import card_of
+from rsnet_jax.cli.given_network import load_given
+from rsnet_jax.cli.options import (
+    CheckpointPath,
+    CommandOptions,
+    Debug,
+    GivenNetwork,
+    MemberNumber,
+    Size,
+    Step,
+    size_of,
+)
 from rsnet_jax.cli.parsing import parse
 from rsnet_jax.config.section import AnyPath
 from rsnet_jax.distributed.compile_cache import enable_compile_cache
@@ -18,14 +26,6 @@ from rsnet_jax.interchange.stablehlo_file import WINDOW, description_path, save_
 
 ONNX, STABLEHLO = ".onnx", ".stablehlo"
 LICENSE = "of the weights: as their source says; of the program that wrote this file: MIT"
-
-Size = Annotated[
-    str,
-    wanted(
-        "WIDTHxHEIGHT was wanted, such as 1920x1080",
-        lambda text: bool(re.fullmatch(r"[1-9]\d{0,5}x[1-9]\d{0,5}", text)),
-    ),
-]
 
 
 class ExportOptions(CommandOptions):
@@ -45,9 +45,11 @@ class ExportOptions(CommandOptions):
     pixels: Size | None = None
     """Size of the image: keypoints are its pixels. Default: keypoints are in normalized image
     coordinates."""
-    license: str = LICENSE
-    """License of the weights, for the metadata of the file."""
+    license: str | None = None
+    """License of the weights, for the metadata of the file. Default: that of their model card."""
     step: Step = None
+    model: GivenNetwork = None
+    member: MemberNumber = None
     debug: Debug = False
 
 
@@ -65,14 +67,15 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         require_onnx(out)
     ensure_writable(out)
     enable_compile_cache()
-    checkpoint = load_checkpoint(options.checkpoint, step=options.step)
-    pixels = None
-    if options.pixels is not None:
-        width, height = options.pixels.split("x")
-        pixels = int(width), int(height)
+    checkpoint = load_given(
+        options.checkpoint, step=options.step, member=options.member, model=options.model
+    )
+    card = card_of(options.checkpoint)
+    license_text = options.license or (LICENSE if card is None else card.license)
+    pixels = size_of(options.pixels)
     program = program_of(checkpoint, flip_test=options.flip_test, pixels=pixels)
     save = save_onnx if out.suffix == ONNX else save_stablehlo
-    differences = save(out, checkpoint, program, license_text=options.license, version=__version__)
+    differences = save(out, checkpoint, program, license_text=license_text, version=__version__)
     model = checkpoint.config.model
     print(f"{model.title}, {model.sizes}{', flip test' if options.flip_test else ''}")
     print(f"largest difference from JAX: {describe(differences)}")

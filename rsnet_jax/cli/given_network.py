@@ -2,22 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
 from rsnet_jax.checkpoints.load import load_weights, one_network
 from rsnet_jax.checkpoints.members import Members
-from rsnet_jax.cli.options import described
 from rsnet_jax.config import settings_class
 from rsnet_jax.errors import ConfigError, shown
-
-GivenNetwork = Annotated[
-    str | None,
-    described(
-        "Network of a published file: NAME, or NAME:VARIANT where the network has variants. Needed "
-        "only where the tensors fit several; a file of another network is refused."
-    ),
-]
 
 
 def load_given(path: Path, **options: Any) -> Checkpoint:

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+from rsnet_jax.checkpoints.card import ModelCard
 from rsnet_jax.checkpoints.checkpoint import Checkpoint
-from rsnet_jax.cli.given_network import GivenNetwork, load_given
+from rsnet_jax.checkpoints.load import card_of
+from rsnet_jax.cli.given_network import load_given
 from rsnet_jax.cli.options import (
     CheckpointPath,
     CommandOptions,
     Debug,
+    GivenNetwork,
     MemberNumber,
     RefinementPath,
     Step,
@@ -42,11 +45,11 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         member=options.member,
         model=options.model,
     )
-    print(describe(checkpoint))
+    print(describe(checkpoint, card_of(options.checkpoint)))
 
 
-def describe(checkpoint: Checkpoint) -> str:
-    """A few lines that describe a checkpoint."""
+def describe(checkpoint: Checkpoint, card: ModelCard | None = None) -> str:
+    """A few lines that describe a checkpoint, and its model card if it has one."""
     model = checkpoint.config.model
     skeleton, keypoint_skeleton = checkpoint.skeleton, checkpoint.keypoint_skeleton
     rows = {
@@ -71,4 +74,6 @@ def describe(checkpoint: Checkpoint) -> str:
     if keypoint_skeleton != skeleton:
         joints = ", ".join(keypoint_skeleton.joints)
         rows["input skeleton"] = f"{keypoint_skeleton.name}: {joints}"
+    if card is not None:
+        rows |= card.facts
     return "\n".join(prose(f"{name:<16}{text}", indent=16) for name, text in rows.items())

@@ -6,12 +6,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-
-import jax
+from typing import Any
 
 from rsnet_jax import __version__
 from rsnet_jax.cli.terminal import OneLine, error_line, plain_output
-from rsnet_jax.distributed.processes import as_lost_process, exit_without_barrier
 from rsnet_jax.errors import (
     Interrupted,
     LostProcess,
@@ -94,9 +92,11 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else 0
     except Exception as error:
-        error = as_lost_process(as_output_error(error))
+        error, processes = as_output_error(error), processes_of_run()
+        if processes is not None:
+            error = processes.as_lost_process(error)
         if not isinstance(error, RSNetError):
-            if not jax.distributed.is_initialized():
+            if processes is None or not processes.is_distributed():
                 raise
             traceback.print_exc()
             return exit_with(LostProcess.exit_code)  # as the others will find
@@ -122,5 +122,16 @@ def as_output_error(error: Exception) -> Exception:
 
 def exit_with(code: int) -> int:
     """Ends with an error that other processes, if any, do not share: they are not waited for."""
-    exit_without_barrier(code)
+    processes = processes_of_run()
+    if processes is not None:
+        processes.exit_without_barrier(code)
     return code
+
+
+def processes_of_run() -> Any:
+    """The module `distributed.processes`; None if the command has no need of it.
+
+    It imports JAX, which takes a second: too long for help, for errors, and for commands without
+    networks.
+    """
+    return sys.modules.get("rsnet_jax.distributed.processes")

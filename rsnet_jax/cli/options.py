@@ -1,6 +1,7 @@
 """Options of commands: frozen pydantic classes, and the options that several commands share."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -51,6 +52,14 @@ AtLeastOne = Annotated[int, wanted("at least 1 was wanted", lambda value: value 
 Positive = Annotated[
     float, wanted("a positive number was wanted", lambda value: 0 < value < math.inf)
 ]
+Size = Annotated[
+    str,
+    wanted(
+        "WIDTHxHEIGHT was wanted, such as 1920x1080",
+        lambda text: bool(re.fullmatch(r"[1-9]\d{0,5}x[1-9]\d{0,5}", text)),
+    ),
+]
+"""The size of an image, see `size_of`."""
 RandomSeed = Annotated[int, wanted("0 to 2**32 - 1 was wanted", lambda value: 0 <= value < 2**32)]
 
 CheckpointPath = Annotated[
@@ -59,8 +68,8 @@ CheckpointPath = Annotated[
     tyro.conf.arg(metavar="CHECKPOINT"),
     described(
         "Weights to read: the folder of a run, a folder that `rsnet-jax convert` made, a "
-        ".safetensors file, a published network (.pth or .pth.tar), or a folder of published .pth "
-        "files. Give it before the options."
+        ".safetensors file, a published network (.pth or .pth.tar), a folder of published .pth "
+        "files, or pose26, which comes with the package. Give it before the options."
     ),
 ]
 RefinementPath = Annotated[
@@ -80,6 +89,13 @@ MemberNumber = Annotated[
         "Network of a run with several seeds (train.seeds) to take: 0 is that of the first seed."
     ),
 ]
+GivenNetwork = Annotated[
+    str | None,
+    described(
+        "Network of a published file: NAME, or NAME:VARIANT where the network has variants. Needed "
+        "only where the tensors fit several; a file of another network is refused."
+    ),
+]
 MatmulPrecision = Annotated[Precision, described(f"Precision of matrix products: {PRECISIONS}.")]
 JsonFile = Annotated[
     AnyPath | None,
@@ -88,3 +104,11 @@ JsonFile = Annotated[
 ]
 Overwrite = Annotated[bool, described("Replace output files that exist.")]
 Debug = Annotated[bool, described("Print the traceback of an error, too.")]
+
+
+def size_of(text: str | None) -> tuple[int, int] | None:
+    """Width and height of an option of the type `Size`."""
+    if text is None:
+        return None
+    width, height = map(int, text.split("x"))
+    return width, height

@@ -2,11 +2,9 @@
 
 import concurrent.futures
 import dataclasses
-import functools
 import logging
 import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,15 +12,18 @@ import numpy as np
 import tqdm
 import tyro
 
+from rsnet_jax.checkpoints.bundled import POSE26
 from rsnet_jax.cli.detecting import DetectorChoice, DetectorFiles, detect_people
-from rsnet_jax.cli.given_network import GivenNetwork, load_given
 from rsnet_jax.cli.options import (
     CommandOptions,
     Debug,
+    GivenNetwork,
     MemberNumber,
     Overwrite,
     Positive,
+    Size,
     described,
+    size_of,
     wanted,
 )
 from rsnet_jax.cli.parsing import parse
@@ -36,9 +37,8 @@ from rsnet_jax.cli.pose_outputs import (
     write_outputs,
 )
 from rsnet_jax.config.section import AnyPath
-from rsnet_jax.distributed.compile_cache import enable_compile_cache
 from rsnet_jax.distributed.host_memory import return_freed_memory
-from rsnet_jax.errors import ConfigError, Interrupted
+from rsnet_jax.errors import ConfigError, DataError, Interrupted
 from rsnet_jax.export.settings import OutputSettings
 from rsnet_jax.files.footage import is_footage, open_footage
 from rsnet_jax.keypoints.detections import Detections
@@ -48,23 +48,20 @@ from rsnet_jax.keypoints.gaps import fill_gaps
 from rsnet_jax.keypoints.missing import LEAST_SCORE, without_strays, without_unsure
 from rsnet_jax.keypoints.people import choose_people, identify
 from rsnet_jax.keypoints.read import Format, read_keypoints
-from rsnet_jax.lifting.lifter import Lifter
-from rsnet_jax.lifting.recording import LiftSettings, Smooth, joints_of, lift_recording
-from rsnet_jax.pose.layouts import LAYOUTS
+from rsnet_jax.lifting.lifter import EXPORTED, Lifter
+from rsnet_jax.lifting.recording import joints_of, lift_recording
+from rsnet_jax.lifting.settings import LiftSettings, Smooth
+from rsnet_jax.pose.layouts import LAYOUTS, Layout
 
 log = logging.getLogger(__name__)
 
 Degrees = Annotated[float, wanted("1 to 170 degrees were wanted", lambda value: 1 <= value <= 170)]
 Meters = Annotated[float, wanted("0.3 to 2.5 meters were wanted", lambda v: 0.3 <= v <= 2.5)]
-Size = Annotated[
-    str,
-    wanted(
-        "WIDTHxHEIGHT was wanted, such as 1920x1080",
-        lambda text: bool(re.fullmatch(r"[1-9]\d{0,5}x[1-9]\d{0,5}", text)),
-    ),
-]
-
 MAX_GAP = 10  # frames
+OWN_WEIGHTS = (
+    f"lifting with {POSE26}, the weights that come with the package (rsnet-jax info {POSE26}); "
+    "--checkpoint takes others"
+)
 
 
 def numbers_of(text: str) -> tuple[float, ...]:
@@ -106,9 +103,9 @@ class PredictOptions(CommandOptions):
     input: Annotated[AnyPath | None, tyro.conf.Positional, tyro.conf.arg(metavar="INPUT")] = None
     """Video, picture, folder of pictures, or file or folder of keypoints."""
     out: Out = ()
-    checkpoint: Annotated[
-        AnyPath | None, described("Weights to lift with: whatever `evaluate` takes as CHECKPOINT.")
-    ] = None
+    checkpoint: AnyPath = Path(POSE26)
+    """Weights to lift with: whatever `evaluate` takes as CHECKPOINT, or a .onnx file that `export`
+    wrote."""
     model: GivenNetwork = None
     member: MemberNumber = None
     detector: DetectorChoice = "mediapipe"
@@ -167,12 +164,10 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if options.input is None:
         raise ConfigError("which INPUT? Give a video, a picture, or a file or folder of keypoints")
     check_outputs(options.out, overwrite=options.overwrite, video=options.video)
-    if options.checkpoint is None:
-        raise ConfigError("which weights? Give --checkpoint CHECKPOINT")
-    enable_compile_cache()
-    load_lifter = functools.partial(_load_lifter, options.checkpoint, options.model, options.member)
+    if options.checkpoint == Path(POSE26):
+        log.info("%s", OWN_WEIGHTS)
     if is_footage(options.input):
-        detections, lifter, interrupted = _from_footage(options, options.input, load_lifter)
+        detections, lifter, interrupted = _from_footage(options, options.input)
         doubts, video = (), options.video or options.input
     else:
         detections, lifter, interrupted = _from_keypoints(options, options.input), None, False
@@ -192,7 +187,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     return_freed_memory()  # that of a long file
     people = tuple(dict.fromkeys(detections.person.tolist()))
     _check_contents(options, detections.frame, people=people, fps=detections.fps)
-    lifter = lifter or load_lifter()
+    lifter = lifter or _load(options)
     settings = _lift_settings(options)
     with tqdm.tqdm(total=len(detections), unit=" poses", disable=None, leave=False) as bar:
         poses = lift_recording(lifter, detections, settings=settings, progress=bar.update)
@@ -205,10 +200,6 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         raise Interrupted(f"interrupted: the first {detections.frames:,} frames are written")
 
 
-def _load_lifter(path: Path, model: str | None, member: int | None) -> Lifter:
-    return Lifter(load_given(path, model=model, member=member))
-
-
 def _from_keypoints(options: PredictOptions, path: Path) -> Detections:
     """The keypoints of a file or folder."""
     if options.detector != "mediapipe" or options.detector_files:
@@ -216,16 +207,36 @@ def _from_keypoints(options: PredictOptions, path: Path) -> Detections:
             f"detector: it is for videos and pictures; {path} is taken for a file of keypoints"
         )
     return read_keypoints(
-        path, format_name=options.format, layout=options.layout, size=_size(options.size)
+        path, format_name=options.format, layout=options.layout, size=size_of(options.size)
     )
 
 
-def _from_footage(
-    options: PredictOptions, path: Path, load_lifter: Callable[[], Lifter]
-) -> tuple[Detections, Lifter, bool]:
+def _load(options: PredictOptions) -> Lifter:
+    """The network. JAX is imported here if it is needed: nothing refused before waits for that."""
+    if options.checkpoint.suffix == EXPORTED:
+        if options.model is not None:
+            raise ConfigError(f"model: {options.checkpoint} says which network it is; leave it out")
+        return Lifter.load(options.checkpoint, member=options.member)
+    from rsnet_jax.cli.given_network import load_given
+    from rsnet_jax.distributed.compile_cache import enable_compile_cache
+
+    enable_compile_cache()
+    return Lifter(load_given(options.checkpoint, model=options.model, member=options.member))
+
+
+def _make_ready(lifter: Lifter, layout: Layout, *, rule: str | None, rows: int) -> Lifter:
+    """Compiles the program for so many rows, if the layout gives the joints that it needs."""
+    nobody = np.empty((0, len(layout.joints), 2), np.float32)
+    joints_of(lifter, nobody, nobody[..., 0], layout=layout, rule=rule)
+    lifter.warm_up(rows)
+    return lifter
+
+
+def _from_footage(options: PredictOptions, path: Path) -> tuple[Detections, Lifter, bool]:
     """The keypoints in a video or pictures, the network, and whether Ctrl-C came.
 
-    Detecting can take long: whatever can go wrong afterwards is looked for before.
+    Detecting can take long: whatever can go wrong afterwards is looked for before, or while the
+    first frames are looked at. JAX is imported, and the network loaded and compiled, meanwhile.
     """
     given = (options.format != "auto", options.layout, options.size)
     for name, value in zip(("format", "layout", "size"), given, strict=True):
@@ -236,14 +247,25 @@ def _from_footage(
     fps = options.fps or footage.rate
     if footage.count is not None:
         _check_contents(options, np.arange(footage.count), people=(0,), fps=fps)
-    lifter = load_lifter()
-    with open_detector(options.detector, options.detector_files, still=fps is None) as detector:
-        nobody = np.empty((0, len(detector.layout.joints), 2), np.float32)
-        joints_of(lifter, nobody, nobody[..., 0], layout=detector.layout, rule=options.rule)
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            pool.submit(lifter.warm_up, footage.count or 1)
-            detections, interrupted = detect_people(footage, detector)
-    return detections, lifter, interrupted
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(_load, options)
+        opened = open_detector(options.detector, options.detector_files, still=fps is None)
+        with opened as detector:
+            ready = pool.submit(
+                lambda: _make_ready(
+                    loading.result(), detector.layout, rule=options.rule, rows=footage.count or 1
+                )
+            )
+            try:
+                detections, interrupted = detect_people(
+                    footage, detector, stop=lambda: ready.done() and ready.exception() is not None
+                )
+            except DataError:
+                if ready.done():
+                    ready.result()  # its error comes first: nobody was looked for any more
+                raise
+        return detections, ready.result(), interrupted
 
 
 def _check_contents(
@@ -280,13 +302,6 @@ def describe_input(detections: Detections) -> str:
         f"{detections.source}: {detections.layout.title}; {len(detections):,} poses in "
         f"{detections.frames:,} frames of {size}{rate}"
     )
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    width, height = map(int, text.split("x"))
-    return width, height
 
 
 def _four(text: str) -> tuple[float, float, float, float]:

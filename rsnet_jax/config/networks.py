@@ -85,14 +85,19 @@ class RSNetConfig(ModelConfig):
             "width": f"{self.width} per hop, {self.width * self.hops} channels",
             "blocks": f"{self.blocks} residual blocks, {self.hops} hops",
             "dropout": f"{self.dropout:g}, {'double' if self.double_gelu else 'single'} GELU",
-            "input": " and ".join(
-                [
-                    "x, y, confidence" if self.input_channels == 3 else "x, y",
-                    "moved and scaled to each person" if self.person_frame else "as in the image",
-                ]
-            ),
-            "output": "3D joints and their expected errors" if self.joint_errors else "3D joints",
-        }
+        } | self._facts_of_ends
+
+    @property
+    def _facts_of_ends(self) -> dict[str, str]:
+        """What input and output have that those of the published network lack."""
+        facts = {}
+        if self.input_channels == 3:
+            facts["confidences"] = "each joint comes with one; with 0 it is missing, and filled in"
+        if self.person_frame:
+            facts["person frame"] = "keypoints are moved to their mean and scaled to their spread"
+        if self.joint_errors:
+            facts["joint errors"] = "the error to expect of each joint comes with it, in meters"
+        return facts
 
 
 AnyModelConfig = Annotated[

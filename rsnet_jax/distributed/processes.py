@@ -33,9 +33,14 @@ _LOST = re.compile(
 Result = TypeVar("Result")
 
 
+def is_distributed() -> bool:
+    """True if this process was told of others, though it may be the only one."""
+    return jax.distributed.is_initialized()
+
+
 def is_multiprocess() -> bool:
     """True if this process is one of several."""
-    return jax.distributed.is_initialized() and jax.process_count() > 1
+    return is_distributed() and jax.process_count() > 1
 
 
 def is_process_zero() -> bool:

@@ -10,6 +10,7 @@ from rsnet_jax.models import PostRefine
 from rsnet_jax.models.build import Variables
 from rsnet_jax.models.flip_test import lift
 from rsnet_jax.models.network import Network
+from rsnet_jax.models.person_frame import in_person_frame, to_camera
 from rsnet_jax.pose.camera import backproject
 from rsnet_jax.pose.transforms import recenter, zero_root
 
@@ -33,6 +34,8 @@ def make_predict_step(
         variables: Variables, refinement_variables: Variables | None, batch: Batch, key: Array
     ):
         pose = lift(model, variables, batch.keypoints_2d, flip_test=flip_test)
+        if in_person_frame(model):
+            pose = to_camera(pose, batch.keypoints_2d, batch.cameras)
         poses = {"lifted": center(pose)}
         if refinement is not None and refinement_variables is not None:
             # The refinement gets the true depth of the pelvis, as in the official evaluation.

@@ -105,9 +105,12 @@ def _words(about: Exported, skeleton: Skeleton, keypoint_skeleton: Skeleton) -> 
         words[f"output.{ERRORS}"] = (
             f"(batch, {skeleton.num_joints}) float32: the expected error of each joint in meters"
         )
+    camera = "the camera"
+    if getattr(about.config.model, "person_frame", False):
+        camera = "a camera that looks straight at the person"  # see pose.sight
     return words | {
         "units": "meters",
-        "axes": "those of the camera: x right, y down, z forward",
+        "axes": f"those of {camera}: x right, y down, z forward",
         "root_joint": skeleton.joints[0],
         "keypoint_layout": layout_name(keypoint_skeleton),
         "keypoint_names": ", ".join(keypoint_skeleton.joints),

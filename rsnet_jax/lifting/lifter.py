@@ -27,8 +27,11 @@ from rsnet_jax.lifting.inputs import (
     layout_for,
     with_confidence,
 )
+from rsnet_jax.lifting.root import pinhole_of
+from rsnet_jax.lifting.sight import rays_to
 from rsnet_jax.pose.layouts import LAYOUTS
 from rsnet_jax.pose.screen import normalize_screen
+from rsnet_jax.pose.sight import turned_to_camera
 from rsnet_jax.pose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
@@ -120,6 +123,7 @@ class Lifter:
         *,
         image_size: tuple[int, int],
         layout: str | None = None,
+        fov: float | None = None,
     ) -> Float[np.ndarray, "time joint 3"]:
         """Lifts the keypoints of one person.
 
@@ -130,6 +134,8 @@ class Lifter:
             image_size: width and height of the image, pixels.
             layout: one of `rsnet_jax.pose.layouts.LAYOUTS`, such as "coco17"; default: the joints
                 of `self.keypoint_skeleton`.
+            fov: field of view along the longer side of the image, degrees; default: 55. It matters
+                only if `in_person_frame`.
 
         Returns:
             Meters, camera axes (x right, y down, z forward), relative to joint 0; float32. Joints
@@ -146,14 +152,15 @@ class Lifter:
         if layout is None and scores is None and not self.takes_confidence:
             points = self._checked(keypoints)
             self._doubt(points, (width, height))
-            return self.lift_normalized(normalize_screen(points, width=width, height=height))
+            poses = self.lift_normalized(normalize_screen(points, width=width, height=height))
+            return self._to_camera(poses, points, (width, height), fov)
         points, confidence = self._of_layout(keypoints, scores, layout=layout)
         self._doubt(points, (width, height))
         if self.takes_confidence:
             screen = normalize_screen(points, width=width, height=height)
             poses = self.lift_normalized(with_confidence(screen, confidence))
             poses[~enough_seen(points)] = np.nan
-            return poses
+            return self._to_camera(poses, points, (width, height), fov)
         filled, usable = fill_missing(points, self.keypoint_skeleton)
         poses = self.lift_normalized(normalize_screen(filled, width=width, height=height))
         poses[~usable] = np.nan
@@ -161,7 +168,7 @@ class Lifter:
         for place, joint in enumerate(self.skeleton.joints):
             if joint in own:
                 poses[confidence[:, own.index(joint)] == 0, place] = np.nan
-        return poses
+        return self._to_camera(poses, points, (width, height), fov)
 
     def stream(
         self,
@@ -169,6 +176,7 @@ class Lifter:
         *,
         image_size: tuple[int, int],
         layout: str | None = None,
+        fov: float | None = None,
     ) -> Iterator[Float[np.ndarray, "joint 3"]]:
         """Lifts frame by frame, for a camera: yields the pose of a frame before the next is taken.
 
@@ -176,6 +184,7 @@ class Lifter:
             frames: per frame keypoints (keypoint, 2), or a pair of keypoints and scores (keypoint).
             image_size: as in a call.
             layout: as in a call.
+            fov: as in a call.
 
         Yields:
             A pose (joint, 3) per frame, as in a call.
@@ -183,12 +192,19 @@ class Lifter:
         for frame in frames:
             keypoints, scores = frame if isinstance(frame, tuple) else (frame, None)
             many = None if scores is None else np.asarray(scores)[None]
-            yield self(np.asarray(keypoints)[None], many, image_size=image_size, layout=layout)[0]
+            yield self(
+                np.asarray(keypoints)[None], many, image_size=image_size, layout=layout, fov=fov
+            )[0]
 
     @property
     def takes_confidence(self) -> bool:
         """Whether the network takes confidences, and fills in joints that are missing."""
         return self.checkpoint.config.model.takes_confidence
+
+    @property
+    def in_person_frame(self) -> bool:
+        """Whether the network does not know where a person is: see `pose.sight`."""
+        return getattr(self.checkpoint.config.model, "person_frame", False)
 
     def warm_up(self, rows: int) -> None:
         """Compiles the program for so many rows, or as many as one call takes."""
@@ -201,7 +217,8 @@ class Lifter:
     ) -> Float[np.ndarray, "row joint 3"]:
         """Lifts keypoints in normalized image coordinates, joints as `self.keypoint_skeleton`.
 
-        Returns meters, camera axes, relative to joint 0; float32.
+        Returns meters, camera axes, relative to joint 0; float32. If `in_person_frame`, the axes
+        are those of a camera that looks at the person.
         """
         return self.lift_with_errors(screen)[0]
 
@@ -224,6 +241,13 @@ class Lifter:
         if parts and parts[0][1] is not None:
             errors = np.concatenate([np.asarray(error) for _, error in parts])[: len(screen)]
         return poses, errors  # only the last part was padded
+
+    def _to_camera(
+        self, poses: np.ndarray, points: np.ndarray, size: tuple[int, int], fov: float | None
+    ) -> np.ndarray:
+        if not self.in_person_frame:
+            return poses
+        return turned_to_camera(poses, rays_to(points, pinhole_of(size, fov=fov)))
 
     def _doubt(self, points: np.ndarray, size: tuple[int, int]) -> None:
         """Refuses normalized coordinates, and warns once of a size that does not fit the points."""

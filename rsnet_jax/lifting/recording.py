@@ -1,8 +1,6 @@
 """From a table of keypoints to a table of poses: everything between a reader and an output."""
 
-import dataclasses
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -14,26 +12,15 @@ from rsnet_jax.lifting.framing import FrameMode, choose_mode, normalize
 from rsnet_jax.lifting.inputs import enough_seen, fill_missing, joints_for, with_confidence
 from rsnet_jax.lifting.lifter import Lifter
 from rsnet_jax.lifting.root import Pinhole, estimate_root, pinhole_of
+from rsnet_jax.lifting.settings import LiftSettings, Smooth
+from rsnet_jax.lifting.sight import rays_to
 from rsnet_jax.lifting.smooth import one_euro, savgol
 from rsnet_jax.lifting.upright import CAMERA_UP, describe_tilt, estimate_height, estimate_up
 from rsnet_jax.pose.layouts import Layout
 from rsnet_jax.pose.screen import normalize_screen
+from rsnet_jax.pose.sight import turned_to_camera
 
-Smooth = Literal["none", "oneeuro", "savgol"]
 CHUNK = 16_384  # rows that are lifted between two reports of progress
-
-
-@dataclasses.dataclass(frozen=True)
-class LiftSettings:
-    """How a recording is lifted."""
-
-    frame: Literal["auto", "screen", "box"] = "auto"
-    fov: float | None = None  # degrees, along the longer side of the image
-    intrinsics: tuple[float, float, float, float] | None = None  # fx, fy, cx, cy, pixels
-    height: float | None = None  # meters
-    up: Literal["auto", "camera"] | tuple[float, float, float] = "auto"
-    smooth: Smooth = "none"
-    rule: str | None = None  # of `pose.conversions.RULES`
 
 
 def lift_recording(
@@ -68,6 +55,9 @@ def lift_recording(
     )
     mode, reason = _mode(lifter, keypoints, detections.image_size, settings.frame)
     poses, errors, valid = _lift(lifter, keypoints, confidence, detections, mode, progress)
+    camera = pinhole_of(detections.image_size, fov=settings.fov, intrinsics=settings.intrinsics)
+    if lifter.in_person_frame:
+        poses = turned_to_camera(poses, rays_to(keypoints, camera))
     if not valid.any():
         share = "a quarter" if lifter.takes_confidence else "half"
         raise DataError(
@@ -78,7 +68,6 @@ def lift_recording(
         poses[confidence == 0] = np.nan
     scaled = _scale(lifter, poses, errors, detections.person, settings.height)
     poses = _smoothed(poses, detections, settings.smooth)
-    camera = pinhole_of(detections.image_size, fov=settings.fov, intrinsics=settings.intrinsics)
     root = _roots(lifter, poses, keypoints, confidence, camera)
     notes = [*detections.remarks, reason, *scaled]
     if camera.assumed:
@@ -148,7 +137,7 @@ def joints_of(
 def _mode(
     lifter: Lifter, keypoints: np.ndarray, image_size: tuple[int, int], wanted: str
 ) -> tuple[FrameMode, str]:
-    if getattr(lifter.checkpoint.config.model, "person_frame", False):
+    if lifter.in_person_frame:
         return "screen", "the place and size of people in the image do not matter to these weights"
     width, height = image_size
     screen = normalize_screen(keypoints, width=width, height=height)

@@ -14,6 +14,7 @@ from rsnet_jax.models import PostRefine
 from rsnet_jax.models.build import Variables
 from rsnet_jax.models.flip_test import joint_errors
 from rsnet_jax.models.network import SOWN, Network
+from rsnet_jax.models.person_frame import in_person_frame, to_camera
 from rsnet_jax.pose import metrics
 from rsnet_jax.pose.camera import backproject
 from rsnet_jax.pose.skeleton import Skeleton
@@ -79,6 +80,8 @@ def make_train_step(
         pose, updated = model.apply(
             variables, keypoints, train=True, rngs=rngs, mutable=["batch_stats", SOWN]
         )
+        if in_person_frame(model):
+            pose = to_camera(pose, keypoints, batch.cameras)
         target = relative_target(batch.joints_3d)
         total = lifting_loss(pose, target)
         error = metrics.mpjpe(pose, target).mean()

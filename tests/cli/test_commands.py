@@ -101,6 +101,7 @@ def stand_ins(tmp_path, monkeypatch):
         "gcloud": 'for word in ${REFUSED:-}; do case " $* " in *" $word "*) exit 1 ;; esac; done\n'
         'case "$*" in *describe*) echo ACTIVE ;; esac',
         "xpk": "",
+        "rsnet-jax": "",
         "scontrol": "",
         "srun": "exit ${SRUN_CODE:-0}",
         "python3": "mkdir -p dist && touch dist/rsnet_jax-0-py3-none-any.whl",
@@ -206,10 +207,28 @@ def test_arguments_of_the_scripts_are_understood(tmp_path, monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(train, "fit", lambda config, workdir, **_: seen.append((config, workdir)))
     monkeypatch.setattr(train, "summary", lambda *_: "")
-    for path in SCRIPTS:
+    for path in (path for path in SCRIPTS if path.name != "train_pose26.sh"):
         found = re.search(r"((?:gs://BUCKET|/scratch)/runs/hr) (configs.*)", path.read_text())
         assert found, path.name
         workdir, rest = found.groups()
         assert main(["train", *shlex.split(rest), "--workdir", workdir]) == 0
         config, got = seen.pop()
         assert str(got) == workdir and str(config.data.root).startswith(workdir.split("/runs")[0])
+
+
+def test_weights_of_the_package_can_be_made_again(stand_ins, tmp_path, monkeypatch, cli):
+    """Each command is understood; `prepare` and `train` stop where data would be read."""
+    run("train_pose26.sh", "mocap", "out.safetensors", cwd=tmp_path)
+    commands = stand_ins("rsnet-jax")
+    names = [*["prepare"] * 2, *["train"] * 2, *["prepare"] * 2, *["train"] * 2, *["prepare"] * 2]
+    assert [command[0] for command in commands] == names
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rsnet-jax"])
+    for command in commands:
+        if command[1] in ("configs/pose26.yaml",):
+            command[1] = str(ROOT / command[1])
+        code, _, err = cli(*command)
+        assert code == 2 and re.search("no such (file|folder)|training subjects", err), err
+    made, measured, shipped = stand_ins("python")
+    assert made[0] == shipped[0] == "scripts/ship_pose26.py"
+    assert measured[0] == "benchmarks/pose26.py" and measured[1] == made[-1]

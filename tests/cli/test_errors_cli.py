@@ -193,7 +193,7 @@ def test_outputs_are_claimed_before_the_work(refused, tmp_path, monkeypatch):
     def work(*_, **__):
         raise AssertionError("the work has begun")
 
-    for name in ("load_frames", "evaluate", "load_checkpoint"):
+    for name in ("load_frames", "evaluate", "load_given_weights"):
         monkeypatch.setattr(f"rsnet_jax.cli.evaluate.{name}", work)
     (tmp_path / "file").write_text("old")
     for path, told in {
@@ -222,7 +222,7 @@ def test_failed_write_keeps_the_result_and_leaves_nothing(cli, network, tmp_path
 
 def test_subcommands(cli, capsys):
     code, out, err = cli("evaluat")
-    assert (code, out) == (2, "") and "evaluate, launch, convert" in err
+    assert (code, out) == (2, "") and "evaluate, compare, launch, convert" in err
     assert cli()[0] == cli("--help")[0] == cli("--version")[0] == 0
     assert run("evaluate", ["--bogus"], prog="evaluate.py") == 2
     assert capsys.readouterr().err.startswith("evaluate.py: error: ")

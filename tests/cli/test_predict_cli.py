@@ -5,7 +5,7 @@ import pytest
 from cli.conftest import contents
 from keypoints.detector_files import points_of, write, write_openpose
 
-from rsnet_jax.pose.layouts import COCO_17, LAYOUTS
+from rsnet_jax.pose.layouts import COCO_17, HALPE_26, LAYOUTS
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_doubts_are_warnings_and_notes(cli, caplog, tmp_path, weights):
         (("{input}", "--out", "{tmp}/a.bmp"), "a name with .npz, .json, .csv, "),
         (("{input}", "--out", "{tmp}/a.npz", "{tmp}/a.npz"), "a.npz is named twice"),
         (("{input}", "--out", "{input}"), "exists already; give another name or --overwrite"),
-        (("{input}", "--out", "{tmp}/a.npz"), "which weights? Give --checkpoint CHECKPOINT"),
+        (("{input}", "--out", "{tmp}/a.npz", "--checkpoint", "pose"), "the package; pose26 does"),
         (("{input}", "--out", "{tmp}/a.npz", "--checkpoint", "{tmp}/none"), "none"),
         (("{good}", "--size", "640"), "size: WIDTHxHEIGHT was wanted, such as 1920x1080, not 640"),
         (("{good}", "--fov", "200"), "fov: 1 to 170 degrees were wanted, not 200"),
@@ -135,3 +135,18 @@ def test_mistakes_are_one_line_and_leave_nothing(cli, tmp_path, weights, argumen
     assert message in err.splitlines()[-1]
     assert "Traceback" not in err
     assert contents(tmp_path) == before
+
+
+def test_without_a_checkpoint_the_weights_of_the_package_lift(cli, caplog, tmp_path):
+    path, *_ = write("coco", tmp_path)
+    out = tmp_path / "a.npz"
+    code, _, err = cli("predict", path, "--size", "640x480", "--fps", "30", "--out", out)
+    assert code == 0, err
+    assert "lifting with pose26, the weights that come with the package" in caplog.text
+    with np.load(out) as stored:
+        header, joints = json.loads(str(stored["header"])), stored["joints"].tolist()
+        assert np.isfinite(stored["poses"]).all()
+        error = stored["error"]
+    assert header["checkpoint"] == "pose26"
+    assert sorted(joints) == sorted(HALPE_26.joints) and joints[0] == "hip"
+    assert (error[:, 1:] > 0).all() and error.max() < 1  # meters

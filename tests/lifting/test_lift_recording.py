@@ -10,7 +10,8 @@ from rsnet_jax.keypoints.arrays import read_arrays
 from rsnet_jax.keypoints.gaps import fill_gaps
 from rsnet_jax.keypoints.people import identify
 from rsnet_jax.keypoints.read import read_keypoints
-from rsnet_jax.lifting.recording import LiftSettings, lift_recording
+from rsnet_jax.lifting.recording import lift_recording
+from rsnet_jax.lifting.settings import LiftSettings
 from rsnet_jax.lifting.upright import estimate_height
 from rsnet_jax.pose.layouts import COCO_17
 

@@ -11,7 +11,8 @@ from rsnet_jax.data.stage import place
 from rsnet_jax.keypoints.gaps import fill_gaps
 from rsnet_jax.keypoints.people import identify
 from rsnet_jax.keypoints.read import read_keypoints
-from rsnet_jax.lifting.recording import LiftSettings, lift_recording
+from rsnet_jax.lifting.recording import lift_recording
+from rsnet_jax.lifting.settings import LiftSettings
 from rsnet_jax.pose.layouts import HALPE_26, LAYOUTS, MPII_16
 from rsnet_jax.pose.screen import normalize_screen
 

@@ -73,6 +73,9 @@ class CmuOptions(CommandOptions):
     """Frames per second of .amc files, which do not say."""
     npz_fps: Annotated[float, pydantic.Field(gt=0, le=10000)] = 50.0
     """Frames per second of a data_3d_h36m.npz, which does not say."""
+    turn_heads: bool = False
+    """Turn the faces of a data_3d_h36m.npz, which does not say where they look, to the sides at
+    random. Default: they look where the shoulders do."""
     unit: Literal["m", "cm", "mm", "inch", "cmu"] | None = None
     """Unit of length of .bvh files, which do not say; cmu is that of the .asf files. Default: the
     one in which the legs are as long as those of a person."""
@@ -105,6 +108,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         seed=options.seed,
         amc_rate=options.amc_fps,
         npz_rate=options.npz_fps,
+        turn_heads=options.turn_heads,
         unit=options.unit,
         up=options.up,
     )

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from rsnet_jax.data.cmu.bodies import draw_body
 from rsnet_jax.data.cmu.cameras import draw_camera, person_size
 from rsnet_jax.data.cmu.clean import SHORTEST, cut, glitches, moving, resampled
+from rsnet_jax.data.cmu.points_body import PointsBody
 from rsnet_jax.data.cmu.rigs import PARTS
 from rsnet_jax.data.cmu.takes import Take
 from rsnet_jax.data.detector_noise import Detections, detect
@@ -38,6 +39,7 @@ class Recipe:
     seed: int = 0
     amc_rate: float = 120.0
     npz_rate: float = 50.0
+    turn_heads: bool = False  # see `points_body.PointsBody`
     unit: str | None = None
     up: Literal["y", "z"] = "y"
 
@@ -76,6 +78,8 @@ def clean(take: Take, recipe: Recipe) -> CleanTake:
     body = take.read(
         amc_rate=recipe.amc_rate, npz_rate=recipe.npz_rate, unit=recipe.unit, up=recipe.up
     )
+    if isinstance(body, PointsBody):
+        body = dataclasses.replace(body, turns_head=recipe.turn_heads)
     rate = body.rate
     if recipe.fps > rate * 1.001:
         raise ConfigError(

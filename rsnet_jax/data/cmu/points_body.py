@@ -7,6 +7,7 @@ for ears.
 """
 
 import dataclasses
+import zlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -34,6 +35,8 @@ LOWEST_SHARE = 0.05  # share of the frames in which an ankle may be lower than i
 STRAIGHT, BENT = 0.03, 0.13
 """Leg lengths from the knee to the middle of hip and ankle below which the hips say where a foot
 points, and above which the knee does."""
+LARGEST_TURN = 75.0
+"""Degrees; people turn their heads by up to some 80."""
 PART_OF_JOINT: Mapping[str, str] = MappingProxyType(
     {
         "hip": "hips",
@@ -58,6 +61,9 @@ class PointsBody:
     source: str  # for messages
     points: Float[np.ndarray, "time 17 3"]  # meters, world axes (z up), joints of `H36M_17`
     rate: float  # frames per second
+    turns_head: bool = False
+    """Whether the face looks to the sides, too, by made-up turns; the same ones for each reading of
+    a recording. Otherwise it looks where the shoulders do."""
 
     def scaled(self, factors: Float[np.ndarray, " part"]) -> "PointsBody":
         """The same motion of a body with other lengths, see `joints.Body.scaled`."""
@@ -101,15 +107,26 @@ class PointsBody:
         return dataclasses.replace(self, points=out)
 
     def _face(self) -> dict[str, np.ndarray]:
-        """Points of the face, which is taken to look where the shoulders do."""
+        """Points of the face, which looks where the shoulders do, or to the sides of that."""
         up = _unit(self._at("head") - self._at("neck_nose"))
         forward = _unit(np.cross(self._at("left_shoulder") - self._at("right_shoulder"), up))
+        if self.turns_head:
+            yaw = self._yaw()[:, None]
+            forward = np.cos(yaw) * forward + np.sin(yaw) * np.cross(up, forward)
         axes = np.stack([np.cross(up, forward), up, forward], axis=1)
         scale = self.leg / LEG
         return {
             joint: self._at("head") + scale * np.array(offset) @ axes
             for joint, offset in HEAD.items()
         }
+
+    def _yaw(self) -> Float[np.ndarray, " time"]:
+        """Turns of the head to the left, radians: two sine waves with periods of some seconds."""
+        rng = np.random.default_rng(zlib.crc32(self.source.encode()))
+        seconds = np.arange(len(self.points))[:, None] / self.rate
+        period, phase = rng.uniform(2, 9, 2), rng.uniform(0, 2 * np.pi, 2)
+        waves = np.sin(2 * np.pi * seconds / period + phase)
+        return np.deg2rad(LARGEST_TURN) * waves.mean(axis=1)
 
     def _feet(self) -> dict[str, np.ndarray]:
         found = {}

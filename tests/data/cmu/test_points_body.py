@@ -1,5 +1,7 @@
 """Joints of Human3.6M without rotations: where face and feet are put, and other proportions."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,21 @@ def test_clips_of_a_file_are_takes(tmp_path):
     np.testing.assert_allclose(body.positions(H36M_17.joints), poses, atol=1e-6)
     with pytest.raises(DataError, match=r"S1 Flat: positions of 17 or 32 joints were wanted, not"):
         read("S1_Flat")
+
+
+def test_heads_turn_to_the_sides_and_keep_their_size():
+    straight = PointsBody("made up", np.stack([standing()] * 300), 30.0)
+    turning = dataclasses.replace(straight, turns_head=True)
+    names = ["head", "nose", "left_ear", "right_ear"]
+    before, after = (body.positions(names) for body in (straight, turning))
+    np.testing.assert_allclose(after[:, 0], before[:, 0])
+    for one, other in ((0, 1), (2, 3)):
+        lengths = [
+            np.linalg.norm(points[:, one] - points[:, other], axis=-1) for points in (before, after)
+        ]
+        np.testing.assert_allclose(*lengths, atol=1e-9)
+    across = [points[:, 2] - points[:, 3] for points in (before, after)]
+    cosine = (across[0] * across[1]).sum(axis=-1) / (across[0] ** 2).sum(axis=-1)
+    largest = np.rad2deg(np.arccos(cosine.clip(-1, 1))).max()
+    assert 20 < largest <= 75
+    np.testing.assert_array_equal(turning.positions(names), after)  # the same each time

@@ -1,0 +1,25 @@
+"""The weights that come with the package, by their names."""
+
+from pathlib import Path
+
+from rsnet_jax.files.paths import to_path
+
+FOLDER = Path(__file__).parents[1] / "weights"
+POSE26 = "pose26"
+"""A network for the keypoints of any detector; docs/pose26.md is its card."""
+
+
+def bundled_names() -> tuple[str, ...]:
+    """The names by which weights of the package can be asked for."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.safetensors")))
+
+
+def bundled_file(name: str | Path) -> Path | None:
+    """The file of the package's weights of this name; None if `name` is a path or no such name.
+
+    A file or folder of the user that has this name comes first.
+    """
+    text = str(name)
+    if text not in bundled_names() or to_path(name).exists():
+        return None
+    return FOLDER / f"{text}.safetensors"

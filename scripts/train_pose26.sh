@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Makes the weights pose26 from motion capture: data, training, the tables of the card, the file.
+#
+#   scripts/train_pose26.sh MOCAP OUT.safetensors
+#
+# MOCAP is a folder with takes of CMU for `rsnet-jax prepare cmu`; docs/pose26.md says which were taken.
+# Every step goes on where an interruption left it. Two CPU cores: about two hours, with 2 GB of data in
+# dataset/ and the runs in runs/.
+set -euo pipefail
+
+mocap=${1:?which MOCAP?}
+out=${2:?which OUT.safetensors?}
+data=dataset/pose26
+unmeasured=${out%.safetensors}-unmeasured.safetensors
+prepare() { rsnet-jax prepare cmu --source "$mocap" --npz-fps 30 --noise --subjects-test S9 S11 "$@"; }
+train() { # WORKDIR OPTIONS
+  if [ -e "$1/config.yaml" ]; then rsnet-jax train --workdir "$1" --resume; else rsnet-jax train configs/pose26.yaml --workdir "$@"; fi
+}
+
+held_out() { prepare --layout halpe26 --turn-heads --seed 1 "$@"; }
+again() { train "$@" --train.epochs 1 --optim.learning-rate 0.0005; }
+
+# Three epochs, and one more on other cameras and bodies, with faces that look to the sides, too.
+prepare --layout halpe26 --cameras random --views 6 --bodies 3 --out $data
+prepare --layout halpe26 --cameras random --views 6 --bodies 3 --seed 2 --turn-heads --out $data-turned
+train runs/pose26 --data.root $data/views
+again runs/pose26-turned --train.init runs/pose26 --data.root $data-turned/views
+
+# The same motion and recipe for 16 joints, which the joints of a detector are made into by a rule.
+sixteen=(--model.input-channels 2 --model.no-joint-errors --train.occlusion 0 --train.layouts)
+prepare --layout h36m16 --cameras random --views 6 --bodies 3 --out $data-16
+prepare --layout h36m16 --cameras random --views 6 --bodies 3 --seed 2 --out $data-16-again
+train runs/pose26-16 --data.root $data-16/views "${sixteen[@]}"
+again runs/pose26-16-again --train.init runs/pose26-16 --data.root $data-16-again/views "${sixteen[@]}"
+
+held_out --cameras random --views 4 --out $data-test
+held_out --cameras h36m --out $data-test-h36m
+python scripts/ship_pose26.py runs/pose26-turned "$unmeasured"
+python benchmarks/pose26.py "$unmeasured" --views $data-test/views --views-h36m $data-test-h36m/views \
+  --baseline runs/pose26-16-again --json benchmarks/results/pose26.json
+rm -f "$unmeasured"
+python scripts/ship_pose26.py runs/pose26-turned "$out" --figures benchmarks/results/pose26.json

@@ -1,0 +1,108 @@
+"""The weights that come with the package: their file, their card, and what they are good for."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from script_loader import load_script
+
+from rsnet_jax import Lifter, load_checkpoint
+from rsnet_jax.checkpoints.bundled import FOLDER, POSE26, bundled_file
+from rsnet_jax.checkpoints.safetensors_file import read_card
+from rsnet_jax.errors import CheckpointError
+from rsnet_jax.keypoints.detections import Detections
+from rsnet_jax.lifting.recording import lift_recording
+from rsnet_jax.lifting.settings import LiftSettings
+from rsnet_jax.pose import metrics
+from rsnet_jax.pose.layouts import LAYOUTS
+
+ROOT = Path(__file__).parents[1]
+FILE = FOLDER / f"{POSE26}.safetensors"
+LIMBS = [
+    f"{side}_{part}"
+    for side in ("left", "right")
+    for part in ("hip", "shoulder", "elbow", "wrist", "knee", "ankle")
+]
+card_script = load_script("benchmarks/pose26.py")
+shipping = load_script("scripts/ship_pose26.py")
+
+
+@pytest.fixture(scope="module")
+def figures():
+    return json.loads((ROOT / "benchmarks/results/pose26.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def lifter():
+    return Lifter.load(POSE26)
+
+
+def test_file_is_small_and_found_by_its_name(tmp_path, monkeypatch):
+    assert FILE.stat().st_size < 4 * 2**20
+    assert load_checkpoint(POSE26).fingerprint == load_checkpoint(FILE).fingerprint
+    assert load_checkpoint(POSE26).source == POSE26
+    assert bundled_file("poses") is None
+    with pytest.raises(
+        CheckpointError,
+        match="no file or folder .pose62., nor do such weights come with the package; pose26 does",
+    ):
+        load_checkpoint("pose62")
+    (tmp_path / POSE26).mkdir()  # a folder of the user comes first
+    monkeypatch.chdir(tmp_path)
+    assert bundled_file(POSE26) is None
+
+
+def test_card_in_the_file_and_in_the_docs_are_the_figures(cli, figures):
+    card = read_card(FILE)
+    assert card is not None and card.errors == shipping.headline(figures)
+    page = (ROOT / "docs/pose26.md").read_text()
+    start, end = "<!-- tables of benchmarks/results/pose26.json -->\n", "<!-- end of tables -->"
+    shown = page[page.index(start) + len(start) : page.index(end)]
+    assert shown.strip() == card_script.report(figures).strip()
+    code, out, _ = cli("info", POSE26)
+    words = " ".join(out.split())
+    assert code == 0 and "mocap.cs.cmu.edu" in words and "people who lie" in words
+    for name, figure in card.errors.items():
+        assert f"{name} {figure:g}" in words
+
+
+def test_figures_meet_what_the_weights_promise(figures):
+    rows, rule = figures["layouts"], figures["rule"]["random noisy"]
+    assert rows["coco17"]["random noisy"] <= 1.1 * rows["halpe26"]["random noisy"]
+    assert rule["this, coco17"] < rule["16 joints, coco17 by rule"]
+    legs = figures["occlusion"]["legs (knees and below)"]
+    assert legs["visible"] <= 1.15 * legs["visible, nothing hidden"]
+
+
+@pytest.mark.parametrize(("view", "own"), [(0, (73.8, 100.1)), (1, (83.1, 120.0))])
+def test_real_video_is_lifted_better_than_by_mediapipe(lifter, mocap, view, own):
+    """`own` are PA-MPJPE and N-MPJPE of MediaPipe's own 3D, in mm, over the same frames."""
+    stored = np.load(mocap / "video_reference/balance_views_0_2.npz")
+    names = [str(name) for name in stored["names"]]
+    rows = [names.index(name) for name in LIMBS]
+    target = (stored["world"][:, rows] - stored["C"][view]) @ stored["R"][view].T
+    agree = np.nanmedian(stored["reprojection"][:, :, rows], axis=(0, 2)) < 25  # pixels
+    good = agree & np.isfinite(target).all(axis=(1, 2))
+    frames = len(target)
+    detections = Detections(
+        keypoints=stored["keypoints"][view].astype(np.float32),
+        confidence=stored["visibility"][view].astype(np.float32),
+        frame=np.arange(frames),
+        person=np.zeros(frames, np.int64),
+        frames=frames,
+        layout=LAYOUTS["mediapipe33"],
+        source="video",
+    )
+    size = tuple(int(side) for side in stored["size"][view])
+    detections = dataclasses.replace(detections, image_size=size)
+    lifted = lift_recording(lifter, detections, settings=LiftSettings())
+    poses = lifted.poses[:, [lifted.joints.index(name) for name in LIMBS]]
+    centered = [
+        (points - points[:, [0, 6]].mean(axis=1, keepdims=True))[good].astype(np.float32)
+        for points in (poses, target)
+    ]
+    errors = (float(1000 * f(*centered).mean()) for f in (metrics.pa_mpjpe, metrics.n_mpjpe))
+    for error, theirs in zip(errors, own, strict=True):
+        assert error < theirs
