@@ -14,7 +14,10 @@ from rsnet_jax.config import (
     SemGCNConfig,
     WeightUnsharingConfig,
 )
+from rsnet_jax.lifting.root import pinhole_of
+from rsnet_jax.lifting.sight import rays_to
 from rsnet_jax.models.build import init_variables
+from rsnet_jax.pose.sight import turned_to_camera
 from rsnet_jax.pose.skeleton import H36M_16
 
 WITH_ALL = {"input_channels": 3, "person_frame": True, "joint_errors": True}
@@ -65,3 +68,9 @@ def random_checkpoint(model, *, skeleton=H36M_16, keypoint_skeleton=None):
     variables = jax.tree_util.tree_map_with_path(draw, shapes)
     keypoints = keypoint_skeleton or skeleton
     return Checkpoint(variables, None, config, skeleton, keypoint_skeleton=keypoints)
+
+
+def as_the_lifter_turns_them(poses, pixels, scores, *, size):
+    """Poses of an exported network, whose axes are those of a camera that looks at the person."""
+    seen = np.where(scores[..., None] > 0, pixels, np.nan)
+    return turned_to_camera(np.asarray(poses), rays_to(seen, pinhole_of(size)))

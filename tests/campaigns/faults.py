@@ -23,6 +23,7 @@ SKELETON = "rsnet_jax/pose/skeleton.py"
 TRANSFORMS = "rsnet_jax/pose/transforms.py"
 METRICS = "rsnet_jax/pose/metrics.py"
 CAMERA = "rsnet_jax/pose/camera.py"
+SCREEN = "rsnet_jax/pose/screen.py"
 CALIBRATION = "rsnet_jax/data/h36m/cameras.py"
 PREDICT = "rsnet_jax/evaluation/predict.py"
 MEASURE = "rsnet_jax/evaluation/measure.py"
@@ -409,7 +410,7 @@ FAULTS = (
         "y normalized by the height",
         (
             (
-                CAMERA,
+                SCREEN,
                 "pixels * (2 / width) - np.array([1, height / width], dtype=pixels.dtype)",
                 "pixels * np.array([2 / width, 2 / height], pixels.dtype) - pixels.dtype.type(1)",
             ),

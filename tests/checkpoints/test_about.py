@@ -123,7 +123,7 @@ def test_what_is_no_description(values):
 
 def test_fields_of_both_formats():
     assert set(About.model_fields) == set(Origin.model_fields) | {
-        *("format", "refinement", "progress", "mpjpe")
+        *("format", "refinement", "progress", "mpjpe", "members")
     }
 
 

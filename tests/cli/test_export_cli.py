@@ -73,7 +73,7 @@ def test_bad_exports_are_refused_and_leave_nothing(refused, network, tmp_path, m
 def test_example_lifts_as_the_lifter_does(cli, tmp_path, monkeypatch, layout, confidence):
     model = KINDS["rsnet"]
     if confidence:
-        model = model.model_copy(update={"input_channels": 3, "person_frame": True})
+        model = model.model_copy(update={"input_channels": 3})
     checkpoint = random_checkpoint(model)
     save_checkpoint(tmp_path / "weights", checkpoint)
     out = tmp_path / "model.onnx"

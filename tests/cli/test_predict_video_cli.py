@@ -152,8 +152,6 @@ def test_what_cannot_work_is_refused_before_anything_is_detected(
         ("mixed", (), "a.jpg is 40x30, but b.jpg is 30x40"),
         (film.name, ("--layout", "coco17"), "layout: it is for files of keypoints; "),
         (film.name, ("--size", "96x64"), "size: it is for files of keypoints; "),
-        (film.name, ("--rule", "own"), "do not give head, which these weights need"),
-        (film.name, ("--checkpoint", tmp_path / "none"), "none"),
         ("keypoints.json", ("--detector", "rtmlib"), "detector: it is for videos and pictures; "),
     ):
         command = ("predict", tmp_path / name, "--checkpoint", weights)
@@ -161,6 +159,15 @@ def test_what_cannot_work_is_refused_before_anything_is_detected(
         assert (code, out) == (2, ""), name
         assert message in err.splitlines()[-1] and err.count("\n") == 1, err
     assert contents(tmp_path) == before and detector.calls == 0
+    for options, message in (  # the network is loaded while the first frames are looked at
+        (("--rule", "own"), "do not give head, which these weights need"),
+        (("--checkpoint", tmp_path / "none"), "none"),
+    ):
+        command = ("predict", film, "--checkpoint", weights, "--out", tmp_path / "a.npz", *options)
+        code, out, err = cli(*command)
+        assert (code, out) == (2, "")
+        assert message in err.splitlines()[-1]
+    assert contents(tmp_path) == before
 
 
 def test_a_lacking_detector_is_named_with_what_installs_it(refused, tmp_path, weights, monkeypatch):

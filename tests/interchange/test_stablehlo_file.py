@@ -3,7 +3,7 @@ import json
 import jax
 import numpy as np
 import pytest
-from exported_networks import KINDS, random_checkpoint
+from exported_networks import KINDS, as_the_lifter_turns_them, random_checkpoint
 
 from rsnet_jax import Lifter
 from rsnet_jax.errors import OutputError
@@ -24,6 +24,7 @@ def test_jax_reads_it_for_any_number_of_poses(tmp_path, rng):
     scores = rng.uniform(0.1, 1, size=(7, 16)).astype(np.float32)
     poses, errors = jax.jit(exported.call)(np.concatenate([pixels, scores[..., None]], axis=-1))
     want = Lifter(checkpoint)(pixels, scores, image_size=SIZE)
+    poses = as_the_lifter_turns_them(poses, pixels, scores, size=SIZE)
     np.testing.assert_allclose(poses, want, rtol=1e-4, atol=1e-5)
     assert errors.shape == (7, 16)
     words = json.loads((tmp_path / "a.stablehlo.json").read_text())
