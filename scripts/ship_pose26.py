@@ -21,9 +21,9 @@ from rsnet_jax.checkpoints.safetensors_file import save_safetensors
 from rsnet_jax.config import find_preset, load_preset
 
 DATA = (
-    "motion capture of CMU: 7 performers (005, 006 and the made-up subjects S1, S5, S6, S7, S8 of "
-    "docs/pose26.md), each as 3 made-up bodies before 6 random cameras, with the errors of an "
-    "imitated detector; mirrored"
+    "motion capture of CMU: performer 005 and the made-up subjects S1, S5, S6, S7, S8 of "
+    "docs/pose26.md, each as 3 made-up bodies before 6 random cameras, with the errors of an "
+    "imitated detector; mirrored. Performer 006 chose the epoch; errors are those of S9 and S11"
 )
 LICENSE = (
     "weights: MIT, as the package; the data may be copied, modified and redistributed, also in "

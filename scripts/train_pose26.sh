@@ -4,8 +4,8 @@
 #   scripts/train_pose26.sh MOCAP OUT.safetensors
 #
 # MOCAP is a folder with takes of CMU for `rsnet-jax prepare cmu`; docs/pose26.md says which were taken.
-# Every step goes on where an interruption left it. Two CPU cores: about two hours, with 2 GB of data in
-# dataset/ and the runs in runs/.
+# Every step goes on where an interruption left it. The runs take some 200 minutes of one core, half
+# of them for the rival; data in dataset/, runs in runs/.
 set -euo pipefail
 
 mocap=${1:?which MOCAP?}
