@@ -58,6 +58,10 @@ class Preempted(RSNetError):
     exit_code = 75
 
 
+class ExportError(RSNetError):
+    """A network with an operation that the format it is exported to lacks."""
+
+
 class CompileError(RSNetError):
     """A program that cannot be compiled for the devices it was planned for."""
 

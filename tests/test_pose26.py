@@ -106,3 +106,20 @@ def test_real_video_is_lifted_better_than_by_mediapipe(lifter, mocap, view, own)
     errors = (float(1000 * f(*centered).mean()) for f in (metrics.pa_mpjpe, metrics.n_mpjpe))
     for error, theirs in zip(errors, own, strict=True):
         assert error < theirs
+
+
+def test_a_recording_is_lifted_as_the_lifter_lifts_its_frames(lifter, rng):
+    points = rng.uniform((900, 300), (1100, 900), size=(4, 17, 2)).astype(np.float32)
+    detections = Detections(
+        keypoints=points,
+        confidence=np.ones((4, 17), np.float32),
+        frame=np.arange(4),
+        person=np.zeros(4, np.int64),
+        frames=4,
+        layout=LAYOUTS["coco17"],
+        image_size=(1280, 960),
+    )
+    for fov in (None, 90.0):
+        lifted = lift_recording(lifter, detections, settings=LiftSettings(fov=fov)).poses
+        wanted = lifter(points, image_size=(1280, 960), layout="coco17", fov=fov)
+        np.testing.assert_allclose(lifted, wanted, atol=1e-6)

@@ -1,7 +1,7 @@
 """What stored weights say about themselves: the description beside the arrays, written and read."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import pydantic
 
@@ -67,6 +67,20 @@ class Origin(Fields):
     def skeletons(self) -> tuple[Skeleton, Skeleton]:
         """The skeletons of the output and of the input."""
         return self.skeleton.skeleton, (self.keypoint_skeleton or self.skeleton).skeleton
+
+
+@runtime_checkable
+class Described(Protocol):
+    """What has such a description, beside weights: a `Checkpoint`, an exported network."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def skeleton(self) -> Skeleton: ...
+    @property
+    def keypoint_skeleton(self) -> Skeleton: ...
+    @property
+    def source(self) -> str: ...
 
 
 class About(Origin):

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
+from rsnet_jax.checkpoints.about import Described
 from rsnet_jax.config import Config, DataConfig
 from rsnet_jax.errors import CheckpointError
 from rsnet_jax.models import PostRefine
@@ -81,21 +82,13 @@ class Checkpoint:
 
 
 @runtime_checkable
-class Weights(Protocol):
+class Weights(Described, Protocol):
     """A `Checkpoint`, or what holds several networks of its form."""
 
     @property
     def variables(self) -> Variables: ...
     @property
     def refine_variables(self) -> Variables | None: ...
-    @property
-    def config(self) -> Config: ...
-    @property
-    def skeleton(self) -> Skeleton: ...
-    @property
-    def keypoint_skeleton(self) -> Skeleton: ...
-    @property
-    def source(self) -> str: ...
 
 
 def check_weights(weights: Weights, *, members: int | None = None) -> None:

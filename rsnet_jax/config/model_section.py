@@ -47,6 +47,11 @@ class ModelConfig(Section, abc.ABC):
         return False
 
     @property
+    def in_person_frame(self) -> bool:
+        """Whether poses are along the axes of a camera that looks at the person: `pose.sight`."""
+        return False
+
+    @property
     @abc.abstractmethod
     def sizes(self) -> str:
         """The size of the network in a few words."""

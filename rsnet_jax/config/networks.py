@@ -76,6 +76,10 @@ class RSNetConfig(ModelConfig):
         return self.input_channels == 3
 
     @property
+    def in_person_frame(self) -> bool:
+        return self.person_frame
+
+    @property
     def sizes(self) -> str:
         return f"width {self.width}, {self.blocks} blocks, {self.hops} hops"
 

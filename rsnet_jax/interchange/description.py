@@ -106,7 +106,7 @@ def _words(about: Exported, skeleton: Skeleton, keypoint_skeleton: Skeleton) -> 
             f"(batch, {skeleton.num_joints}) float32: the expected error of each joint in meters"
         )
     camera = "the camera"
-    if getattr(about.config.model, "person_frame", False):
+    if about.config.model.in_person_frame:
         camera = "a camera that looks straight at the person"  # see pose.sight
     return words | {
         "units": "meters",

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from rsnet_jax.errors import ExportError
 from rsnet_jax.interchange.flat_program import Size
 
 
@@ -106,7 +107,7 @@ class Graph:
     def _of_batch(self, size: Size) -> int:
         factor = size // self._batch
         if not isinstance(factor, int) or factor * self._batch != size:
-            raise NotImplementedError(f"an axis of length {size}")
+            raise ExportError(f"ONNX: no counterpart of an axis of length {size}")
         return factor
 
     def whole(self, value: Value) -> Value:

@@ -29,7 +29,7 @@ def onnx_model(
     """Makes a model, weights included, that ONNX's own checker accepts.
 
     Raises:
-        NotImplementedError: the program has an operation that no network here has had.
+        ExportError: the program has an operation that no network here has had.
     """
     graph = Graph(input_name=input_name, batch=program.batch)
     source = program.input

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
+from rsnet_jax.errors import ExportError
 from rsnet_jax.interchange.flat_program import Operation, Place
 from rsnet_jax.interchange.onnx_graph import Graph, Value, constant
 from rsnet_jax.interchange.onnx_products import dot_general
@@ -22,7 +23,7 @@ def translate(graph: Graph, op: Operation, inputs: list[Value]) -> list[Value]:
     """Adds an operation to a graph; returns its outputs.
 
     Raises:
-        NotImplementedError: it is of a kind that no network of this package has had.
+        ExportError: it is of a kind that no network of this package has had.
     """
     graph.scope = op.scope
     name = op.primitive.name
@@ -31,7 +32,7 @@ def translate(graph: Graph, op: Operation, inputs: list[Value]) -> list[Value]:
     if name in SAME:
         return inputs
     if name not in OTHERS:
-        raise NotImplementedError(f"no ONNX for the operation {name} of JAX in {op.scope}")
+        raise ExportError(f"ONNX: no counterpart of JAX's {name}, in {op.scope}")
     return OTHERS[name](graph, op, inputs)
 
 
@@ -61,7 +62,7 @@ def _rsqrt(graph: Graph, op: Operation, inputs: list[Value]) -> list[Value]:
 def _select(graph: Graph, op: Operation, inputs: list[Value]) -> list[Value]:
     which, on_false, on_true = inputs
     if which.dtype != np.bool_:
-        raise NotImplementedError("a choice among more than two")
+        raise ExportError("ONNX: no counterpart of a choice among more than two")
     return [_per_element(graph, "Where", [which, on_true, on_false], op.outputs[0])]
 
 
@@ -119,7 +120,7 @@ def _concatenate(graph: Graph, op: Operation, inputs: list[Value]) -> list[Value
 def _split(graph: Graph, op: Operation, inputs: list[Value]) -> list[Value]:
     sizes, axis = op.parameters["sizes"], op.parameters["axis"]
     if any(size != sizes[0] for size in sizes):
-        raise NotImplementedError("a split into unequal parts")
+        raise ExportError("ONNX: no counterpart of a split into unequal parts")
     value = graph.whole(inputs[0])
     names = graph.add_several(
         "Split", [value], outputs=len(sizes), axis=axis, num_outputs=len(sizes)
@@ -133,7 +134,7 @@ def _split(graph: Graph, op: Operation, inputs: list[Value]) -> list[Value]:
 def _slice(graph: Graph, op: Operation, inputs: list[Value]) -> list[Value]:
     strides = op.parameters["strides"] or [1] * len(inputs[0].shape)
     if any(stride != 1 for stride in strides):
-        raise NotImplementedError("a slice with steps")
+        raise ExportError("ONNX: no counterpart of a slice with steps")
     starts, ends = op.parameters["start_indices"], op.parameters["limit_indices"]
     return [_cut(graph, inputs[0], starts, ends)]
 
@@ -150,7 +151,7 @@ def _cut(graph: Graph, value: Value, starts: Sequence[Any], ends: Sequence[Any])
     )
     bounds = [[ranges[axis][side] for axis in cut] for side in (0, 1)]
     if not all(isinstance(bound, int | np.integer) for bound in (*bounds[0], *bounds[1])):
-        raise NotImplementedError("a slice of the batch")
+        raise ExportError("ONNX: no counterpart of a slice of the batch")
     arguments = [np.array(numbers, np.int64) for numbers in (*bounds, cut)]
     name = graph.add("Slice", [value, *(constant(numbers) for numbers in arguments)])
     return Value(shape, shape, value.dtype, name)
@@ -161,7 +162,7 @@ def _gather(graph: Graph, op: Operation, inputs: list[Value]) -> list[Value]:
     value, indices = inputs
     numbers, sizes = op.parameters["dimension_numbers"], op.parameters["slice_sizes"]
     if indices.array is None or numbers.operand_batching_dims:
-        raise NotImplementedError("indices that depend on the input")
+        raise ExportError("ONNX: no counterpart of indices that depend on the input")
     output, axes = op.outputs[0], numbers.start_index_map
     places = indices.array
     if places.ndim == 1:  # one part
@@ -178,7 +179,7 @@ def _gather(graph: Graph, op: Operation, inputs: list[Value]) -> list[Value]:
     added = range(axis, axis + places.ndim - 1)
     offsets = tuple(i for i in range(len(output.shape)) if i not in added)
     if numbers.collapsed_slice_dims != (axis,) or numbers.offset_dims != offsets:
-        raise NotImplementedError("indexing of several axes")
+        raise ExportError("ONNX: no counterpart of indexing of several axes")
     chosen = constant(places[..., 0].astype(np.int64), label="joints")
     name = graph.add("Gather", [graph.whole(value), chosen], axis=axis)
     return [Value(output.shape, output.shape, output.dtype, name)]
@@ -188,7 +189,7 @@ def _scatter_multiply(graph: Graph, op: Operation, inputs: list[Value]) -> list[
     """Multiplication of a part, such as x alone, with constants: a product with a mask."""
     value, indices, factors = inputs
     if indices.array is None or factors.array is None:
-        raise NotImplementedError("factors that depend on the input")
+        raise ExportError("ONNX: no counterpart of factors that depend on the input")
     ones = np.ones([size if isinstance(size, int) else 1 for size in value.shape], value.dtype)
     shape = [size if isinstance(size, int) else 1 for size in factors.shape]
     updates = np.broadcast_to(factors.array, shape)

@@ -9,12 +9,13 @@ import logging
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from rsnet_jax.config import Config, Precision
+from rsnet_jax.checkpoints.about import Described
+from rsnet_jax.config import Precision
 from rsnet_jax.errors import ConfigError, DataError, quote
 from rsnet_jax.files.paths import to_path
 from rsnet_jax.interchange.onnx_network import OnnxNetwork, load_onnx
@@ -32,30 +33,12 @@ from rsnet_jax.lifting.sight import rays_to
 from rsnet_jax.pose.layouts import LAYOUTS
 from rsnet_jax.pose.screen import normalize_screen
 from rsnet_jax.pose.sight import turned_to_camera
-from rsnet_jax.pose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 512  # poses per call of the network
 EXPORTED = ".onnx"
 """The suffix of an exported network."""
-
-
-@runtime_checkable
-class Weights(Protocol):
-    """A `Checkpoint`, or an exported network (`OnnxNetwork`)."""
-
-    @property
-    def config(self) -> Config: ...
-
-    @property
-    def skeleton(self) -> Skeleton: ...
-
-    @property
-    def keypoint_skeleton(self) -> Skeleton: ...
-
-    @property
-    def source(self) -> str: ...
 
 
 class Lifter:
@@ -68,7 +51,7 @@ class Lifter:
 
     def __init__(
         self,
-        checkpoint: Weights,
+        checkpoint: Described,
         *,
         flip_test: bool = True,
         precision: Precision = "highest",
@@ -204,7 +187,7 @@ class Lifter:
     @property
     def in_person_frame(self) -> bool:
         """Whether the network does not know where a person is: see `pose.sight`."""
-        return getattr(self.checkpoint.config.model, "person_frame", False)
+        return self.checkpoint.config.model.in_person_frame
 
     def warm_up(self, rows: int) -> None:
         """Compiles the program for so many rows, or as many as one call takes."""
