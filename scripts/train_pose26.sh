@@ -40,3 +40,4 @@ python benchmarks/pose26.py "$unmeasured" --views $data-test/views --views-h36m 
   --baseline runs/pose26-16-again --json benchmarks/results/pose26.json
 rm -f "$unmeasured"
 python scripts/ship_pose26.py runs/pose26-turned "$out" --figures benchmarks/results/pose26.json
+rsnet-jax export "$out" --flip-test --overwrite --out "${out%.safetensors}.onnx" # for programs without JAX

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from script_loader import load_script
 
 from rsnet_jax import Lifter, load_checkpoint
-from rsnet_jax.checkpoints.bundled import FOLDER, POSE26, bundled_file
+from rsnet_jax.checkpoints.bundled import FOLDER, POSE26, POSE26_EXPORTED, bundled_file
 from rsnet_jax.checkpoints.safetensors_file import read_card
 from rsnet_jax.errors import CheckpointError
 from rsnet_jax.keypoints.detections import Detections
@@ -52,6 +54,40 @@ def test_file_is_small_and_found_by_its_name(tmp_path, monkeypatch):
     (tmp_path / POSE26).mkdir()  # a folder of the user comes first
     monkeypatch.chdir(tmp_path)
     assert bundled_file(POSE26) is None
+
+
+def test_exported_file_is_the_same_network(lifter, rng):
+    pytest.importorskip("onnxruntime")
+    exported = Lifter.load(POSE26_EXPORTED)
+    assert POSE26_EXPORTED.stat().st_size < 4 * 2**20
+    size, scores = (800, 600), rng.uniform(size=(9, 17))
+    keypoints = rng.uniform(100, 500, size=(9, 17, 2))
+    want = lifter(keypoints, scores, image_size=size, layout="coco17")
+    got = exported(keypoints, scores, image_size=size, layout="coco17")
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
+
+
+def test_predict_lifts_with_it_and_without_jax(tmp_path, rng):
+    """JAX takes longer to start than a short clip to lift."""
+    pytest.importorskip("onnxruntime")
+    keypoints = rng.uniform(100, 500, size=(17, 2)) + [[[0, 0]], [[1, 1]]]
+    scores = np.ones((2, 17))
+    np.savez(tmp_path / "a.npz", keypoints=keypoints, scores=scores)
+    options = ["--size", "800x600", "--layout", "coco17", "--out", "poses.npz"]
+    script = (
+        "import sys; from rsnet_jax.cli import predict; "
+        f"predict.main(['a.npz', *{options}], prog='predict'); "
+        "print(*[m for m in ('jax', 'flax') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "", "modules that were imported"
+    with np.load(tmp_path / "poses.npz") as stored:
+        assert stored["valid"].all()
+        assert json.loads(str(stored["header"]))["checkpoint"] == POSE26
+        want = Lifter.load(POSE26)(keypoints, scores, image_size=(800, 600), layout="coco17")
+        np.testing.assert_allclose(stored["poses"], want, rtol=0, atol=1e-5)
 
 
 def test_card_in_the_file_and_in_the_docs_are_the_figures(cli, figures):

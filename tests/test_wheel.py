@@ -60,7 +60,8 @@ def test_wheel_holds_the_package_and_its_data_only(wheel):
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "rsnet_jax").rglob("*.py")}
     assert modules <= set(names)
     assert not [name for name in names if "__pycache__" in name]
-    assert "rsnet_jax/weights/pose26.safetensors" in names
+    weights = {f"rsnet_jax/weights/pose26.{suffix}" for suffix in ("safetensors", "onnx")}
+    assert weights <= set(names)
     assert wheel.stat().st_size < 8 * 2**20
 
 

@@ -7,6 +7,8 @@ from rsnet_jax.files.paths import to_path
 FOLDER = Path(__file__).parents[1] / "weights"
 POSE26 = "pose26"
 """A network for the keypoints of any detector; docs/pose26.md is its card."""
+POSE26_EXPORTED = FOLDER / "pose26.onnx"
+"""The same as `rsnet-jax export --flip-test` writes it: it runs without JAX."""
 
 
 def bundled_names() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import tqdm
 import tyro
 
-from rsnet_jax.checkpoints.bundled import POSE26
+from rsnet_jax.checkpoints.bundled import POSE26, POSE26_EXPORTED, bundled_file
 from rsnet_jax.cli.detecting import DetectorChoice, DetectorFiles, detect_people
 from rsnet_jax.cli.options import (
     CommandOptions,
@@ -41,6 +41,7 @@ from rsnet_jax.distributed.host_memory import return_freed_memory
 from rsnet_jax.errors import ConfigError, DataError, Interrupted
 from rsnet_jax.export.settings import OutputSettings
 from rsnet_jax.files.footage import is_footage, open_footage
+from rsnet_jax.files.libraries import is_installed
 from rsnet_jax.keypoints.detections import Detections
 from rsnet_jax.keypoints.detectors.detect import check_detector, open_detector
 from rsnet_jax.keypoints.doubts import doubts_about
@@ -58,6 +59,8 @@ log = logging.getLogger(__name__)
 Degrees = Annotated[float, wanted("1 to 170 degrees were wanted", lambda value: 1 <= value <= 170)]
 Meters = Annotated[float, wanted("0.3 to 2.5 meters were wanted", lambda v: 0.3 <= v <= 2.5)]
 MAX_GAP = 10  # frames
+FEW = 2_000
+"""So many poses ONNX Runtime has lifted before JAX has started."""
 OWN_WEIGHTS = (
     f"lifting with {POSE26}, the weights that come with the package (rsnet-jax info {POSE26}); "
     "--checkpoint takes others"
@@ -187,7 +190,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     return_freed_memory()  # that of a long file
     people = tuple(dict.fromkeys(detections.person.tolist()))
     _check_contents(options, detections.frame, people=people, fps=detections.fps)
-    lifter = lifter or _load(options)
+    lifter = lifter or _load(options, len(detections))
     settings = _lift_settings(options)
     with tqdm.tqdm(total=len(detections), unit=" poses", disable=None, leave=False) as bar:
         poses = lift_recording(lifter, detections, settings=settings, progress=bar.update)
@@ -211,8 +214,17 @@ def _from_keypoints(options: PredictOptions, path: Path) -> Detections:
     )
 
 
-def _load(options: PredictOptions) -> Lifter:
-    """The network. JAX is imported here if it is needed: nothing refused before waits for that."""
+def _load(options: PredictOptions, poses: int) -> Lifter:
+    """The network. JAX is imported here if it is needed: nothing refused before waits for that.
+
+    Few poses are lifted by ONNX Runtime, if it is installed and the weights are those of the
+    package. JAX lifts more poses per second, but starts later.
+    """
+    few = poses <= FEW and is_installed("onnxruntime")
+    if few and bundled_file(options.checkpoint) and options.model is None:
+        exported = Lifter.load(POSE26_EXPORTED, member=options.member)
+        exported.checkpoint = dataclasses.replace(exported.checkpoint, source=POSE26)
+        return exported
     if options.checkpoint.suffix == EXPORTED:
         if options.model is not None:
             raise ConfigError(f"model: {options.checkpoint} says which network it is; leave it out")
@@ -236,7 +248,7 @@ def _from_footage(options: PredictOptions, path: Path) -> tuple[Detections, Lift
     """The keypoints in a video or pictures, the network, and whether Ctrl-C came.
 
     Detecting can take long: whatever can go wrong afterwards is looked for before, or while the
-    first frames are looked at. JAX is imported, and the network loaded and compiled, meanwhile.
+    first frames are looked at. The network is loaded, and compiled by JAX if need be, meanwhile.
     """
     given = (options.format != "auto", options.layout, options.size)
     for name, value in zip(("format", "layout", "size"), given, strict=True):
@@ -249,7 +261,7 @@ def _from_footage(options: PredictOptions, path: Path) -> tuple[Detections, Lift
         _check_contents(options, np.arange(footage.count), people=(0,), fps=fps)
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(_load, options)
+        loading = pool.submit(_load, options, footage.count or 0)
         opened = open_detector(options.detector, options.detector_files, still=fps is None)
         with opened as detector:
             ready = pool.submit(

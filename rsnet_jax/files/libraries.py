@@ -32,12 +32,16 @@ def optional_library(module: str, *, extra: str, use: str) -> ModuleType:
 
 def require_library(module: str, *, extra: str, use: str) -> None:
     """Raises the ConfigError of `optional_library` if one is not installed; imports nothing."""
-    try:
-        found = importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # ValueError: it is None in sys.modules
-        found = False
-    if not found:
+    if not is_installed(module):
         raise _lacking(module, extra=extra, use=use)
+
+
+def is_installed(module: str) -> bool:
+    """Whether there is such a module; imports nothing."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # ValueError: it is None in sys.modules
+        return False
 
 
 def _lacking(library: str, *, extra: str, use: str) -> ConfigError:
