@@ -15,6 +15,7 @@ _CHOICE = re.compile(r"^invalid choice '(.*)' for argument '(\S+)'\. Expected on
 _INVALID = re.compile(r"^Error parsing (\S+): .*?(?:\['(.*?)'\]|: '(.*)'$)")
 _MISSING = re.compile(r"^Missing value for argument '(\S+)'")
 _TYPE = re.compile(r"no type matching \{None\}\|(\w+)|literal for (int)\(\)|to (float)")
+_ALSO = re.compile(r"no type matching [^ ]*\{(?!None\})([\w,-]+)\}")
 _TYPES = {"INT": "a whole number", "int": "a whole number", "FLOAT": "a number"}
 
 
@@ -49,6 +50,8 @@ def plain_words(message: str) -> str:
         option, came = match.group(1), match.group(2) or match.group(3)
         kind = _TYPE.search(message)
         wanted = _TYPES.get(next(filter(None, kind.groups()), "") if kind else "", "a number")
+        if match := _ALSO.search(message):
+            wanted = f"{match.group(1).replace(',', ', ')} or {wanted}"
         return f"{option}: {wanted} was wanted, not {shown(came)}"
     if match := _MISSING.match(message):
         return f"{match.group(1)}: a value was wanted after it"

@@ -59,6 +59,8 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None, *, prog: str = "rsnet-jax") -> int:
     """Runs one command; returns the exit code: 0, or that of an error (`rsnet_jax.errors`)."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    if argv[:1] == ["help"] and argv[1:]:
+        argv = [argv[1], "--help"]
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
         return 0

@@ -2,6 +2,8 @@
 
 import datetime
 import logging
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Generic
@@ -46,6 +48,7 @@ from rsnet_jax.training.settings import check_same_run
 
 MUST_MATCH = ("preset", "recipe", "workdir", "resume", "overwrite")
 """Options that several processes must have alike, besides the configuration."""
+SCRIPT = "train.py"
 DEFAULT_PRESET = Path("configs/synthetic.yaml")
 log = logging.getLogger(__name__)
 
@@ -127,7 +130,12 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     assert workdir is not None  # given, or made up above
     log.info("workdir: %s", workdir)
     result = fit(options.config, workdir, resume=options.resume, overwrite=options.overwrite)
-    run_on_process_zero(lambda: print(summary(result, options.model, workdir)))
+    run_on_process_zero(
+        lambda: print(
+            f"{summary(result, options.model)}\n"
+            f"Evaluate again with: {evaluation_command(workdir, prog)}"
+        )
+    )
 
 
 def check_resume(options: TrainOptions) -> None:
@@ -171,7 +179,16 @@ def default_workdir(preset: Path, recipe: Path | None) -> str:
     return str(Path("runs") / f"{name}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}")
 
 
-def summary(result: Result, model: AnyModelConfig, workdir: Path) -> str:
+def evaluation_command(workdir: Path, prog: str) -> str:
+    """The command that evaluates a run, as a shell understands it where training was started."""
+    if prog == SCRIPT:
+        command = ["python", str(Path(sys.argv[0]).with_name("evaluate.py"))]
+    else:
+        command = [*prog.removesuffix("train").split(), "evaluate"]
+    return shlex.join([*command, str(workdir)])
+
+
+def summary(result: Result, model: AnyModelConfig) -> str:
     """The result of a run: the table of its best checkpoint, beside a simple baseline."""
     table = evaluation_table(result.report, model, device=jax.devices()[0].device_kind)
     stage = "lifted" if result.report["refined"] is None else "refined"
@@ -180,6 +197,5 @@ def summary(result: Result, model: AnyModelConfig, workdir: Path) -> str:
         p1 = f"{p1} ± {result.report['sd'][stage]['mpjpe']['average']:.2f}"
     return (
         f"{table}\n\nBest: epoch {result.best_epoch}, P1 {p1} mm; always predicting the mean "
-        f"training pose would give {result.mean_pose_mpjpe:.2f} mm.\n"
-        f"Evaluate again with: python evaluate.py {workdir}"
+        f"training pose would give {result.mean_pose_mpjpe:.2f} mm."
     )

@@ -94,18 +94,28 @@ def to_path(name: str | os.PathLike[str]) -> Path:
     stored configuration may name a bucket that is never read.
 
     Raises:
-        ConfigError: the scheme is unknown, or the name has no bucket.
+        ConfigError: the name is empty, its scheme is unknown, or it has no bucket.
     """
     text = os.fspath(name)
+    if not text:  # pathlib would take it for the working folder
+        raise ConfigError("a path was wanted, not an empty text")
     match = _SCHEME.fullmatch(text)
     if match is None or not (match.group(1) in BACKENDS or "://" in text):
-        return Path(text)
+        # A shell expands "~/x", but not in "--option=~/x", and nobody does in a file of settings.
+        return Path(text).expanduser() if text == "~" or text.startswith("~/") else Path(text)
     scheme, rest = match.groups()
     if scheme not in BACKENDS or not rest:
         wanted = " or ".join(f"{scheme}://BUCKET/..." for scheme in BACKENDS)
         raise ConfigError(f"{text}: a local path, {wanted} was wanted")
     # `pathlib` has made one slash of two if the name came as a `Path`, hence ":/+" in the pattern.
     return cast(Path, RemotePath(f"{scheme}://{rest}"))
+
+
+def no_such(path: Path, kind: str) -> str:
+    """What is said of a file or folder that is not there; of a relative path, from where it is."""
+    if isinstance(path, RemotePath) or path.is_absolute():
+        return f"no such {kind}"
+    return f"no such {kind} in {Path.cwd()}"
 
 
 def check_client(path: PurePath) -> None:

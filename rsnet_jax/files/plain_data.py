@@ -45,7 +45,12 @@ DATA = Limits(depth=20, values=300_000, text=1_000_000)
 
 
 def check_plain(
-    value: Any, *, name: str, error: type[RSNetError], limits: Limits = DESCRIPTION
+    value: Any,
+    *,
+    name: str,
+    error: type[RSNetError],
+    limits: Limits = DESCRIPTION,
+    also: type | None = None,
 ) -> None:
     """Refuses data that are not plain, or too large; it takes little time for data of any form.
 
@@ -56,6 +61,7 @@ def check_plain(
         name: the file, for the message.
         error: what to raise.
         limits: the largest data to let through.
+        also: a further type to let through.
 
     Raises:
         error: the data are too deep, too many or too long, or not plain.
@@ -82,10 +88,10 @@ def check_plain(
                 continue
             if kind is str and len(leaf) < 50 and len(leaf) <= limits.text and leaf.isascii():
                 continue
-            if leaf is item and (parts := _parts(leaf)) is not None:
+            if leaf is item and (parts := parts_of(leaf)) is not None:
                 continue
             for part in leaf if kind is tuple else (leaf,):  # a tuple is the key of a dict
-                if problem := _leaf_problem(part, limits):
+                if type(part) is not also and (problem := _leaf_problem(part, limits)):
                     raise error(f"{_join(name, [*path, key])}: {problem}")
         if parts is not None:
             if len(containers) > limits.depth:
@@ -94,7 +100,7 @@ def check_plain(
             containers.append(iter(parts))
 
 
-def _parts(value: Any) -> Iterable[tuple[Any, Any]] | None:
+def parts_of(value: Any) -> Iterable[tuple[Any, Any]] | None:
     """The keys and values in a container; None for what is no container."""
     if isinstance(value, dict):
         return value.items()

@@ -1,10 +1,12 @@
 """Reads pickles of untrusted origin: plain containers and arrays only, and no code is run.
 
 A pickle is a program. The only functions it can call here are those of an allow-list, which make
-containers and arrays and check their arguments; a request for anything else ends the reading.
+containers and arrays and check their arguments; a request for anything else ends the reading, or
+gets a name in place of the object.
 """
 
 import collections
+import dataclasses
 import io
 import math
 import pickle
@@ -31,11 +33,33 @@ class DamagedPickle(Exception):
     """A pickle that is cut short or malformed."""
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Foreign:
+    """Stands where a pickle asks for an object that it does not get.
+
+    It can be called, filled and given a state, as a class and its objects are; nothing comes of it.
+    """
+
+    name: str
+    """What was asked for, printable: 'argparse.Namespace'."""
+
+    def __call__(self, *arguments: Any) -> "Foreign":
+        # In old protocols copyreg._reconstructor is called with the class, which says more.
+        return next((one for one in arguments if isinstance(one, Foreign)), self)
+
+    def append(self, _: Any) -> None:
+        """Drops an item."""
+
+    def extend(self, _: Any) -> None:
+        """Drops items."""
+
+
 def unpickle(
     stream: BinaryIO,
     allowed: AllowList,
     *,
     persistent_load: Callable[[Any], Any] | None = None,
+    stand_ins: bool = False,
 ) -> Any:
     """Reads one pickle and leaves `stream` at its end. Strings of Python 2 are read as Latin-1.
 
@@ -43,16 +67,20 @@ def unpickle(
         stream: the file, at the start of the pickle; it can seek.
         allowed: the only names that the pickle can use.
         persistent_load: makes the object for a persistent id; None refuses all such ids.
+        stand_ins: whether names that are not in `allowed` become `Foreign`. They are never looked
+            up.
 
     Raises:
-        ForbiddenPickle: the pickle asks for a name that is not in `allowed`. The name is not
-            looked up.
+        ForbiddenPickle: the pickle asks for a name that is not in `allowed`, without `stand_ins`;
+            or for an operation that plain data do not need.
         DamagedPickle: the pickle is not a whole pickle of such data.
     """
     start = stream.tell()
     size = stream.seek(0, io.SEEK_END) - start
     stream.seek(start)
-    unpickler = _AllowListUnpickler(stream, allowed, persistent_load, size=size)
+    unpickler = _AllowListUnpickler(
+        stream, allowed, persistent_load, size=size, stand_ins=stand_ins
+    )
     try:
         return unpickler.load()
     except ForbiddenPickle:
@@ -85,8 +113,10 @@ class _AllowListUnpickler(pickle._Unpickler):
         persistent_load: Callable[[Any], Any] | None,
         *,
         size: int,
+        stand_ins: bool,
     ):
         super().__init__(stream, encoding="latin1")
+        self._stand_ins = stand_ins
         self.dispatch = _Counted(self.dispatch)  # pyright: ignore[reportAttributeAccessIssue]
         # Bytes for what calls make: a few bytes of a file can copy a large object again and again.
         self._budget = _FREE_BYTES + 16 * size
@@ -98,7 +128,10 @@ class _AllowListUnpickler(pickle._Unpickler):
         try:
             return self._allowed[module, name]
         except KeyError:
-            raise ForbiddenPickle(shown(f"{module[:100]}.{name[:100]}")) from None
+            asked = shown(f"{module[:100]}.{name[:100]}")
+            if not self._stand_ins:
+                raise ForbiddenPickle(asked) from None
+            return Foreign(asked)
 
     def persistent_load(self, pid: Any) -> Any:
         if self._persistent_load is None:
@@ -108,6 +141,8 @@ class _AllowListUnpickler(pickle._Unpickler):
     def load_build(self) -> None:
         state = self.stack.pop()
         target = self.stack[-1]
+        if isinstance(target, Foreign):
+            return
         if type(target) not in _BUILD:
             raise ForbiddenPickle(f"setting the state of a {type(target).__name__}")
         _BUILD[type(target)](target, state)
@@ -127,6 +162,19 @@ class _AllowListUnpickler(pickle._Unpickler):
         if self._budget < 0:
             raise ValueError("its objects are much larger than the file")
 
+    def load_newobj(self) -> None:
+        self.stack.pop()  # the arguments
+        self._check_foreign()
+
+    def load_newobj_ex(self) -> None:
+        self.stack.pop()  # the named arguments
+        self.load_newobj()
+
+    def _check_foreign(self) -> None:
+        """An object of a class that is not looked up is what stands for the class."""
+        if not isinstance(self.stack[-1], Foreign):
+            self.refuse()
+
     def load_setitem(self) -> None:
         value = self.stack.pop()
         key = self.stack.pop()
@@ -142,8 +190,9 @@ class _AllowListUnpickler(pickle._Unpickler):
         _set_items(self.stack[-1], items)
 
     def load_additems(self) -> None:
-        items = self.pop_mark()
-        self.stack[-1].update(_set(items))
+        items = _set(self.pop_mark())
+        if not isinstance(self.stack[-1], Foreign):
+            self.stack[-1].update(items)
 
     def load_bytearray8(self) -> None:
         # The inherited method allocates the claimed length before it checks the file's size.
@@ -164,8 +213,8 @@ class _AllowListUnpickler(pickle._Unpickler):
         pickle.EXT1[0]: refuse,  # the extension registry has a cache that find_class never sees
         pickle.EXT2[0]: refuse,
         pickle.EXT4[0]: refuse,
-        pickle.NEWOBJ[0]: refuse,
-        pickle.NEWOBJ_EX[0]: refuse,
+        pickle.NEWOBJ[0]: load_newobj,
+        pickle.NEWOBJ_EX[0]: load_newobj_ex,
         pickle.FROZENSET[0]: refuse,
         pickle.PERSID[0]: refuse,
         pickle.NEXT_BUFFER[0]: refuse,
@@ -200,6 +249,8 @@ def _check_key(key: Any) -> Any:
 
 
 def _set_items(target: Any, items: list[Any]) -> None:
+    if isinstance(target, Foreign):
+        return
     if not isinstance(target, dict):
         raise TypeError(f"items for a {type(target).__name__}, which is not a dict")
     for key, value in zip(items[::2], items[1::2], strict=True):

@@ -156,7 +156,9 @@ def open_run(
         )
         check_cameras(config, train, validation)
         samples = config.train.samples(len(train))
-        steps_per_epoch = check_batch(config, samples=samples, devices=devices.count)
+        steps_per_epoch = check_batch(
+            config, samples=samples, devices=devices.count, resumed=resume
+        )
         stop.heed()
     devices.connect()  # all meet
     check_equal(  # all meet

@@ -9,6 +9,7 @@ unreadable-STEP/      checkpoints that could not be read when the run was resume
 """
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 from rsnet_jax.checkpoints.load import RUN_CHECKPOINTS
@@ -71,5 +72,9 @@ def require_run(workdir: Path) -> Path:
     """
     path = RunFiles(workdir).config
     if not path.is_file():
-        raise TrainingError(f"{workdir}: no run to resume here (no {CONFIG_FILE})")
+        weights = f"; to start a run from weights: --train.init {shlex.quote(str(workdir))}"
+        raise TrainingError(
+            f"{workdir}: no run to resume here (no {CONFIG_FILE})"
+            f"{weights if workdir.exists() else ''}"
+        )
     return path

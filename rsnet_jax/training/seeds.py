@@ -21,6 +21,7 @@ from rsnet_jax.distributed.processes import broadcast_from_zero
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.models.build import run_keys
 from rsnet_jax.pose.skeleton import Skeleton
+from rsnet_jax.training.settings import fewer_devices
 from rsnet_jax.training.step import TrainState, make_train_loop
 
 SPLIT = TrainState(step=False, params=True, batch_stats=True, opt_state=True, sums=False)
@@ -29,21 +30,25 @@ STACKED = SPLIT._replace(sums=True)
 """The parts of a state that have an axis of members."""
 
 
-def check_seeds(config: Config, *, devices: int, called: str | None = None) -> None:
+def check_seeds(
+    config: Config, *, devices: int, called: str | None = None, resumed: bool = False
+) -> None:
     """Raises a ConfigError if the devices cannot share the seeds out evenly.
 
     Args:
         config: its `train.seeds` is the number of members.
         devices: the number of devices.
         called: a name for these devices in the message; default: "N devices".
+        resumed: whether the number is that of a run to be resumed.
     """
     seeds = config.train.seeds
     if seeds % devices:
         below = seeds // devices * devices
         fitting = [number for number in (below, below + devices) if number]
+        nearest = f"nearest: {' or '.join(map(str, fitting))}"
         raise ConfigError(
-            f"train.seeds {seeds} does not divide among {called or f'{devices} devices'}; nearest: "
-            f"{' or '.join(map(str, fitting))}"
+            f"train.seeds {seeds} does not divide among {called or f'{devices} devices'}; "
+            f"{fewer_devices(seeds, devices) if resumed else nearest}"
         )
 
 

@@ -12,6 +12,12 @@ RESUMABLE_CHANGES = ("train.epochs", "data.root", "data.residency", "parallel.")
 """Beginnings of the names of settings that may change when a run is resumed."""
 
 
+def fewer_devices(number: int, devices: int) -> str:
+    """Advice where a `number` that cannot change does not divide among the devices."""
+    most = max(count for count in range(1, devices) if number % count == 0)
+    return f"a resumed run keeps it, so use fewer devices: --parallel.devices {most}"
+
+
 def flat_settings(config: Config) -> dict[str, Any]:
     """The settings of a configuration by their dotted names: {"train.epochs": 30, ...}."""
     return flatten_dict(config.model_dump(mode="json"), sep=".")

@@ -14,12 +14,20 @@ from rsnet_jax.errors import ConfigError
 from rsnet_jax.models.build import init_refinement_variables, init_variables
 from rsnet_jax.training.run_checkpoints import Progress
 from rsnet_jax.training.seeds import check_seeds, stack_members, stacked_shapes
+from rsnet_jax.training.settings import fewer_devices
 from rsnet_jax.training.step import TrainState, fresh_sums
 
 log = logging.getLogger(__name__)
 
 
-def check_batch(config: Config, *, samples: int, devices: int, called: str | None = None) -> int:
+def check_batch(
+    config: Config,
+    *,
+    samples: int,
+    devices: int,
+    called: str | None = None,
+    resumed: bool = False,
+) -> int:
     """The steps of an epoch of `samples`, in which a last batch that is not full is left out.
 
     Args:
@@ -28,13 +36,14 @@ def check_batch(config: Config, *, samples: int, devices: int, called: str | Non
         samples: the samples of an epoch.
         devices: the number of devices.
         called: a name for these devices in the message; default: "N devices".
+        resumed: whether the batch is that of a run to be resumed.
 
     Raises:
         ConfigError: the batch does not divide among the devices, or is larger than an epoch; or
             the seeds do not divide among the devices.
     """
     if config.train.seeds > 1:
-        check_seeds(config, devices=devices, called=called)
+        check_seeds(config, devices=devices, called=called, resumed=resumed)
         devices = 1
     batch, most = config.train.batch_size, samples // devices * devices
     if batch > samples:
@@ -48,7 +57,7 @@ def check_batch(config: Config, *, samples: int, devices: int, called: str | Non
         nearest = f"nearest: {' or '.join(map(str, fitting))}" if fitting else "none fits"
         raise ConfigError(
             f"train.batch_size {batch} does not divide among {called or f'{devices} devices'}; "
-            f"{nearest}"
+            f"{fewer_devices(batch, devices) if resumed else nearest}"
         )
     return samples // batch
 

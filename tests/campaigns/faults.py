@@ -34,7 +34,7 @@ CONFIG = "rsnet_jax/config/sections.py"
 STEP = "rsnet_jax/training/step.py"
 LOSSES = "rsnet_jax/training/losses.py"
 OPTIM = "rsnet_jax/training/optim.py"
-TORCH_FILE = "rsnet_jax/checkpoints/torch_file.py"
+TORCH_FILE = "rsnet_jax/checkpoints/torch_containers.py"
 
 TEST_EVAL = "tests/evaluation/test_evaluation.py"
 TEST_PCK = "tests/evaluation/test_pck.py"

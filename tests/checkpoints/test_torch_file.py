@@ -1,4 +1,6 @@
+import argparse
 import collections
+import datetime
 import os
 import pickle
 import warnings
@@ -37,6 +39,11 @@ def write_legacy(path, pickled, keys=(), *storages):
     data = b"".join(pickle.dumps(part, 2) for part in parts) + pickled
     path.write_bytes(data + pickle.dumps(list(keys), 2) + b"".join(storages))
     return path
+
+
+def write_pickled(path, content, protocol, *, zipped):
+    pickled = pickle.dumps(content, protocol)
+    return write_zip(path, pickled) if zipped else write_legacy(path, pickled)
 
 
 def tensor(
@@ -323,12 +330,61 @@ def test_code_is_refused_and_not_run(tmp_path, zipped, protocol):
         Call(np.load, str(marker)),
         Call(np.save, str(marker), 0),
     ):
-        pickled = pickle.dumps({"w": [1, call]}, protocol)
-        path = write(tmp_path / "a.pth", pickled, zipped=zipped)
-        assert_refused(path, f"{call.reduced[0].__name__}': refused, and nothing of it was run")
+        path = write_pickled(tmp_path / "a.pth", {"w": [1, call]}, protocol, zipped=zipped)
+        refused = f"{call.reduced[0].__name__}': refused, and nothing of it was run"
+        assert_refused(path, refused, read=read_state_dict)
     (tmp_path / "b.pth").write_bytes(pickle.dumps(Call(os.system, f"touch {marker}"), 2))
     assert_refused(tmp_path / "b.pth", "system")  # in place of the magic number
     assert not marker.exists()
+
+
+class Options:
+    """A class that a training script might have defined."""
+
+    def __init__(self):
+        self.rate = 0.1
+
+
+@containers
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_other_objects_beside_the_weights_are_left_out_and_named(
+    tmp_path, caplog, zipped, protocol
+):
+    entries = {
+        "args": argparse.Namespace(epochs=3, out=Path("runs")),
+        "when": datetime.datetime(2023, 5, 1, 12),
+        "options": [Options()],
+        "counts": collections.defaultdict(list, a=[1]),
+    }
+    content = {"state_dict": {"w": SIX}, "epoch": 3} | entries
+    path = write_pickled(tmp_path / "a.pth", content, protocol, zipped=zipped)
+    state = read_state_dict(path)
+    assert list(state) == ["w"]
+    np.testing.assert_array_equal(state["w"], SIX, strict=True)
+    [line] = caplog.messages
+    for words in ("'args' ('argparse.Namespace')", "'when' ('datetime.datetime')", "'options' ("):
+        assert words in line
+    assert "'epoch'" not in line and "nothing of it was run" in line
+    assert set(read_torch_file(path)) == {"state_dict", "epoch"}
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "module.module.", "_orig_mod.", "model.", "net.", "module._orig_mod.net."]
+)
+def test_what_all_names_begin_with_is_taken_off(tmp_path, prefix):
+    content = {"state_dict": {f"{prefix}{name}": SIX for name in ("a.model.w", "b.net.w")}}
+    path = write_zip(tmp_path / "a.pth", pickle.dumps(content, 2))
+    assert list(read_state_dict(path)) == ["a.model.w", "b.net.w"]
+    content = {f"{prefix}w": SIX, "b": SIX}
+    path = write_zip(tmp_path / "b.pth", pickle.dumps(content, 2))
+    assert list(read_state_dict(path)) == list(content)
+
+
+def test_the_inner_pickle_of_a_file_is_named(tmp_path):
+    with zipfile.ZipFile(ZIP) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        (tmp_path / "data.pkl").write_bytes(archive.read(name))
+    assert_refused(tmp_path / "data.pkl", "it is the data.pkl from inside of one.*whole file")
 
 
 @containers
@@ -423,9 +479,7 @@ def test_missing_files_are_answered_with_what_is_there(tmp_path):
 )
 @containers
 def test_content_that_is_no_state_dict(tmp_path, content, reason, zipped):
-    pickled = pickle.dumps(content, 2)
-    path = tmp_path / "a.pth"
-    path = write_zip(path, pickled) if zipped else write_legacy(path, pickled)
+    path = write_pickled(tmp_path / "a.pth", content, 2, zipped=zipped)
     assert_refused(path, reason, read=read_state_dict)
 
 

@@ -44,9 +44,10 @@ from rsnet_jax.cli.main import main, run
         (["--render", "13"], ["render", "1 to 12", "13"]),
         (["--render-to", "x.png"], ["render-to", "--render N"]),
         (["--render", "2", "--render-to", "x.jpg"], ["*.png", "x.jpg"]),
+        (["--data.root", "", "--data.detections", "gt"], ["a path was wanted, not an empty text"]),
         (["nothere"], ["nothere"]),
         (["nothere.safetensors"], ["nothere.safetensors"]),
-        (["--data.root", "nodir", "--data.detections", "gt"], ["nodir", "data_3d_h36m.npz"]),
+        (["--data.root", "nodir", "--data.detections", "gt"], ["nodir: no such folder in /", "data_3d_h36m"]),
     ],
 )
 def test_options(refused, argv, told, tmp_path, monkeypatch):
@@ -224,6 +225,7 @@ def test_subcommands(cli, capsys):
     code, out, err = cli("evaluat")
     assert (code, out) == (2, "") and "evaluate, compare, launch, convert" in err
     assert cli()[0] == cli("--help")[0] == cli("--version")[0] == 0
+    assert cli("help", "info") == cli("info", "--help") and cli("help") == cli("--help")
     assert run("evaluate", ["--bogus"], prog="evaluate.py") == 2
     assert capsys.readouterr().err.startswith("evaluate.py: error: ")
 

@@ -1,4 +1,7 @@
 import re
+import shlex
+import sys
+from pathlib import Path
 
 import pytest
 from training_runs import (
@@ -15,6 +18,7 @@ from training_runs import (
 
 from rsnet_jax import load_checkpoint
 from rsnet_jax.checkpoints.load import saved_steps
+from rsnet_jax.cli.train import evaluation_command
 from rsnet_jax.training import loop
 
 
@@ -56,6 +60,35 @@ def test_train_explains_errors_of_the_configuration(cli, tmp_path):
         assert not (tmp_path / "x").exists()
 
 
+def test_advice_for_a_resumption_that_cannot_be(refused, cli, run, tmp_path):
+    resume = ["train", "--resume", "--workdir"]
+    code, out, err = cli(*resume, run, "--parallel.devices", 3)
+    assert code == 2 and err.splitlines()[-1].endswith(
+        "train.batch_size 64 does not divide among 3 devices; a resumed run keeps it, so use fewer "
+        "devices: --parallel.devices 2"
+    )
+    weights = tmp_path / "two words.safetensors"
+    weights.touch()
+    told = refused(*resume, weights)
+    assert told.endswith(f"to start a run from weights: --train.init '{weights}'"), told
+    assert "--train.init" not in refused(*resume, tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("prog", "argument", "told"),
+    [
+        ("train.py", "train.py", ["python", "evaluate.py"]),
+        ("train.py", "../code/train.py", ["python", "../code/evaluate.py"]),
+        ("rsnet-jax train", "/bin/rsnet-jax", ["rsnet-jax", "evaluate"]),
+        ("python -m rsnet_jax train", "x", ["python", "-m", "rsnet_jax", "evaluate"]),
+    ],
+)
+def test_the_command_to_evaluate_again_can_be_typed(monkeypatch, prog, argument, told):
+    monkeypatch.setattr(sys, "argv", [argument])
+    command = evaluation_command(Path("my runs/a"), prog)
+    assert shlex.split(command) == [*told, "my runs/a"]
+
+
 def test_train_overwrite_replaces_a_run(cli, tmp_path, monkeypatch):
     train_without_computing(monkeypatch)
     (tmp_path / "config.yaml").write_text("seed: 3\n")
@@ -64,7 +97,7 @@ def test_train_overwrite_replaces_a_run(cli, tmp_path, monkeypatch):
     code, out, _ = cli("train", SMOKE, "--workdir", tmp_path, *options)
     assert code == 0
     assert "always predicting the mean training pose would give 21" in out
-    assert f"Evaluate again with: python evaluate.py {tmp_path}" in out
+    assert f"Evaluate again with: rsnet-jax evaluate {tmp_path}" in out
     assert saved_steps(tmp_path / "checkpoints")[-1] == STEPS
 
 
@@ -76,7 +109,8 @@ def test_step_option_chooses_a_checkpoint_of_a_run(cli, refused, run, tmp_path):
     out = tmp_path / "out.safetensors"
     assert cli("convert", run, "--step", best, "--out", out)[0] == 0 and out.exists()
     assert "no checkpoint of step 7; there are" in refused("info", run, "--step", 7)
-    assert "--step" in refused("info", run, "--step", "soon")
+    told = "--step: best, latest or a whole number was wanted, not 'soon'"
+    assert told in refused("info", run, "--step", "soon")
     assert "--step is for the folder of a run" in refused("info", out, "--step", 7)
     assert "step goes with a CHECKPOINT" in refused("evaluate", "--step", "best")
 

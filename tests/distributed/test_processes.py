@@ -138,7 +138,7 @@ def test_run_in_two_processes_equals_one(pair, alone):
     assert any(
         "2 processes; if one dies, JAX ends the others within 60 s" in line for line in first
     )
-    assert first[-1] == f"Evaluate again with: python evaluate.py {workdir}"
+    assert first[-1] == f"Evaluate again with: rsnet-jax evaluate {workdir}"
     assert len(second) == 1 and "2 processes; if one dies" in second[0]
 
 

@@ -38,6 +38,17 @@ def test_local_paths_are_pathlibs(name):
     assert not is_remote(to_path(name))
 
 
+def test_home_is_found_in_what_no_shell_expands(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert to_path("~/a b") == tmp_path / "a b" and to_path("~") == tmp_path
+    assert to_path("a/~/b") == Path("a/~/b")
+
+
+def test_an_empty_name_is_not_the_working_folder():
+    with pytest.raises(ConfigError, match="a path was wanted, not an empty text"):
+        to_path("")
+
+
 @pytest.mark.parametrize("name", ["gs://bucket/a/b.npz", Path("gs://bucket/a/b.npz")])
 def test_remote_paths(installed, name):
     path = to_path(name)  # pathlib has made one slash of two

@@ -33,7 +33,7 @@ from rsnet_jax.data.h36m.validate import (
     view_problems,
 )
 from rsnet_jax.errors import ConfigError, DataError, quote, shown
-from rsnet_jax.files.paths import to_path
+from rsnet_jax.files.paths import no_such, to_path
 from rsnet_jax.files.plain_data import MOST_NAME, check_plain, is_name
 from rsnet_jax.files.safe_npz import load_npz
 from rsnet_jax.pose.skeleton import H36M_16, Skeleton
@@ -68,7 +68,7 @@ def available_detections(root: str | os.PathLike[str]) -> list[str]:
     """
     root = to_path(root)
     if not root.is_dir():
-        kind = "not a folder" if root.exists() else "no such folder"
+        kind = "not a folder" if root.exists() else no_such(root, "folder")
         raise DataError(f"{root}: {kind}; wanted one with {FILE_3D} and {file_2d('<detections>')}")
     return sorted(path.stem.removeprefix(PREFIX_2D) for path in root.glob(file_2d("*")))
 

@@ -10,7 +10,7 @@ from rsnet_jax.data.frames import action_of
 from rsnet_jax.data.views.format import StoredArray, StoredSequence, array_file, read_index
 from rsnet_jax.data.views.stored import StoredViews, ViewsFolder
 from rsnet_jax.errors import ConfigError, DataError, one_line, quote
-from rsnet_jax.files.paths import require_file, size, to_path
+from rsnet_jax.files.paths import no_such, require_file, size, to_path
 
 
 def open_views(root: str | os.PathLike[str]) -> ViewsFolder:
@@ -21,7 +21,7 @@ def open_views(root: str | os.PathLike[str]) -> ViewsFolder:
     """
     path = to_path(root)
     if not path.is_dir():
-        kind = "not a folder" if path.exists() else "no such folder"
+        kind = "not a folder" if path.exists() else no_such(path, "folder")
         raise DataError(f"{path}: {kind}; wanted one with index.json")
     index = read_index(path)
     arrays = {name: _map(array_file(path, name), said) for name, said in index.arrays.items()}
