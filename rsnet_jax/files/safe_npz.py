@@ -95,7 +95,7 @@ def _diagnose(path: Path, kind: str) -> str:
         return "not the data but its Git LFS pointer; run `git lfs pull`"
     if start.lstrip()[:1] == b"<":
         return f"not an {kind} file but a web page; download the file itself"
-    return f"not an {kind} file"
+    return f"not an {kind} file: its {size(path):,} bytes begin with {start[:16]!r}"
 
 
 def _load_array(data: bytes, name: str) -> Any:

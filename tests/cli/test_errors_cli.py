@@ -47,7 +47,10 @@ from rsnet_jax.cli.main import main, run
         (["--data.root", "", "--data.detections", "gt"], ["a path was wanted, not an empty text"]),
         (["nothere"], ["nothere"]),
         (["nothere.safetensors"], ["nothere.safetensors"]),
-        (["--data.root", "nodir", "--data.detections", "gt"], ["nodir: no such folder in /", "data_3d_h36m"]),
+        (
+            ["--data.root", "nodir", "--data.detections", "gt"],
+            ["nodir: no such folder in /", "3d_h36m"],
+        ),
     ],
 )
 def test_options(refused, argv, told, tmp_path, monkeypatch):

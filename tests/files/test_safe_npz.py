@@ -147,7 +147,7 @@ def test_missing_files_are_answered_with_what_is_there(tmp_path):
     ("content", "reason"),
     [
         (b"", "empty"),
-        (b"hello, this is a text", "not an .npz file"),
+        (b"hello, this is a text", "not an .npz file: its 21 bytes begin with b'hello, this is a'"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
         (b"<!DOCTYPE html><html></html>", "web page"),
         (b"PK\x03\x04 and then nothing", "cut short"),
