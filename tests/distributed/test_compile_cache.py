@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import jax
 import pytest
 
@@ -36,3 +39,31 @@ def test_without_a_place_nothing_is_kept(unset, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     enable_compile_cache()
     assert jax.config.jax_compilation_cache_dir is None
+
+
+PROCESS = """
+import jax, jax.numpy as jnp
+from rsnet_jax.distributed import compile_cache
+
+events = []
+jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
+compile_cache.WORTH_SECONDS = 0
+compile_cache.enable_compile_cache()
+jax.jit(lambda x: jnp.sin(x @ x).sum())(jnp.ones((8, 8))).block_until_ready()
+print(*[sum(event.endswith(f"/cache_{kind}") for event in events) for kind in ("hits", "misses")])
+"""
+
+
+def test_a_second_process_finds_the_programs_of_the_first(tmp_path, monkeypatch):
+    """The compiler may refuse a stored program, whose speed would then be lost without a word."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.delenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", raising=False)
+    first, second = (
+        subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    )
+    compiled = int(first.stdout.split()[1])
+    assert compiled > 0 and first.stdout.split()[0] == "0"
+    assert second.stdout.split() == [str(compiled), "0"]
+    assert first.stderr == second.stderr == ""
