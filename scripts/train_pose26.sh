@@ -4,8 +4,8 @@
 #   scripts/train_pose26.sh MOCAP OUT.safetensors
 #
 # MOCAP is a folder with takes of CMU for `rsnet-jax prepare cmu`; docs/pose26.md says which were taken.
-# Every step goes on where an interruption left it. The runs take some 200 minutes of one core, half
-# of them for the rival; data in dataset/, runs in runs/.
+# Every step goes on where an interruption left it. The runs take some 220 minutes of one core, nearly
+# half of them for the rival; data in dataset/, runs in runs/.
 set -euo pipefail
 
 mocap=${1:?which MOCAP?}
@@ -17,27 +17,29 @@ train() { # WORKDIR OPTIONS
   if [ -e "$1/config.yaml" ]; then rsnet-jax train --workdir "$1" --resume; else rsnet-jax train configs/pose26.yaml --workdir "$@"; fi
 }
 
+filmed() { prepare --cameras random --bodies 3 "$@"; }
 held_out() { prepare --layout halpe26 --turn-heads --seed 1 "$@"; }
 again() { train "$@" --train.epochs 1 --optim.learning-rate 0.0005; }
+ship() { python scripts/ship_pose26.py runs/pose26-again "$@" --calibrate $data/views; }
 
-# Three epochs, and one more on other cameras and bodies, with faces that look to the sides, too.
-prepare --layout halpe26 --cameras random --views 6 --bodies 3 --out $data
-prepare --layout halpe26 --cameras random --views 6 --bodies 3 --seed 2 --turn-heads --out $data-turned
+# Twelve cameras for each clip, each view twice; then once six others, at a lower rate.
+filmed --views 12 --layout halpe26 --turn-heads --out $data
+filmed --views 6 --layout halpe26 --turn-heads --seed 2 --out $data-again
 train runs/pose26 --data.root $data/views
-again runs/pose26-turned --train.init runs/pose26 --data.root $data-turned/views
+again runs/pose26-again --train.init runs/pose26 --data.root $data-again/views
 
 # The same motion and recipe for 16 joints, which the joints of a detector are made into by a rule.
 sixteen=(--model.input-channels 2 --model.no-joint-errors --train.occlusion 0 --train.layouts)
-prepare --layout h36m16 --cameras random --views 6 --bodies 3 --out $data-16
-prepare --layout h36m16 --cameras random --views 6 --bodies 3 --seed 2 --out $data-16-again
+filmed --views 12 --layout h36m16 --out $data-16
+filmed --views 6 --layout h36m16 --seed 2 --out $data-16-again
 train runs/pose26-16 --data.root $data-16/views "${sixteen[@]}"
 again runs/pose26-16-again --train.init runs/pose26-16 --data.root $data-16-again/views "${sixteen[@]}"
 
 held_out --cameras random --views 4 --out $data-test
 held_out --cameras h36m --out $data-test-h36m
-python scripts/ship_pose26.py runs/pose26-turned "$unmeasured"
+ship "$unmeasured"
 python benchmarks/pose26.py "$unmeasured" --views $data-test/views --views-h36m $data-test-h36m/views \
-  --baseline runs/pose26-16-again --json benchmarks/results/pose26.json
+  --baseline "16 joints, coco17 by rule" runs/pose26-16-again --json benchmarks/results/pose26.json
 rm -f "$unmeasured"
-python scripts/ship_pose26.py runs/pose26-turned "$out" --figures benchmarks/results/pose26.json
-rsnet-jax export "$out" --flip-test --overwrite --out "${out%.safetensors}.onnx" # for programs without JAX
+ship "$out" --figures benchmarks/results/pose26.json
+rsnet-jax export "$out" --flip-test --out "${out%.safetensors}.onnx" # for programs without JAX

@@ -51,6 +51,10 @@ class Members:
             step=self.step,
         )
 
+    def each(self) -> tuple[Checkpoint, ...]:
+        """The networks of all members."""
+        return tuple(self.member(number) for number in range(len(self.config.seeds)))
+
     @property
     def fingerprint(self) -> str:
         """A checksum of the weights."""

@@ -52,9 +52,10 @@ Costs = dict[tuple[str, str], Cost]
 class CompareOptions(CommandOptions):
     """Scores networks, and predictions of other programs, on one data set, in one table.
 
-    Several PATHs with commas between are seeds of one network: their mean and standard deviation
-    are given. Scores on 16 and on 17 joints stand in tables of their own. Without data options, the
-    data set is the one that the first checkpoint was trained on.
+    Several PATHs with commas between, and the members of a run with several seeds, are seeds of one
+    network: their mean and standard deviation are given. Scores on 16 and on 17 joints stand in
+    tables of their own. Without data options, the data set is the one that the first checkpoint was
+    trained on.
     """
 
     entries: Annotated[

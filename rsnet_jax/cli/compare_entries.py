@@ -1,11 +1,13 @@
 """What `rsnet-jax compare` is given: `[NAME=]PATH[,PATH ...]`, and options `NAME=VALUE`."""
 
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from rsnet_jax.cli.given_network import load_given
+from rsnet_jax.checkpoints.members import Members
+from rsnet_jax.cli.given_network import load_given_weights
 from rsnet_jax.errors import ConfigError, quote, shown
 from rsnet_jax.evaluation.compare.comparison import Entry
 from rsnet_jax.evaluation.compare.predictions import Units, read_predictions
@@ -119,7 +121,8 @@ def load_entry(
         stored = tuple(read_predictions(path, units=units) for path in entry.paths)
         return Entry(entry.name, stored)
     refinement = None if refine is None else to_path(refine)
-    members = tuple(
-        load_given(path, refine=refinement, step=step, model=model) for path in entry.paths
-    )
-    return Entry(entry.name, members)
+    loaded = [
+        load_given_weights(path, refine=refinement, step=step, model=model) for path in entry.paths
+    ]
+    networks = [one.each() if isinstance(one, Members) else (one,) for one in loaded]
+    return Entry(entry.name, tuple(itertools.chain.from_iterable(networks)))

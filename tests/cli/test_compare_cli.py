@@ -1,12 +1,16 @@
 import csv
 import json
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from comparisons import SEMGCN, save, tiny, write_h36m
 
+from rsnet_jax.checkpoints.members import Members
 from rsnet_jax.checkpoints.safetensors_file import save_safetensors
-from rsnet_jax.cli.compare_entries import Named, parse_entries, value_for
+from rsnet_jax.cli import compare_entries
+from rsnet_jax.cli.compare_entries import Named, load_entry, parse_entries, value_for
 from rsnet_jax.errors import ConfigError
 from rsnet_jax.pose.skeleton import H36M_17
 
@@ -122,6 +126,26 @@ def test_entries_have_names_and_paths(tmp_path, monkeypatch):
         with pytest.raises(ConfigError, match=message):
             parse_entries(texts)
     assert parse_entries(["x=a"])[0] == Named("x", parse_entries(["a"])[0].paths)
+
+
+def test_members_of_a_run_are_seeds(monkeypatch):
+    alone = [tiny(seed=seed) for seed in (3, 4)]
+    train = alone[0].config.train.model_copy(update={"seeds": 2})
+    members = Members(
+        jax.tree.map(lambda *arrays: np.stack(arrays), *[one.variables for one in alone]),
+        None,
+        config=alone[0].config.model_copy(update={"train": train}),
+        skeleton=alone[0].skeleton,
+        keypoint_skeleton=alone[0].keypoint_skeleton,
+        source="runs/a",
+        step=7,
+    )
+    stored = {Path("runs/a"): members, Path("b.pth"): tiny(seed=9)}
+    monkeypatch.setattr(compare_entries, "load_given_weights", lambda path, **_: stored[path])
+    named = Named("a", (Path("runs/a"), Path("b.pth")))
+    entry = load_entry(named, model=None, refine=None, step=None, units="meters")
+    assert [one.config.seed for one in entry.members] == [3, 4, 9]
+    assert [one.fingerprint for one in entry.members[:2]] == [one.fingerprint for one in alone]
 
 
 def test_values_are_for_one_entry_or_for_all():
