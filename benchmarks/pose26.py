@@ -1,11 +1,11 @@
 """Measures weights for any detector on performers held out, and prints the tables of a model card.
 
 python benchmarks/pose26.py pose26 --views RANDOM/views --views-h36m H36M/views \
-    [--baseline CHECKPOINT] [--json FILE]
+    [--baseline TITLE CHECKPOINT ...] [--json FILE]
 
 RANDOM and H36M are folders of `rsnet-jax prepare cmu --layout halpe26 --noise`, with `--cameras
-random` and `--cameras h36m`; the tables are of their test performers. BASELINE is a network for the
-16 joints of Human3.6M, which takes the keypoints of COCO by the rule nose_third.
+random` and `--cameras h36m`; the tables are of their test performers. A baseline is a network for
+the 16 joints of Human3.6M, which takes the keypoints of COCO by the rule nose_third.
 
 P1 is the mean distance of joints, in millimeters. It is taken over all 26 joints relative to the
 hip, or, where sets of joints are compared, over the twelve of the limbs (shoulders, elbows, wrists,
@@ -43,6 +43,7 @@ OCCLUSIONS: Mapping[str, tuple[str, ...]] = {
 }
 CLASSES = (0, 20, 30, 40, 60, 80, 120, 200, 1000)  # mm of stated error
 TILTS = (0, 30, 60, 90, 120, 180)  # degrees
+OURS, RATIO = "this, coco17", "ratio to"
 NOISE = {"gt": "clean", "noisy": "detector-like"}
 
 
@@ -54,7 +55,9 @@ def main() -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("--views", required=True, metavar="FOLDER")
     parser.add_argument("--views-h36m", required=True, metavar="FOLDER")
-    parser.add_argument("--baseline", metavar="CHECKPOINT")
+    parser.add_argument(
+        "--baseline", nargs=2, action="append", default=[], metavar=("TITLE", "CHECKPOINT")
+    )
     parser.add_argument("--every", type=int, default=3, help="stride over the frames of a clip")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -74,7 +77,8 @@ def main() -> None:
         "tilt": by_tilt(lifter, noisy),
     }
     if options.baseline:
-        figures["rule"] = against_rule(lifter, Lifter.load(options.baseline), sets)
+        baselines = {title: Lifter.load(checkpoint) for title, checkpoint in options.baseline}
+        figures["rule"] = against_rule(lifter, baselines, sets)
     print("\n".join(machine_lines(machine.describe("highest") | {"model": options.checkpoint})))
     print(report(figures))
     if options.json:
@@ -194,9 +198,9 @@ def by_tilt(lifter: Lifter, frames: Frames) -> dict[str, dict[str, float]]:
 
 
 def against_rule(
-    lifter: Lifter, baseline: Lifter, sets: Mapping[tuple[str, str], Frames]
+    lifter: Lifter, baselines: Mapping[str, Lifter], sets: Mapping[tuple[str, str], Frames]
 ) -> dict[str, dict[str, float]]:
-    """P1 of the limbs from keypoints of COCO, beside a network for 16 joints made by a rule."""
+    """P1 of the limbs from keypoints of COCO, beside networks for 16 joints made by a rule."""
     seen = joints_given(lifter.keypoint_skeleton, ("coco17",))[0]
     names = lifter.keypoint_skeleton.joints
     coco = [names.index(name) for name in COCO_17.joints]
@@ -204,18 +208,19 @@ def against_rule(
     rows = {}
     for (camera, noise), frames in sets.items():
         points = frames.keypoints_2d
-        target = limbs(truth_of(frames), lifter.skeleton)
-        ways = {
-            "this, coco17": (lifter, hidden(points, seen)),
-            "16 joints, coco17 by rule": (baseline, by_rule(points[:, coco, :2])),
-        }
-        errors = {
-            name: float(off(limbs(lift(one, taken, frames), one.skeleton), target).mean())
-            for name, (one, taken) in ways.items()
-        }
-        ratio = errors["this, coco17"] / errors["16 joints, coco17 by rule"]
-        rows[f"{camera} {noise}"] = errors | {"ratio": ratio}
+        ours = limb_error(lifter, hidden(points, seen), frames)
+        row = {OURS: ours}
+        for title, baseline in baselines.items():
+            theirs = limb_error(baseline, by_rule(points[:, coco, :2]), frames)
+            row |= {title: theirs, f"{RATIO} {title}": ours / theirs}
+        rows[f"{camera} {noise}"] = row
     return rows
+
+
+def limb_error(lifter: Lifter, keypoints: np.ndarray, frames: Frames) -> float:
+    """P1 of the limbs, from keypoints for this network."""
+    poses = limbs(lift(lifter, keypoints, frames), lifter.skeleton)
+    return float(off(poses, limbs(truth_of(frames), frames.skeleton)).mean())
 
 
 def report(figures: Mapping[str, dict]) -> str:
@@ -262,7 +267,10 @@ def report(figures: Mapping[str, dict]) -> str:
         lines += table(
             ["P1 (mm) of the limbs", *names],
             [
-                [set_, *(f"{row[n]:.2f}" if n == "ratio" else f"{row[n]:.1f}" for n in names)]
+                [
+                    set_,
+                    *(f"{row[n]:.2f}" if n.startswith(RATIO) else f"{row[n]:.1f}" for n in names),
+                ]
                 for set_, row in figures["rule"].items()
             ],
         )

@@ -5,7 +5,8 @@
 #
 # DATA is a folder with Human3.6M files; RUNS is a folder for the runs and the table
 # (table.md, .csv, .json and plot.png). All are trained on ground-truth keypoints of 16 joints by
-# RS-Net's recipe and measured with the flip test. What has been trained already is not trained again.
+# RS-Net's recipe and measured with the flip test. What has been trained already is not trained again,
+# so that more --train.epochs continue the same runs.
 set -euo pipefail
 
 data=${1:?which DATA?}
@@ -15,7 +16,7 @@ presets=(h36m_gt semgcn_gt hgcn_cpn hoif_cpn weight_unsharing_gt modulated_gcn_g
 
 for preset in "${presets[@]}"; do
   if [ -e "$runs/$preset/config.yaml" ]; then
-    rsnet-jax train --workdir "$runs/$preset" --resume
+    rsnet-jax train --workdir "$runs/$preset" --resume "$@"
   else
     rsnet-jax train "$preset" --recipe rsnet --workdir "$runs/$preset" --data.root "$data" \
       --data.detections gt --data.joint-set h36m16 --train.seeds 3 "$@"

@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from script_loader import load_script
@@ -17,6 +20,7 @@ from rsnet_jax.errors import CheckpointError
 from rsnet_jax.keypoints.detections import Detections
 from rsnet_jax.lifting.recording import lift_recording
 from rsnet_jax.lifting.settings import LiftSettings
+from rsnet_jax.models.person_frame import to_camera
 from rsnet_jax.pose import metrics
 from rsnet_jax.pose.layouts import LAYOUTS
 
@@ -54,6 +58,12 @@ def test_file_is_small_and_found_by_its_name(tmp_path, monkeypatch):
     (tmp_path / POSE26).mkdir()  # a folder of the user comes first
     monkeypatch.chdir(tmp_path)
     assert bundled_file(POSE26) is None
+
+
+@pytest.mark.parametrize("file", [FILE, POSE26_EXPORTED], ids=lambda file: file.suffix)
+def test_files_name_no_folder_of_the_machine_they_were_made_on(file):
+    found = re.findall(rb'"((?:/|[A-Z]:)[\w./-]{3,})"', file.read_bytes())
+    assert b"pose26/views" in file.read_bytes() and found == []
 
 
 def test_exported_file_is_the_same_network(lifter, rng):
@@ -102,6 +112,42 @@ def test_card_in_the_file_and_in_the_docs_are_the_figures(cli, figures):
     assert code == 0 and "mocap.cs.cmu.edu" in words and "people who lie" in words
     for name, figure in card.errors.items():
         assert f"{name} {figure:g}" in words
+
+
+def test_stated_errors_can_be_scaled_without_another_pose(lifter, rng):
+    keypoints = rng.uniform(-0.5, 0.5, size=(5, 26, 3)).astype(np.float32)
+    poses, stated = lifter.lift_with_errors(keypoints)
+    scaled = Lifter(shipping.stating_more(load_checkpoint(POSE26), 1.25))
+    got, more = scaled.lift_with_errors(keypoints)
+    np.testing.assert_array_equal(got, poses)
+    np.testing.assert_allclose(more, 1.25 * stated, rtol=1e-5)
+
+
+def test_the_mean_of_weights_leaves_counters_alone():
+    one = load_checkpoint(POSE26)
+    other = dataclasses.replace(one, variables=jax.tree.map(lambda x: x + 1, one.variables))
+    mean = shipping.mean_of([one, other]).variables
+    count = one.variables["batch_stats"]["non_local"]["norm"]["count"]
+    assert mean["batch_stats"]["non_local"]["norm"]["count"] == count + 1
+    weight = one.variables["params"]["output"]["weight"]
+    np.testing.assert_allclose(mean["params"]["output"]["weight"], weight + 0.5, rtol=1e-6)
+
+
+def test_understatement_is_that_of_known_errors(lifter, rng):
+    """Truth 3 cm beside every joint: the true error is 3 cm, whatever joint 0 says."""
+    keypoints = rng.uniform(0.1, 0.6, size=(5, 26, 3)).astype(np.float32)
+    cameras = np.float32([[2.2, 2.2, 0.02, 0.01, 0, 0, 0, 0, 0]])
+    poses, stated = lifter.lift_with_errors(keypoints)
+    truth = np.array(to_camera(poses, keypoints, cameras[[0] * 5])) + np.float32([0, 0.03, 0])
+    truth[:, 0] = [1, 2, 3]
+    frames = types.SimpleNamespace(
+        keypoints_2d=keypoints,
+        joints_3d=truth,
+        camera_vectors=cameras,
+        camera=np.zeros(5, np.int32),
+    )
+    got = shipping.understatement(load_checkpoint(POSE26), frames)
+    assert got == pytest.approx(0.03 / stated[:, 1:].mean(), rel=1e-4)
 
 
 def test_figures_meet_what_the_weights_promise(figures):

@@ -231,9 +231,11 @@ def test_weights_of_the_package_can_be_made_again(stand_ins, tmp_path, monkeypat
             command[1] = str(ROOT / command[1])
         code, _, err = cli(*command)
         assert code == 2 and re.search("no (such )?(file|folder)|training subjects", err), err
-    made, measured, shipped = stand_ins("python")
-    assert made[0] == shipped[0] == "scripts/ship_pose26.py"
-    assert measured[0] == "benchmarks/pose26.py" and measured[1] == made[2]
+    made, rival, measured, shipped = stand_ins("python")
+    assert made[0] == rival[0] == shipped[0] == "scripts/ship_pose26.py"
+    assert made[1:3] == shipped[1:3] == ["runs/pose26", "runs/pose26-again"]
+    assert measured[0] == "benchmarks/pose26.py"
+    assert measured[1] == made[4] and measured[measured.index("--baseline") + 2] == rival[4]
 
 
 def test_six_networks_are_trained_and_compared(stand_ins, tmp_path, monkeypatch, cli):
@@ -243,7 +245,8 @@ def test_six_networks_are_trained_and_compared(stand_ins, tmp_path, monkeypatch,
     run("compare_six.sh", "data", "runs", "--model.width", "16", cwd=tmp_path)
     *trained, compared = stand_ins("rsnet-jax")
     assert len(trained) == 6
-    assert trained[2] == ["train", "--workdir", "runs/hgcn_cpn", "--resume"]
+    resumed = ["train", "--workdir", "runs/hgcn_cpn", "--resume", "--model.width", "16"]
+    assert trained[2] == resumed
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["rsnet-jax"])
     workdirs = [command[command.index("--workdir") + 1] for command in trained]
