@@ -61,10 +61,13 @@ def _is_weight(name: Any, value: Any) -> bool:
 
 
 def _describe(entries: Mapping[Any, Any]) -> str:
-    """Names and types of the first entries of a dict."""
+    """Names and types of the first entries of a dict, or what they ask for."""
     # A name that is not a string is shown as its type: printing it could take forever.
     names = [name if isinstance(name, str) else type(name).__name__ for name in entries][:5]
-    kinds = [type(value).__name__ for value in entries.values()]
+    kinds = [
+        value.name if isinstance(value, Foreign) else type(value).__name__
+        for value in entries.values()
+    ]
     found = [f"{shown(name, limit=50)} ({kind})" for name, kind in zip(names, kinds, strict=False)]
     return (", ".join(found) + (", ..." if len(entries) > 5 else "")) or "an empty dict"
 
@@ -133,11 +136,8 @@ def _asks_for(path: str | Path, foreign: Foreign) -> CheckpointError:
 
 def _tell_of(left_out: Mapping[Any, Foreign], path: str | Path) -> None:
     if left_out:
-        asked = {key: foreign.name for key, foreign in left_out.items()}
-        named = [f"{shown(key, limit=50)} ({name})" for key, name in list(asked.items())[:5]]
-        more = ", ..." if len(asked) > 5 else ""
         log.warning(
             "%s: left out what is neither a tensor nor plain data: %s; nothing of it was run",
             path,
-            ", ".join(named) + more,
+            _describe(left_out),
         )
