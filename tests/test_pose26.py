@@ -14,7 +14,7 @@ import pytest
 from script_loader import load_script
 
 from rsnet_jax import Lifter, load_checkpoint
-from rsnet_jax.checkpoints.bundled import FOLDER, POSE26, POSE26_EXPORTED, bundled_file
+from rsnet_jax.checkpoints.bundled import FOLDER, POSE26, bundled_file
 from rsnet_jax.checkpoints.safetensors_file import read_card
 from rsnet_jax.errors import CheckpointError
 from rsnet_jax.keypoints.detections import Detections
@@ -25,7 +25,7 @@ from rsnet_jax.pose import metrics
 from rsnet_jax.pose.layouts import LAYOUTS
 
 ROOT = Path(__file__).parents[1]
-FILE = FOLDER / f"{POSE26}.safetensors"
+FILE, POSE26_EXPORTED = (FOLDER / f"{POSE26}{suffix}" for suffix in (".safetensors", ".onnx"))
 LIMBS = [
     f"{side}_{part}"
     for side in ("left", "right")

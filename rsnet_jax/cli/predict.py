@@ -12,7 +12,7 @@ import numpy as np
 import tqdm
 import tyro
 
-from rsnet_jax.checkpoints.bundled import POSE26, POSE26_EXPORTED, bundled_file
+from rsnet_jax.checkpoints.bundled import POSE26, bundled_file
 from rsnet_jax.cli.detecting import DetectorChoice, DetectorFiles, detect_people
 from rsnet_jax.cli.options import (
     CommandOptions,
@@ -220,10 +220,11 @@ def _load(options: PredictOptions, poses: int) -> Lifter:
     Few poses are lifted by ONNX Runtime, if it is installed and the weights are those of the
     package. JAX lifts more poses per second, but starts later.
     """
-    few = poses <= FEW and is_installed("onnxruntime")
-    if few and bundled_file(options.checkpoint) and options.model is None:
-        exported = Lifter.load(POSE26_EXPORTED, member=options.member)
-        exported.checkpoint = dataclasses.replace(exported.checkpoint, source=POSE26)
+    few = poses <= FEW and is_installed("onnxruntime") and options.model is None
+    if few and (file := bundled_file(options.checkpoint, EXPORTED)):
+        exported = Lifter.load(file, member=options.member)
+        name = str(options.checkpoint)
+        exported.checkpoint = dataclasses.replace(exported.checkpoint, source=name)
         return exported
     if options.checkpoint.suffix == EXPORTED:
         if options.model is not None:
